@@ -1,0 +1,12 @@
+//! Reads `.flow` bundles, compiles their flows and interprets them, without doing anything else.
+//!
+//! [`step`] takes a run's [`State`], what arrived in its inbox and the time, and answers with the next state, the
+//! ledger records that announce the change and the [`Effect`]s that are owed after those records are stored. It reads
+//! no clock, no randomness and no environment, so the same arguments give the same bytes: a driver that repeats a step
+//! after a crash repeats it exactly.
+
+mod effect;
+mod state;
+
+pub use effect::Effect;
+pub use state::{ActiveChild, Control, Pending, State};
