@@ -1,0 +1,176 @@
+//! Doorbells and commands as durable work: delivered to one process at a time, again when it dies.
+
+use crate::message::TraceContext;
+use crate::{Bus, BusError, Inner, streams, subjects};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::message::{AckKind, Acker};
+use bytes::Bytes;
+use domain::{Plane, RunId};
+use futures::StreamExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After this long without a sign of life from the process that holds it, a message is given to another.
+pub(crate) const TAKEOVER: Duration = Duration::from_secs(2);
+
+/// A stream of deliveries of one durable consumer.
+pub struct Deliveries {
+    inner: Arc<Inner>,
+    stream: String,
+    config: pull::Config,
+    prefetch: usize,
+    messages: Option<pull::Stream>,
+}
+
+/// One message, held until it is acknowledged.
+pub struct Delivery {
+    /// Whose data.
+    pub plane: Plane,
+    /// The run it concerns.
+    pub run: RunId,
+    /// Position in its stream.
+    pub sequence: u64,
+    /// How often it was delivered, from 1.
+    pub delivered: i64,
+    /// The body.
+    pub body: Bytes,
+    /// What caused it.
+    pub trace: TraceContext,
+    acker: Acker,
+}
+
+impl Bus {
+    /// How often a holder has to show that it lives: well inside the time after which others take over.
+    pub const SIGN_OF_LIFE: Duration = Duration::from_millis(600);
+
+    /// Doorbells of a shard, shared by all runners. At most `prefetch` wait here unprocessed.
+    pub fn doorbells(&self, shard: u16, prefetch: usize) -> Deliveries {
+        Deliveries {
+            inner: self.inner.clone(),
+            stream: streams::inbox_name(shard),
+            config: pull::Config {
+                durable_name: Some(streams::RUNNERS.to_owned()),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: TAKEOVER,
+                max_ack_pending: 20_000,
+                filter_subject: format!("gantry.inbox.{shard}.>"),
+                num_replicas: self.inner.layout.replicas,
+                ..Default::default()
+            },
+            prefetch,
+            messages: None,
+        }
+    }
+
+    /// Commands of a plane in the order of their `seq`: one at a time over all processes, so none overtakes another.
+    pub fn commands_to_route(&self, plane: &Plane) -> Deliveries {
+        Deliveries {
+            inner: self.inner.clone(),
+            stream: streams::commands_name(plane),
+            config: pull::Config {
+                durable_name: Some(streams::ROUTER.to_owned()),
+                ack_policy: AckPolicy::Explicit,
+                ack_wait: TAKEOVER,
+                max_ack_pending: 1,
+                num_replicas: self.inner.layout.replicas,
+                ..Default::default()
+            },
+            prefetch: 1,
+            messages: None,
+        }
+    }
+}
+
+impl Deliveries {
+    /// The next message. Waits for ever; while the broker is away it keeps trying.
+    pub async fn next(&mut self) -> Delivery {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.try_next().await {
+                Ok(Some(delivery)) => return delivery,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::debug!(%error, stream = self.stream, "consumer is opened anew");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_millis(500));
+                }
+            }
+        }
+    }
+
+    async fn try_next(&mut self) -> Result<Option<Delivery>, BusError> {
+        let mut messages = match self.messages.take() {
+            Some(messages) => messages,
+            None => self.open().await?,
+        };
+        let Some(next) = messages.next().await else { return Ok(None) };
+        // Missed heartbeats are no reason to give up a durable consumer: it goes on by itself.
+        let message = match next {
+            Ok(message) => message,
+            Err(error) => return Err(BusError::unavailable("consuming", error)),
+        };
+        self.messages = Some(messages);
+        parse(message).map(Some)
+    }
+
+    async fn open(&self) -> Result<pull::Stream, BusError> {
+        let what = "opening a consumer";
+        let stream = self
+            .inner
+            .js
+            .get_stream_no_info(&self.stream)
+            .await
+            .map_err(|error| BusError::unavailable(what, error))?;
+        let name = self.config.durable_name.clone().unwrap_or_default();
+        let consumer: PullConsumer = stream
+            .get_or_create_consumer(&name, self.config.clone())
+            .await
+            .map_err(|error| BusError::unavailable(what, error))?;
+        consumer
+            .stream()
+            .max_messages_per_batch(self.prefetch.max(1))
+            .expires(Duration::from_secs(5))
+            .heartbeat(Duration::from_millis(1_500))
+            .messages()
+            .await
+            .map_err(|error| BusError::unavailable(what, error))
+    }
+}
+
+fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, BusError> {
+    let info = message.info().map_err(|error| BusError::corrupt("a delivery", error))?;
+    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+    let (message, acker) = message.split();
+    let (plane, run) = if message.subject.starts_with("gantry.command.") {
+        subjects::parse_command(&message.subject)
+    } else {
+        subjects::parse_run(&message.subject)
+    }
+    .ok_or_else(|| BusError::corrupt("a delivery", format!("its subject is {}", message.subject)))?;
+    let trace = TraceContext::read(message.headers.as_ref());
+    Ok(Delivery { plane, run, sequence, delivered, body: message.payload, trace, acker })
+}
+
+impl Delivery {
+    /// Done: it will not come again.
+    pub async fn ack(&self) {
+        self.tell(AckKind::Ack).await;
+    }
+
+    /// Still at it: do not give it to another yet.
+    pub async fn sign_of_life(&self) {
+        self.tell(AckKind::Progress).await;
+    }
+
+    /// Not now: deliver it again after a while.
+    pub async fn again_in(&self, delay: Duration) {
+        self.tell(AckKind::Nak(Some(delay))).await;
+    }
+
+    /// A lost acknowledgement only means another delivery, which finds the work done.
+    async fn tell(&self, kind: AckKind) {
+        if let Err(error) = self.acker.ack_with(kind).await {
+            tracing::debug!(%error, run = %self.run, "acknowledgement was not sent");
+        }
+    }
+}

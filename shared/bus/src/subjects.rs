@@ -1,0 +1,107 @@
+//! Every subject, built and taken apart here.
+
+use domain::{Plane, RunId, digest_hex, is_token};
+
+/// The token under which a run travels in subjects. Ids that clients made up and that would break a subject are
+/// hashed; no run of ours ever has such an id, so whoever reads the inbox finds no run and says so.
+pub(crate) fn run_token(run: &RunId) -> String {
+    if is_token(run.as_str()) { run.as_str().to_owned() } else { format!("x-{}", short(run.as_str())) }
+}
+
+/// The first 32 hexadecimal digits of a text's hash: a token for ids and keys that may hold any character.
+pub(crate) fn short(text: &str) -> String {
+    let mut hex = digest_hex(&[text.as_bytes()]);
+    hex.truncate(32);
+    hex
+}
+
+/// Which shard a run belongs to, for ever: streams of one shard hold all of a run's messages.
+pub(crate) fn shard(run_token: &str, shards: u16) -> u16 {
+    let hash = run_token.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    u16::try_from((hash >> 32) % u64::from(shards.max(1))).unwrap_or(0)
+}
+
+pub(crate) fn journal(shards: u16, plane: &Plane, run: &RunId) -> String {
+    let token = run_token(run);
+    format!("gantry.ledger.{}.{plane}.{token}", shard(&token, shards))
+}
+
+pub(crate) fn inbox(shards: u16, plane: &Plane, run: &RunId) -> String {
+    let token = run_token(run);
+    format!("gantry.inbox.{}.{plane}.{token}", shard(&token, shards))
+}
+
+pub(crate) fn timer(shards: u16, plane: &Plane, run: &RunId, timer: &str) -> String {
+    let token = run_token(run);
+    format!("gantry.timer.{}.{plane}.{token}.{timer}", shard(&token, shards))
+}
+
+pub(crate) fn command(plane: &Plane, command: &str, run: &RunId) -> String {
+    format!("gantry.command.{plane}.{}.{}", short(command), run_token(run))
+}
+
+/// Matches a command by its id, whatever run it names.
+pub(crate) fn command_filter(plane: &Plane, command: &str) -> String {
+    format!("gantry.command.{plane}.{}.*", short(command))
+}
+
+pub(crate) fn outcome(plane: &Plane, command: &str) -> String {
+    format!("gantry.outcome.{plane}.{}", short(command))
+}
+
+pub(crate) fn wait(plane: &Plane, wait_key: &str, run: &RunId) -> String {
+    format!("gantry.wait.{plane}.{}.{}", short(wait_key), run_token(run))
+}
+
+pub(crate) fn wait_filter(plane: &Plane, wait_key: &str) -> String {
+    format!("gantry.wait.{plane}.{}.*", short(wait_key))
+}
+
+pub(crate) fn tap(plane: &Plane, run: &RunId) -> String {
+    format!("gantry.run.{plane}.{}.records", run_token(run))
+}
+
+/// The plane and run of `gantry.<kind>.<shard>.<tenant>.<plane>.<run>`.
+pub(crate) fn parse_run(subject: &str) -> Option<(Plane, RunId)> {
+    let mut tokens = subject.split('.').skip(3);
+    let plane = Plane::new(tokens.next()?, tokens.next()?).ok()?;
+    Some((plane, RunId::new(tokens.next()?)))
+}
+
+/// The plane and run token of `gantry.command.<tenant>.<plane>.<command>.<run>`.
+pub(crate) fn parse_command(subject: &str) -> Option<(Plane, RunId)> {
+    let mut tokens = subject.split('.').skip(2);
+    let plane = Plane::new(tokens.next()?, tokens.next()?).ok()?;
+    Some((plane, RunId::new(tokens.nth(1)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_keeps_its_shard_and_subjects_can_be_taken_apart() {
+        let run = RunId::new("538d88fa-ab80-4f82-8318-6edfa2be41c4");
+        let subject = inbox(4, &Plane::main(), &run);
+        assert_eq!(parse_run(&subject), Some((Plane::main(), run.clone())));
+        assert_eq!(subject.replace("inbox", "ledger"), journal(4, &Plane::main(), &run));
+    }
+
+    #[test]
+    fn a_run_id_that_would_break_a_subject_is_hashed() {
+        let subject = inbox(1, &Plane::main(), &RunId::new("a.b > *"));
+        assert_eq!(subject.split('.').count(), 6);
+        assert!(!subject.contains(['>', '*', ' ']));
+    }
+
+    #[test]
+    fn shards_are_used_evenly() {
+        let mut counts = [0_u32; 8];
+        for n in 0..8_000 {
+            counts[usize::from(shard(&domain::uuid_from(&[&n.to_string().into_bytes()]), 8))] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+    }
+}

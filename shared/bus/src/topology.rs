@@ -1,0 +1,56 @@
+//! The broker's layout as a text that people review: `nats/topology.txt` must equal it.
+
+use crate::streams::{self, Layout};
+use std::fmt::Write;
+
+/// Streams, buckets and consumers for one shard and one copy, with every setting that matters.
+pub fn text() -> String {
+    let layout = Layout { shards: 1, replicas: 1 };
+    let mut text = String::from(
+        "# The broker's layout, printed from shared/bus (gantry topology). Shown for one shard and one replica;\n\
+         # <shard> runs from 0, planes beyond default.main get a command stream each.\n",
+    );
+    for config in streams::all(layout) {
+        let _ = write!(
+            text,
+            "\nstream {}\n  subjects    {}\n  retention   {:?}, discard {:?}\n  purpose     {}\n",
+            config.name,
+            config.subjects.join(" "),
+            config.retention,
+            config.discard,
+            config.description.as_deref().unwrap_or_default(),
+        );
+        for (name, on) in [
+            ("schedules", config.allow_message_schedules),
+            ("message ttl", config.allow_message_ttl),
+            ("deny delete", config.deny_delete),
+            ("deny purge", config.deny_purge),
+        ] {
+            if on {
+                let _ = writeln!(text, "  {name}");
+            }
+        }
+        if config.max_messages_per_subject > 0 {
+            let _ = writeln!(text, "  keeps       {} per subject", config.max_messages_per_subject);
+        }
+        if !config.max_age.is_zero() {
+            let _ = writeln!(text, "  max age     {} days", config.max_age.as_secs() / 86_400);
+        }
+    }
+    let catalog = streams::catalog(layout);
+    let blobs = streams::blobs(layout);
+    let _ = write!(
+        text,
+        "\nbucket {} (key-value)\n  purpose     {}\n\nbucket {} (objects)\n  purpose     {}\n\
+         \nconsumer {} on every inbox stream\n  pull, explicit ack, shared by all runners\n\
+         \nconsumer {} on every command stream\n  pull, explicit ack, one message at a time\n\
+         \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
+        catalog.bucket,
+        catalog.description,
+        blobs.bucket,
+        blobs.description.unwrap_or_default(),
+        streams::RUNNERS,
+        streams::ROUTER,
+    );
+    text
+}
