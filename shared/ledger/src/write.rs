@@ -1,0 +1,118 @@
+//! Appending a step.
+
+use crate::body::{Outcome, Written};
+use crate::{Head, Ledger, LedgerError, Marks, Summary};
+use bus::{Commit, CommitOutcome, TraceContext};
+use domain::{StepRecord, limits};
+use flow::{Effect, State};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// A step to be stored.
+pub struct Append<'a> {
+    /// The head that the step was computed from; none for the first step of a run.
+    pub previous: Option<&'a Head>,
+    /// The state after it.
+    pub state: &'a State,
+    /// Its records.
+    pub records: &'a [StepRecord],
+    /// What it owes.
+    pub effects: &'a [Effect],
+    /// Commands it settled.
+    pub outcomes: &'a [Outcome],
+    /// Last inbox sequence it took in.
+    pub inbox_cursor: u64,
+    /// The doorbell that was held while it was made: whoever holds it owns the slow effects.
+    pub doorbell: u64,
+    /// Unique to this attempt.
+    pub writer: &'a str,
+    /// What caused it.
+    pub trace: &'a TraceContext,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// Stored at this sequence.
+    Stored(u64),
+    /// Somebody else was first: read the head again.
+    Fenced,
+}
+
+impl Ledger {
+    /// Stores a step, or finds that another was stored since.
+    pub async fn append(&self, append: &Append<'_>) -> Result<Appended, LedgerError> {
+        let run = &append.state.run_id;
+        let unreadable =
+            |error: serde_json::Error| LedgerError::Unreadable { run: run.to_string(), cause: error.to_string() };
+        let marks = next_marks(append.previous);
+        let state = to_raw_value(append.state).map_err(unreadable)?;
+        let blob = self.offload(append, &state).await?;
+        let inline = match &blob {
+            Some(_) => to_raw_value(&Summary::of(append.state)).map_err(unreadable)?,
+            None => state,
+        };
+        let body = serde_json::to_vec(&Written {
+            before: append.previous.map_or(0, |head| head.state.cursor),
+            records: append.records,
+            outcomes: append.outcomes,
+            effects: append.effects,
+            doorbell: append.doorbell,
+            marks: &marks,
+            state_blob: blob.as_deref(),
+            state: &inline,
+        })
+        .map_err(unreadable)?;
+        if body.len() > limits::MESSAGE_BYTES - 8_192 {
+            return Err(LedgerError::TooLarge {
+                run: run.to_string(),
+                bytes: body.len(),
+                limit: limits::MESSAGE_BYTES - 8_192,
+            });
+        }
+        self.commit(append, body.into(), blob.as_deref()).await
+    }
+
+    async fn commit(
+        &self,
+        append: &Append<'_>,
+        body: bytes::Bytes,
+        blob: Option<&str>,
+    ) -> Result<Appended, LedgerError> {
+        let commit = Commit {
+            run: &append.state.run_id,
+            expected: append.previous.map_or(0, |head| head.sequence),
+            inbox_cursor: append.inbox_cursor,
+            effects: append.effects.len(),
+            writer: append.writer,
+            body,
+            trace: append.trace,
+        };
+        match self.journal.commit(&commit).await? {
+            CommitOutcome::Fenced => Ok(Appended::Fenced),
+            CommitOutcome::Stored(sequence) => {
+                let old = append.previous.and_then(|head| head.state_blob.as_deref());
+                if let Some(old) = old.filter(|old| Some(*old) != blob) {
+                    self.blobs.remove(old).await?;
+                }
+                Ok(Appended::Stored(sequence))
+            }
+        }
+    }
+
+    /// A state too large for the message is stored first, under a name that only this attempt uses.
+    async fn offload(&self, append: &Append<'_>, state: &RawValue) -> Result<Option<String>, LedgerError> {
+        if state.get().len() <= limits::INLINE_STATE_BYTES {
+            return Ok(None);
+        }
+        let name = format!("state/{}/{}", append.state.run_id, append.writer);
+        self.blobs.put(&name, state.get().as_bytes()).await?;
+        Ok(Some(name))
+    }
+}
+
+fn next_marks(previous: Option<&Head>) -> Marks {
+    let Some(head) = previous else { return Marks::default() };
+    let mut marks = head.marks.clone();
+    marks.note(head.before, head.sequence);
+    marks
+}
