@@ -1,0 +1,56 @@
+# Gantry's everyday commands. `make` alone lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(abspath $(TARGET))/tools
+PIDFILE := $(TARGET)/gantry.pid
+
+# What a build and its tests need of the system: command:package[,package].
+NEEDS := cc:gcc,libc6-dev
+
+.PHONY: help up down test bench fmt fmt-check lint nats-server needs
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+
+up: needs nats-server ## build and run the whole gateway; ARGS="--port 9000" passes options on
+	$(CARGO) build -p gantry
+	@echo $$$$ > $(PIDFILE); PATH="$(TOOLS):$$PATH" exec $(TARGET)/debug/gantry up $(ARGS)
+
+down: ## stop the gateway that `make up` runs, in order
+	@pid=$$(cat $(PIDFILE) 2>/dev/null || true); \
+	case "$$(ps -o args= -p "$${pid:-0}" 2>/dev/null || tr '\0' ' ' 2>/dev/null </proc/"$${pid:-0}"/cmdline || true)" in \
+	  *gantry\ up*) kill -TERM "$$pid" ;; \
+	  *) echo "no gateway of this checkout runs"; rm -f $(PIDFILE); exit 0 ;; \
+	esac; \
+	for _ in $$(seq 300); do kill -0 "$$pid" 2>/dev/null || { rm -f $(PIDFILE); echo "stopped"; exit 0; }; sleep 0.1; done; \
+	echo "process $$pid still runs after 30 seconds"; exit 1
+
+test: needs nats-server ## run every test; ARGS="-p bus" passes options on
+	PATH="$(TOOLS):$$PATH" $(CARGO) test $(or $(ARGS),--workspace)
+
+bench: needs nats-server ## measure against raw JetStream on this machine, and print the ratios
+	PATH="$(TOOLS):$$PATH" $(CARGO) run -p tests --bin bench -- $(ARGS)
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+fmt-check: ## fail if the code is not formatted
+	$(CARGO) fmt --all --check
+
+lint: needs ## fail on any warning
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# The server that was found stands first on the PATH of everything started from here.
+nats-server: ## find or fetch nats-server and say where it is
+	@mkdir -p $(TOOLS)
+	@found=$$(nats/get-nats-server.sh | tail -n 1) && [ -n "$$found" ] && ln -sfn "$$found" $(TOOLS)/nats-server
+
+needs:
+	@missing=; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $$(echo "$${need##*:}" | tr , ' ')"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	else echo "missing packages; install them with: sudo apt-get install$$missing" >&2; exit 1; fi
