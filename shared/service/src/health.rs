@@ -11,10 +11,13 @@ enum State {
     Failing(String),
 }
 
+/// A name and the last word on it.
+type Part = (String, watch::Receiver<State>);
+
 /// The checks of a process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Health {
-    parts: Arc<Mutex<Vec<(String, watch::Receiver<State>)>>>,
+    parts: Arc<Mutex<Vec<Part>>>,
     changed: Arc<watch::Sender<u64>>,
 }
 
@@ -48,7 +51,10 @@ pub struct Readiness {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { parts: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+        Self {
+            parts: Arc::default(),
+            changed: Arc::new(watch::Sender::new(0)),
+        }
     }
 }
 
@@ -63,13 +69,19 @@ impl Health {
         let (state, receiver) = watch::channel(State::Starting);
         self.parts().push((name.into(), receiver));
         self.changed.send_modify(|count| *count += 1);
-        Check { state, changed: self.changed.clone() }
+        Check {
+            state,
+            changed: self.changed.clone(),
+        }
     }
 
     /// How everything is now.
     pub fn readiness(&self) -> Readiness {
         let checks: Vec<CheckReport> = self.parts().iter().map(|(name, state)| report(name, state)).collect();
-        Readiness { ready: checks.iter().all(|check| check.ok), checks }
+        Readiness {
+            ready: checks.iter().all(|check| check.ok),
+            checks,
+        }
     }
 
     /// Waits until every part works. Whoever waits sets the deadline.
@@ -82,7 +94,7 @@ impl Health {
         }
     }
 
-    fn parts(&self) -> MutexGuard<'_, Vec<(String, watch::Receiver<State>)>> {
+    fn parts(&self) -> MutexGuard<'_, Vec<Part>> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,7 +131,11 @@ fn report(name: &str, state: &watch::Receiver<State>) -> CheckReport {
         (State::Starting, false) => Some("starting".to_owned()),
         (State::Failing(reason), false) => Some(reason.clone()),
     };
-    CheckReport { name: name.to_owned(), ok: reason.is_none(), reason }
+    CheckReport {
+        name: name.to_owned(),
+        ok: reason.is_none(),
+        reason,
+    }
 }
 
 #[cfg(test)]
@@ -128,7 +144,12 @@ mod tests {
     use std::time::Duration;
 
     fn reasons(health: &Health) -> Vec<Option<String>> {
-        health.readiness().checks.into_iter().map(|check| check.reason).collect()
+        health
+            .readiness()
+            .checks
+            .into_iter()
+            .map(|check| check.reason)
+            .collect()
     }
 
     #[test]

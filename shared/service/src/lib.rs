@@ -7,6 +7,7 @@
 
 pub mod config;
 mod health;
+pub mod logging;
 mod shutdown;
 mod tasks;
 

@@ -126,7 +126,10 @@ impl Setting for Vec<String> {
     }
 
     fn show(&self) -> String {
-        self.iter().map(|item| without_credentials(item)).collect::<Vec<_>>().join(",")
+        self.iter()
+            .map(|item| without_credentials(item))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -137,7 +140,9 @@ impl Setting for Duration {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let seconds = match unit.trim() {
             "ms" => 0.001,
@@ -151,7 +156,11 @@ impl Setting for Duration {
     }
 
     fn show(&self) -> String {
-        if self.subsec_millis() == 0 { format!("{}s", self.as_secs()) } else { format!("{}ms", self.as_millis()) }
+        if self.subsec_millis() == 0 {
+            format!("{}s", self.as_secs())
+        } else {
+            format!("{}ms", self.as_millis())
+        }
     }
 }
 
@@ -162,7 +171,9 @@ pub(super) fn items(text: &str) -> impl Iterator<Item = &str> {
 
 /// The text with the user and password of a URL hidden, so that a broker's or database's URL can be shown.
 pub(super) fn without_credentials(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
     let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     match rest[..authority].rfind('@') {
         Some(at) => format!("{scheme}://{REDACTED}{}", &rest[at..]),

@@ -5,6 +5,8 @@ use super::{ConfigError, REDACTED, Reader, SecretString, Setting, Source, names}
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+type Parse<T> = Box<dyn Fn(&str) -> Option<T>>;
+
 /// A setting being asked for: name its aliases and bounds, then end with `default`, `optional` or `required`.
 #[must_use = "end with default, optional or required"]
 pub struct Value<'r, T> {
@@ -13,7 +15,7 @@ pub struct Value<'r, T> {
     about: &'static str,
     secret: bool,
     accepted: String,
-    parse: Box<dyn Fn(&str) -> Option<T>>,
+    parse: Parse<T>,
     show: Box<dyn Fn(&T) -> String>,
 }
 
@@ -109,14 +111,32 @@ impl<T> Value<'_, T> {
         let Some((source_of, text)) = found else {
             let (value, shown) = fallback.map_or((None, String::new()), |(value, shown)| (Some(value), shown));
             self.reader.note(&self.names, shown, Source::Default, self.about);
-            return Ok(Resolved { value, name, accepted: self.accepted });
+            return Ok(Resolved {
+                value,
+                name,
+                accepted: self.accepted,
+            });
         };
         let Some(value) = (self.parse)(&text) else {
-            let shown = if self.secret { "not usable".to_owned() } else { format!("'{}'", without_credentials(&text)) };
-            return Err(ConfigError::Unusable { name, source_of, shown, accepted: self.accepted });
+            let shown = if self.secret {
+                "not usable".to_owned()
+            } else {
+                format!("'{}'", without_credentials(&text))
+            };
+            return Err(ConfigError::Unusable {
+                name,
+                source_of,
+                shown,
+                accepted: self.accepted,
+            });
         };
-        self.reader.note(&self.names, (self.show)(&value), source_of, self.about);
-        Ok(Resolved { value: Some(value), name, accepted: self.accepted })
+        self.reader
+            .note(&self.names, (self.show)(&value), source_of, self.about);
+        Ok(Resolved {
+            value: Some(value),
+            name,
+            accepted: self.accepted,
+        })
     }
 }
 
@@ -128,7 +148,10 @@ struct Resolved<T> {
 
 impl<T> Resolved<T> {
     fn required(self) -> Result<T, ConfigError> {
-        self.value.ok_or(ConfigError::Missing { name: self.name, accepted: self.accepted })
+        self.value.ok_or(ConfigError::Missing {
+            name: self.name,
+            accepted: self.accepted,
+        })
     }
 }
 
@@ -142,7 +165,11 @@ pub struct Secrets<'r> {
 
 impl<'r> Secrets<'r> {
     pub(super) fn new(reader: &'r mut Reader, name: &str) -> Self {
-        Self { reader, names: vec![name.to_owned()], about: "" }
+        Self {
+            reader,
+            names: vec![name.to_owned()],
+            about: "",
+        }
     }
 
     /// Another variable that adds to them.
@@ -161,8 +188,11 @@ impl<'r> Secrets<'r> {
     /// All of them: every name's list, in order of precedence.
     pub fn all(self) -> Vec<SecretString> {
         let found = self.reader.lookup(&self.names);
-        let secrets: Vec<SecretString> =
-            found.iter().flat_map(|(_, text)| items(text)).map(|item| item.to_owned().into()).collect();
+        let secrets: Vec<SecretString> = found
+            .iter()
+            .flat_map(|(_, text)| items(text))
+            .map(|item| item.to_owned().into())
+            .collect();
         let shown = match secrets.len() {
             0 => String::new(),
             1 => REDACTED.to_owned(),

@@ -24,7 +24,9 @@ where
     loop {
         let started = Instant::now();
         // Making the future is part of the attempt: a panic in there is a failure like any other.
-        let Err(reason) = outcome(async { make().await }).await else { return };
+        let Err(reason) = outcome(async { make().await }).await else {
+            return;
+        };
         if stop.is_cancelled() {
             return;
         }
@@ -32,7 +34,12 @@ where
             delay = FIRST_DELAY;
         }
         restarts += 1;
-        warn!(task = name, restarts, delay_ms = delay.as_millis(), "the task {reason}; starting it again");
+        warn!(
+            task = name,
+            restarts,
+            delay_ms = delay.as_millis(),
+            "the task {reason}; starting it again"
+        );
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return,
