@@ -1,1 +1,26 @@
-//! api
+//! The HTTP surface of durable runs: requests in, messages to the bus out; ledgers replayed and streamed.
+//!
+//! Streams it writes: the command log and the inboxes (a start). Streams it reads: the ledgers, one reader per shard
+//! and process however many clients follow. It never executes a flow and decides nothing about placement.
+//!
+//! [`security`] guards everything below `/api/gateway`; [`operation`] and [`routes`] declare each route once, for
+//! routing, checking and the OpenAPI document alike; [`Credentials`] is shared by every door of the gateway.
+
+mod api;
+pub mod auth;
+pub mod config;
+mod error;
+pub mod input;
+pub mod openapi;
+pub mod operation;
+mod principal;
+pub mod routes;
+pub mod security;
+mod serve;
+
+pub use api::{Api, Parts};
+pub use auth::Credentials;
+pub use config::ApiConfig;
+pub use error::ApiError;
+pub use principal::Principal;
+pub use serve::{fallbacks, layers};

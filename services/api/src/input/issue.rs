@@ -1,0 +1,72 @@
+//! One item of a 422 answer: `{"type", "loc", "msg", "input", "ctx"?}`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One step of the way to the offending value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Place {
+    /// `body`, `query`, `path`, or a field.
+    Name(String),
+    /// An index of a list, or an offset into the text.
+    At(usize),
+}
+
+impl From<&str> for Place {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+/// What is wrong with one value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Issue {
+    /// The machine-readable kind, such as `missing`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where.
+    pub loc: Vec<Place>,
+    /// For people.
+    pub msg: String,
+    /// The offending value.
+    pub input: Value,
+    /// The bound or the parser's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ctx: Option<Value>,
+}
+
+impl Issue {
+    /// Any issue without context.
+    pub fn new(kind: &'static str, loc: &[Place], msg: impl Into<String>, input: Value) -> Self {
+        Self {
+            kind,
+            loc: loc.to_vec(),
+            msg: msg.into(),
+            input,
+            ctx: None,
+        }
+    }
+
+    /// A required field that is not there; `input` is the object it is missing from.
+    pub fn missing(loc: &[Place], input: Value) -> Self {
+        Self::new("missing", loc, "Field required", input)
+    }
+
+    /// A key that the operation does not take.
+    pub fn extra(loc: &[Place], input: Value) -> Self {
+        Self::new("extra_forbidden", loc, "Extra inputs are not permitted", input)
+    }
+
+    /// A text that is no JSON, at an offset counted in characters.
+    pub fn json_invalid(offset: usize, error: &str) -> Self {
+        let loc = [Place::from("body"), Place::At(offset)];
+        Self::new("json_invalid", &loc, "JSON decode error", json!({})).with("error", Value::from(error))
+    }
+
+    /// Adds the one context entry that the kind carries.
+    pub fn with(mut self, key: &str, value: Value) -> Self {
+        self.ctx = Some(json!({ key: value }));
+        self
+    }
+}

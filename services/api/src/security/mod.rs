@@ -1,0 +1,137 @@
+//! The security layer of every path below `/api/gateway`, in the fixed order that clients depend on.
+//!
+//! 1. security switched off; 2. origin; 3. lockout; 4. `OPTIONS`; 5. authentication; 6. CSRF; 7. admin-only
+//! families; 8. body size; 9. concurrency; 10. audit of every write, refused ones included. The permissive CORS
+//! layer lies outside of it, and a request id is on every answer.
+
+mod answer;
+mod audit;
+mod audit_file;
+mod cors;
+mod families;
+mod guard;
+mod lockout;
+mod origins;
+mod pools;
+mod size;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::Refusal;
+pub use audit::{AuditLog, Entry};
+pub use audit_file::{Tail, audit_path, read_tail, write_entries};
+pub use cors::cors;
+pub use families::admin_class;
+pub use guard::{Guard, Verdict, is_write};
+pub use lockout::{LockoutPolicy, Lockouts};
+pub use origins::Origins;
+pub use pools::Pools;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tracing::Instrument;
+
+/// What the layer guards.
+pub const PREFIX: &str = "/api/gateway";
+const REQUEST_ID: &str = "x-request-id";
+
+/// The layer's settings and memory.
+#[derive(Debug)]
+pub struct Security {
+    guard: Guard,
+    pools: Pools,
+    audit: AuditLog,
+}
+
+/// The id of the current request, for log lines and messages.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+impl Security {
+    /// The layer over a guard and its log.
+    pub fn new(guard: Guard, audit: AuditLog) -> Self {
+        let pools = Pools::new(guard.config.max_concurrency, guard.config.max_sse);
+        Self { guard, pools, audit }
+    }
+}
+
+/// The middleware itself.
+pub async fn secure(State(security): State<Arc<Security>>, mut request: Request, next: Next) -> Response {
+    if !guarded(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span =
+        tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
+    let mut response = audited(&security, request, &id, next).instrument(span).await;
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+async fn audited(security: &Security, request: Request, id: &str, next: Next) -> Response {
+    let peer = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|info| info.0.ip());
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.to_canonical());
+    let client = security.guard.client(request.headers(), peer);
+    let (parts, body) = request.into_parts();
+    let draft = if is_write(&parts.method) {
+        security.audit.begin(&parts, id, &client.to_string())
+    } else {
+        None
+    };
+    let mut verdict = Verdict::default();
+    let decided = security.guard.decide(&parts, client, peer, &mut verdict);
+    let response = match decided {
+        Ok(()) => pass(security, Request::from_parts(parts, body), &verdict, next).await,
+        Err(refusal) => refusal.response(),
+    };
+    security.audit.end(draft, &verdict, response.status()).await;
+    response
+}
+
+async fn pass(security: &Security, mut request: Request, verdict: &Verdict, next: Next) -> Response {
+    if let Some(principal) = verdict.principal.clone() {
+        request.extensions_mut().insert(principal);
+    }
+    let config = &security.guard.config;
+    if !config.enabled {
+        return next.run(request).await;
+    }
+    let path = request.uri().path().to_owned();
+    if is_write(request.method()) {
+        request = match size::measured(request, size::limit(config, &path)).await {
+            Ok(request) => request,
+            Err(refusal) => return refusal.response(),
+        };
+    }
+    match security.pools.enter(&path).await {
+        Some(place) => place.until_sent(next.run(request).await),
+        None => Refusal::concurrency().response(),
+    }
+}
+
+fn guarded(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// The client's id if it can be sent back, else a fresh one of 32 hexadecimal characters.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim);
+    match given {
+        Some(id) if !id.is_empty() && id.len() <= 200 => id.to_owned(),
+        Some(_) | None => uuid::Uuid::new_v4().simple().to_string(),
+    }
+}

@@ -1,0 +1,73 @@
+//! How many bytes a request body may have, and counting those that do not say.
+
+use super::answer::Refusal;
+use crate::config::SecurityConfig;
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
+use http::header;
+use http_body_util::BodyExt;
+use std::time::Duration;
+
+/// What a form adds to the file it carries.
+const FORM_ALLOWANCE: usize = 2 * 1024 * 1024;
+/// How long a client may take to send a body of unknown length.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The limit of a path's body.
+pub fn limit(config: &SecurityConfig, path: &str) -> usize {
+    let file = if path.ends_with("/attachments/upload") {
+        config.max_attachment_bytes
+    } else if path.ends_with("/bundles/upload") {
+        config.max_bundle_bytes
+    } else {
+        return config.max_body_bytes;
+    };
+    let whole = file.saturating_add(FORM_ALLOWANCE);
+    if config.max_upload_body_bytes > 0 {
+        whole.min(config.max_upload_body_bytes)
+    } else {
+        whole
+    }
+}
+
+/// Passes a request whose body is within the limit. A body that does not say its length is read and counted here.
+pub async fn measured(request: Request, limit: usize) -> Result<Request, Refusal> {
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    if let Some(declared) = declared
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<u64>().ok())
+    {
+        // The HTTP layer hands on exactly as many bytes as were declared.
+        let too_many = declared > limit as u64;
+        return if too_many {
+            Err(Refusal::too_large(declared, limit))
+        } else {
+            Ok(request)
+        };
+    }
+    if http_body::Body::is_end_stream(request.body()) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(PATIENCE, count(body, limit)).await {
+        Ok(counted) => counted.map(|bytes| Request::from_parts(parts, Body::from(bytes))),
+        Err(_) => Err(Refusal::body_timeout()),
+    }
+}
+
+async fn count(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Refusal::body_broken());
+        };
+        let Ok(chunk) = frame.into_data() else { continue };
+        let total = bytes.len() + chunk.len();
+        if total > limit {
+            return Err(Refusal::too_large(total as u64, limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
