@@ -1,5 +1,7 @@
 //! Three real servers: they elect a leader, and a stream outlives the death of its own.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};

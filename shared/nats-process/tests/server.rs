@@ -1,5 +1,11 @@
 //! One real server: start, stop, kill, restart, and what a crash of the gateway leaves behind.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking and ends its own tasks"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
