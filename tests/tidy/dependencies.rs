@@ -1,4 +1,4 @@
-//! Law: dependencies point down, and a service never depends on a service.
+//! Law: dependencies point down, a service never depends on a service, and only the bus speaks to the broker.
 
 use crate::expect_none;
 use crate::repository::{Package, packages};
@@ -63,6 +63,15 @@ fn complaints(package: &Package) -> Vec<String> {
                 .map(|used| format!("{name} must not depend on {used}: it may use {allowed:?}")),
         );
     }
+    if name != "bus"
+        && names_in(&package.manifest, "dependencies")
+            .iter()
+            .any(|used| used == "async-nats")
+    {
+        found.push(format!(
+            "{name} must not depend on async-nats: only the bus speaks to the broker"
+        ));
+    }
     // Tests may reach for any shared crate, but a service whose tests need another cannot be deleted alone.
     let tests = names_in(&package.manifest, "dev-dependencies")
         .into_iter()
@@ -93,5 +102,7 @@ fn an_upward_a_sideward_and_an_unknown_crate_are_refused() {
     assert_eq!(complaints(&sideward).len(), 1);
     let tested_sideward = package("[package]\nname = 'proxy'\n[dev-dependencies]\napi.workspace = true\nbus = '1'");
     assert_eq!(complaints(&tested_sideward).len(), 1);
+    let around_the_bus = package("[package]\nname = 'api'\n[dependencies]\nasync-nats.workspace = true");
+    assert_eq!(complaints(&around_the_bus).len(), 1);
     assert_eq!(complaints(&package("[package]\nname = 'helpers'")).len(), 1);
 }
