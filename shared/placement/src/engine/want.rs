@@ -1,0 +1,105 @@
+//! Who wants room: queues that no service serves, services a person asked for, and further services of busy types.
+
+use super::index::TypeIndex;
+use super::timers::Owner;
+use super::{Engine, Index};
+use crate::{Cluster, Place, ServiceName, ServiceType};
+use domain::Time;
+
+/// A wish for the room of one more service, ordered by urgency.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Want {
+    /// The priority of the first who waits.
+    pub(crate) priority: i32,
+    /// Their place; the largest for a further service, which so comes after every first one.
+    pub(crate) place: Place,
+    pub(crate) kind: ServiceType,
+    /// The one service that will do.
+    pub(crate) pin: Option<ServiceName>,
+    /// Only room that is free, or idle for long, is taken.
+    pub(crate) further: bool,
+}
+
+pub(crate) const NOBODY: Place = Place(u64::MAX);
+
+impl Want {
+    /// Since when it has been waited for.
+    pub(crate) fn since(&self, cluster: &Cluster) -> Option<Time> {
+        cluster.jobs.get(&self.place).map(|job| job.queued_at)
+    }
+}
+
+impl Engine {
+    /// Notes who of a type wants room, and asks for another look at the room if that has changed.
+    pub(super) fn note_wants(&mut self, kind: &ServiceType) {
+        let index = self.index.of_type(kind);
+        let wants = wants_of(kind, index);
+        let heads = index.queue.first().into_iter().chain(index.pinned.values().filter_map(|queue| queue.first()));
+        let heads: Vec<i32> = heads.map(|(priority, _)| *priority).collect();
+        let heads_changed = index.heads != heads;
+        if heads_changed {
+            index.heads = heads;
+        }
+        if index.wants != wants {
+            let before = std::mem::replace(&mut index.wants, wants.clone());
+            before.iter().for_each(|want| forget(&mut self.index, want.priority));
+            wants.iter().for_each(|want| *self.index.wanting.entry(want.priority).or_default() += 1);
+            self.index.dirty.room = true;
+        }
+        if heads_changed && !self.index.wanting.is_empty() {
+            self.index.dirty.room = true;
+        }
+    }
+
+    /// Everybody who wants room, the most urgent first.
+    pub(super) fn all_wants(&self) -> Vec<Want> {
+        let asked = self.index.asked.iter().filter_map(|name| {
+            let known = self.cluster.services.get(name)?;
+            Some(Want {
+                priority: i32::MIN,
+                place: NOBODY,
+                kind: known.service.service_type.clone(),
+                pin: Some(name.clone()),
+                further: false,
+            })
+        });
+        let mut wants: Vec<Want> = self.index.types.values().flat_map(|kind| kind.wants.iter().cloned()).collect();
+        wants.extend(asked);
+        wants.sort_unstable();
+        wants
+    }
+
+    pub(super) fn wake_room_at(&mut self, at: Option<Time>) {
+        self.index.timers.set(Owner::Room, at);
+    }
+}
+
+fn forget(index: &mut Index, priority: i32) {
+    if let Some(count) = index.wanting.get_mut(&priority) {
+        *count -= 1;
+        if *count == 0 {
+            index.wanting.remove(&priority);
+        }
+    }
+}
+
+fn wants_of(kind: &ServiceType, index: &TypeIndex) -> Vec<Want> {
+    let mut wants = Vec::new();
+    if index.startable.is_empty() {
+        return wants;
+    }
+    let want = |priority, place, pin, further| Want { priority, place, kind: kind.clone(), pin, further };
+    if let Some((priority, place)) = index.queue.first() {
+        if index.live.is_empty() {
+            wants.push(want(*priority, *place, None, false));
+        } else if index.queue.len() > index.coming_slots {
+            wants.push(want(*priority, NOBODY, None, true));
+        }
+    }
+    for (pin, queue) in &index.pinned {
+        if let (Some((priority, place)), true) = (queue.first(), index.startable.contains(pin)) {
+            wants.push(want(*priority, *place, Some(pin.clone()), false));
+        }
+    }
+    wants
+}

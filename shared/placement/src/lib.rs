@@ -1,0 +1,36 @@
+//! Decides which job runs where, and which service starts, stops or makes way.
+//!
+//! Everything here is a function of its arguments: no clock, no randomness, no environment, nothing awaited.
+//! [`Cluster`] is the state that a stream of [`Event`]s leaves. [`decide`] looks at all of it and answers with a
+//! [`Plan`]; [`Engine`] keeps indexes beside it and decides the same from what one event touched.
+#![warn(clippy::iter_over_hash_type)]
+
+mod action;
+mod capacity;
+mod clock;
+mod cluster;
+mod container;
+mod decide;
+mod device;
+mod engine;
+mod event;
+mod explain;
+mod ids;
+mod job;
+mod policy;
+mod reason;
+mod service;
+pub mod sim;
+
+pub use action::{Action, outstanding};
+pub use cluster::Cluster;
+pub use decide::{Plan, decide};
+pub use container::{Container, Spot, State, StopReason};
+pub use device::{Device, DeviceInfo, Hold, Measure, Node};
+pub use engine::Engine;
+pub use event::{Change, Event};
+pub use ids::{GpuId, JobId, NodeId, Place, ServiceName, ServiceType};
+pub use job::{Interrupt, Interruption, Job, JobEvent, JobSpec, JobStatus, Loss, Pause, Refusal, Run};
+pub use policy::Policy;
+pub use reason::{Condition, Estimate, Frees, Reason, RoomHolder, SlotHolder, Waiting};
+pub use service::{Learned, Registered, Service, Spans};

@@ -1,0 +1,274 @@
+//! Why a job waits, with numbers, in a form for programs and in one for people.
+
+use crate::{JobId, NodeId, ServiceName, ServiceType};
+use domain::Time;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A job that waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which.
+    pub job: JobId,
+    /// From 1, among the queued jobs that compete with it for the same services; none while it is paused.
+    pub position: Option<usize>,
+    /// Why.
+    pub reason: Reason,
+    /// When it may start, once runtimes are known.
+    pub estimate: Option<Estimate>,
+}
+
+/// How long a job may still wait: nine in ten should lie between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// At least, if jobs are short.
+    pub low_ms: u64,
+    /// At most, if jobs are long.
+    pub high_ms: u64,
+}
+
+/// Why a job waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "because", rename_all = "snake_case")]
+pub enum Reason {
+    /// Nobody does such jobs.
+    NoService {
+        /// The type.
+        service_type: ServiceType,
+        /// The one service that the job wants.
+        pinned: Option<ServiceName>,
+        /// Services that would do but are disabled.
+        disabled: Vec<ServiceName>,
+    },
+    /// No GPU host is connected.
+    NoNode,
+    /// It failed and is tried again later.
+    BackingOff {
+        /// When.
+        until: Time,
+        /// Attempts that failed.
+        failures: u32,
+        /// Of how many that may.
+        max_attempts: u32,
+    },
+    /// It made way for another.
+    PausedFor {
+        /// Which; none when a person asked.
+        job: Option<JobId>,
+    },
+    /// All slots are taken.
+    SlotsBusy {
+        /// How many there are.
+        slots: usize,
+        /// By whom, the first sixteen.
+        holders: Vec<SlotHolder>,
+    },
+    /// Its service is starting.
+    Starting {
+        /// Which.
+        service: ServiceName,
+        /// For how long.
+        for_ms: u64,
+        /// How long that usually takes.
+        typical_ms: u64,
+    },
+    /// Its service runs but does not answer its health check.
+    Unhealthy {
+        /// Which.
+        service: ServiceName,
+        /// For how long.
+        for_ms: u64,
+    },
+    /// Its service is stopping and may be started again after.
+    Stopping {
+        /// Which.
+        service: ServiceName,
+        /// Jobs that it still does.
+        jobs: usize,
+    },
+    /// Its service could not be started and is tried again later.
+    StartFailed {
+        /// Which.
+        service: ServiceName,
+        /// How often in a row.
+        failures: u32,
+        /// When it is tried again.
+        retry_at: Time,
+        /// Why.
+        error: String,
+    },
+    /// The node of its service is silent.
+    NodeLost {
+        /// Which service.
+        service: ServiceName,
+        /// Which node.
+        node: Option<NodeId>,
+    },
+    /// No GPU has room for its service.
+    NoRoom {
+        /// The service.
+        service: ServiceName,
+        /// What it needs on each GPU.
+        need_mb: u64,
+        /// On how many GPUs of one node.
+        gpus: u16,
+        /// The GPU that is closest to having it.
+        device: Option<crate::GpuId>,
+        /// What can be used of it.
+        capacity_mb: u64,
+        /// What is free of it.
+        free_mb: u64,
+        /// What other programs hold of it.
+        foreign_mb: u64,
+        /// Who holds it.
+        holders: Vec<RoomHolder>,
+        /// What would free it.
+        frees: Frees,
+    },
+}
+
+/// A job that holds a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotHolder {
+    /// Which.
+    pub job: JobId,
+    /// Where.
+    pub service: ServiceName,
+    /// Its priority.
+    pub priority: i32,
+    /// For how long.
+    pub for_ms: u64,
+    /// Whether it has been told to let go.
+    pub interrupted: bool,
+}
+
+/// A service that holds memory of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomHolder {
+    /// Which.
+    pub service: ServiceName,
+    /// How much.
+    pub mb: u64,
+    /// What it is doing.
+    pub condition: Condition,
+    /// The jobs it does.
+    pub jobs: usize,
+}
+
+/// What a service that holds memory is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// Nothing.
+    Idle,
+    /// Jobs.
+    Busy,
+    /// It starts.
+    Starting,
+    /// It finishes its jobs and stops.
+    Draining,
+    /// It stops.
+    Stopping,
+}
+
+/// What would free the room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Frees {
+    /// It is being freed: services stop.
+    Release {
+        /// Which.
+        services: Vec<ServiceName>,
+    },
+    /// There is room once the measured memory has stopped moving.
+    Quiet,
+    /// Services finish their jobs.
+    JobsEnd {
+        /// Which.
+        services: Vec<ServiceName>,
+    },
+    /// Only other programs, or services that a person started, could free it.
+    Others,
+    /// There is none to be had on the nodes that are connected now.
+    Nothing,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoService { service_type, pinned, disabled } => {
+                match pinned {
+                    Some(pin) => write!(f, "no enabled service '{pin}' of type '{service_type}' is registered")?,
+                    None => write!(f, "no enabled service of type '{service_type}' is registered")?,
+                }
+                if disabled.is_empty() { Ok(()) } else { write!(f, "; disabled: {}", list(disabled)) }
+            }
+            Self::NoNode => f.write_str("no GPU host is connected"),
+            Self::BackingOff { until, failures, max_attempts } => {
+                write!(f, "attempt {failures} of {max_attempts} failed; the next is due at {until}")
+            }
+            Self::PausedFor { job: Some(job) } => write!(f, "made way for the more urgent job {job}"),
+            Self::PausedFor { job: None } => f.write_str("paused by a person; release it to go on"),
+            Self::SlotsBusy { slots, holders } => {
+                write!(f, "all {slots} slots are taken")?;
+                holders.iter().try_for_each(|one| {
+                    let SlotHolder { job, service, priority, for_ms, interrupted } = one;
+                    let going = if *interrupted { ", being stopped" } else { "" };
+                    write!(f, "; {job} (P{priority}) on {service} for {:.1} s{going}", seconds(*for_ms))
+                })
+            }
+            Self::Starting { service, for_ms, typical_ms } => write!(
+                f,
+                "{service} has been starting for {:.1} s; that usually takes {:.1} s",
+                seconds(*for_ms),
+                seconds(*typical_ms)
+            ),
+            Self::Unhealthy { service, for_ms } => {
+                write!(f, "{service} has not answered its health check for {:.1} s", seconds(*for_ms))
+            }
+            Self::Stopping { service, jobs: 0 } => write!(f, "{service} is stopping; it can be started again after"),
+            Self::Stopping { service, jobs } => write!(f, "{service} finishes {jobs} jobs and then stops"),
+            Self::StartFailed { service, failures, retry_at, error } => {
+                write!(f, "{service} failed to start {failures} times ({error}); it is tried again at {retry_at}")
+            }
+            Self::NodeLost { service, node: Some(node) } => write!(f, "{service} is on node {node}, which is silent"),
+            Self::NodeLost { service, node: None } => write!(f, "every node that may run {service} is silent"),
+            Self::NoRoom { .. } => self.write_no_room(f),
+        }
+    }
+}
+
+impl Reason {
+    fn write_no_room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::NoRoom { service, need_mb, gpus, device, capacity_mb, free_mb, foreign_mb, holders, frees } = self
+        else {
+            return Ok(());
+        };
+        write!(f, "{service} needs {need_mb} MB on {gpus} GPU(s)")?;
+        if let Some(device) = device {
+            write!(f, "; {device} has {free_mb} of {capacity_mb} MB free")?;
+        }
+        for RoomHolder { service, mb, jobs, .. } in holders {
+            write!(f, "; {service} holds {mb} MB with {jobs} jobs")?;
+        }
+        if *foreign_mb > 0 {
+            write!(f, "; other programs hold {foreign_mb} MB")?;
+        }
+        match frees {
+            Frees::Release { services } => write!(f, "; being freed by {}", list(services)),
+            Frees::Quiet => f.write_str("; waiting for its measured memory to become quiet"),
+            Frees::JobsEnd { services } => write!(f, "; free when {} finishes its jobs", list(services)),
+            Frees::Others => f.write_str("; only what Gantry did not start could free more"),
+            Frees::Nothing => f.write_str("; no connected GPU has that much"),
+        }
+    }
+}
+
+fn list(names: &[ServiceName]) -> String {
+    names.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people, to a tenth of a second")]
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
