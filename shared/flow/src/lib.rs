@@ -5,8 +5,18 @@
 //! no clock, no randomness and no environment, so the same arguments give the same bytes: a driver that repeats a step
 //! after a crash repeats it exactly.
 
+pub mod bundle;
+mod compile;
 mod effect;
+mod interpret;
+pub mod model;
+pub mod pure;
+pub mod py;
+pub mod schedule;
 mod state;
 
+pub use bundle::{Bundle, BundleError};
+pub use compile::{CompileError, Flow, Library, Listener, Workflows, listener_id};
 pub use effect::Effect;
+pub use interpret::{ATTEMPTS, Step, World, attempt_lost, external_event, fail, listener_run_id, start, step};
 pub use state::{ActiveChild, Control, Pending, State};

@@ -64,6 +64,15 @@ pub struct State {
     /// Counts derived ids (steps, children, timers).
     #[serde(default)]
     pub id_seq: u64,
+    /// Counts executed nodes; seeds what a node draws at random.
+    #[serde(default)]
+    pub node_seq: u64,
+    /// Runs above this one.
+    #[serde(default)]
+    pub depth: u32,
+    /// Whether the run has taken its first step, in which a root run starts its listeners.
+    #[serde(default)]
+    pub begun: bool,
     /// Deliveries taken in lately, newest last, so that one that is repeated is dropped. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<String>,
@@ -83,9 +92,12 @@ pub struct Control {
     pub paused_at: Option<Time>,
     /// When it was last let go.
     pub resumed_at: Option<Time>,
-    /// What became due while it was held: a fired timer or a child's end, taken up on resume.
+    /// What became due while it was held: a fired timer, a child's end or an effect's result, taken up on resume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<domain::InboxMessage>,
+    /// The effect whose result is held: it is not outstanding any more, and not written down yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landed: Option<Box<Pending>>,
 }
 
 /// An effect that was announced in the ledger and whose result has not come.
