@@ -133,6 +133,15 @@ impl Journal {
         }
     }
 
+    /// Deletes every step of a run.
+    pub async fn purge(&self, run: &RunId) -> Result<(), BusError> {
+        let what = "deleting a ledger";
+        let (name, subject) = self.place(run);
+        let stream = self.inner.js.get_stream_no_info(name).await.map_err(|e| BusError::unavailable(what, e))?;
+        stream.purge().filter(subject).await.map_err(|error| BusError::unavailable(what, error))?;
+        Ok(())
+    }
+
     /// Steps of a run from a stream sequence on, at most `limit`, and whether more are left.
     pub async fn read(
         &self,
@@ -190,15 +199,9 @@ impl Bus {
     /// Sequence of the last message of a shard; 0 when it is empty.
     pub async fn shard_end(&self, shard: u16) -> Result<u64, BusError> {
         let name = streams::ledger_name(shard);
-        let mut stream = self
-            .inner
-            .js
-            .get_stream_no_info(&name)
-            .await
-            .map_err(|error| BusError::unavailable("reading the ledger's end", error))?;
-        let _ = &mut stream;
-        let info =
-            stream.get_info().await.map_err(|error| BusError::unavailable("reading the ledger's end", error))?;
+        let unavailable = |error: &dyn ToString| BusError::unavailable("reading the ledger's end", error.to_string());
+        let stream = self.inner.js.get_stream_no_info(&name).await.map_err(|error| unavailable(&error))?;
+        let info = stream.get_info().await.map_err(|error| unavailable(&error))?;
         Ok(info.state.last_sequence)
     }
 }

@@ -1,7 +1,7 @@
 //! The stored form of a step, and the parts of it that different readers take.
 
 use crate::{LedgerError, Marks};
-use domain::{CommandId, CommandOutcome, RunId, RunStatus, SessionId, StepRecord, Time, WaitReason, WorkflowId};
+use domain::{CommandId, CommandOutcome, RunId, RunStatus, SessionId, Time, WaitReason, WorkflowId};
 use flow::{Effect, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,7 +23,7 @@ pub struct Outcome {
 #[derive(Serialize)]
 pub(crate) struct Written<'a> {
     pub(crate) before: u64,
-    pub(crate) records: &'a [StepRecord],
+    pub(crate) records: &'a RawValue,
     #[serde(skip_serializing_if = "<[Outcome]>::is_empty")]
     pub(crate) outcomes: &'a [Outcome],
     #[serde(skip_serializing_if = "<[Effect]>::is_empty")]

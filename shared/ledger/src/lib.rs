@@ -16,7 +16,7 @@ pub use read::{Head, Item, Page};
 pub use write::{Append, Appended};
 
 use bus::{Blobs, Bus, BusError, Journal};
-use domain::Plane;
+use domain::{Plane, RunId};
 
 /// The ledgers of one plane. Cheap to clone.
 #[derive(Clone)]
@@ -29,6 +29,14 @@ impl Ledger {
     /// The ledgers of a plane.
     pub fn new(bus: &Bus, plane: &Plane) -> Self {
         Self { journal: bus.journal(plane), blobs: bus.blobs() }
+    }
+
+    /// Deletes a run's whole ledger, and with it the run. For drafts that have expired.
+    pub async fn purge(&self, run: &RunId) -> Result<(), LedgerError> {
+        if let Some(blob) = self.head(run).await?.and_then(|head| head.state_blob) {
+            self.blobs.remove(&blob).await?;
+        }
+        Ok(self.journal.purge(run).await?)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::body::{Outcome, Written};
 use crate::{Head, Ledger, LedgerError, Marks, Summary};
 use bus::{Commit, CommitOutcome, TraceContext};
-use domain::{StepRecord, limits};
+use domain::limits;
 use flow::{Effect, State};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -12,91 +12,100 @@ pub struct Append<'a> {
     /// The head that the step was computed from; none for the first step of a run.
     pub previous: Option<&'a Head>,
     /// The state after it.
-    pub state: &'a State,
-    /// Its records.
-    pub records: &'a [StepRecord],
+    pub state: State,
+    /// Its records: a JSON array.
+    pub records: &'a RawValue,
     /// What it owes.
-    pub effects: &'a [Effect],
+    pub effects: Vec<Effect>,
     /// Commands it settled.
-    pub outcomes: &'a [Outcome],
+    pub outcomes: Vec<Outcome>,
     /// Last inbox sequence it took in.
     pub inbox_cursor: u64,
     /// The doorbell that was held while it was made: whoever holds it owns the slow effects.
     pub doorbell: u64,
     /// Unique to this attempt.
-    pub writer: &'a str,
+    pub writer: String,
     /// What caused it.
     pub trace: &'a TraceContext,
 }
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Appended {
-    /// Stored at this sequence.
-    Stored(u64),
+    /// Stored; the run's new head.
+    Stored(Box<Head>),
     /// Somebody else was first: read the head again.
     Fenced,
 }
 
 impl Ledger {
     /// Stores a step, or finds that another was stored since.
-    pub async fn append(&self, append: &Append<'_>) -> Result<Appended, LedgerError> {
-        let run = &append.state.run_id;
+    pub async fn append(&self, append: Append<'_>) -> Result<Appended, LedgerError> {
+        let run = append.state.run_id.clone();
         let unreadable =
             |error: serde_json::Error| LedgerError::Unreadable { run: run.to_string(), cause: error.to_string() };
         let marks = next_marks(append.previous);
-        let state = to_raw_value(append.state).map_err(unreadable)?;
-        let blob = self.offload(append, &state).await?;
+        let state = to_raw_value(&append.state).map_err(unreadable)?;
+        let blob = self.offload(&append, &state).await?;
         let inline = match &blob {
-            Some(_) => to_raw_value(&Summary::of(append.state)).map_err(unreadable)?,
+            Some(_) => to_raw_value(&Summary::of(&append.state)).map_err(unreadable)?,
             None => state,
         };
         let body = serde_json::to_vec(&Written {
             before: append.previous.map_or(0, |head| head.state.cursor),
             records: append.records,
-            outcomes: append.outcomes,
-            effects: append.effects,
+            outcomes: &append.outcomes,
+            effects: &append.effects,
             doorbell: append.doorbell,
             marks: &marks,
             state_blob: blob.as_deref(),
             state: &inline,
         })
         .map_err(unreadable)?;
-        if body.len() > limits::MESSAGE_BYTES - 8_192 {
-            return Err(LedgerError::TooLarge {
-                run: run.to_string(),
-                bytes: body.len(),
-                limit: limits::MESSAGE_BYTES - 8_192,
-            });
+        let limit = limits::MESSAGE_BYTES - 8_192;
+        if body.len() > limit {
+            return Err(LedgerError::TooLarge { run: run.to_string(), bytes: body.len(), limit });
         }
-        self.commit(append, body.into(), blob.as_deref()).await
+        self.commit(append, body.into(), blob, marks).await
     }
 
     async fn commit(
         &self,
-        append: &Append<'_>,
+        append: Append<'_>,
         body: bytes::Bytes,
-        blob: Option<&str>,
+        blob: Option<String>,
+        marks: Marks,
     ) -> Result<Appended, LedgerError> {
         let commit = Commit {
             run: &append.state.run_id,
             expected: append.previous.map_or(0, |head| head.sequence),
             inbox_cursor: append.inbox_cursor,
             effects: append.effects.len(),
-            writer: append.writer,
+            writer: &append.writer,
             body,
             trace: append.trace,
         };
-        match self.journal.commit(&commit).await? {
-            CommitOutcome::Fenced => Ok(Appended::Fenced),
-            CommitOutcome::Stored(sequence) => {
-                let old = append.previous.and_then(|head| head.state_blob.as_deref());
-                if let Some(old) = old.filter(|old| Some(*old) != blob) {
-                    self.blobs.remove(old).await?;
-                }
-                Ok(Appended::Stored(sequence))
+        let CommitOutcome::Stored(sequence) = self.journal.commit(&commit).await? else {
+            return Ok(Appended::Fenced);
+        };
+        if let Some(old) = append.previous.and_then(|head| head.state_blob.as_deref()) {
+            // Left behind when this fails; the next step of the run does not need it.
+            if let Err(error) = self.blobs.remove(old).await {
+                tracing::warn!(%error, "an outdated state was not removed");
             }
         }
+        Ok(Appended::Stored(Box::new(Head {
+            sequence,
+            inbox_cursor: append.inbox_cursor,
+            writer: append.writer,
+            before: append.previous.map_or(0, |head| head.state.cursor),
+            state: append.state,
+            effects: append.effects,
+            outcomes: append.outcomes,
+            doorbell: append.doorbell,
+            marks,
+            state_blob: blob,
+        })))
     }
 
     /// A state too large for the message is stored first, under a name that only this attempt uses.

@@ -1,7 +1,7 @@
 //! The documents of the catalogue.
 
 use domain::{BundleRef, Time};
-use flow::Manifest;
+use flow::bundle::Manifest;
 use serde::{Deserialize, Serialize};
 
 /// How a bundle came to be installed.

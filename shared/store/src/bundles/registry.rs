@@ -42,7 +42,7 @@ impl Snapshot {
             .versions(id)
             .map(|bundle| (bundle.reference.version.as_str(), bundle.manifest.created_at.as_str()))
             .collect();
-        self.bundle(id, flow::latest(versions)?)
+        self.bundle(id, flow::bundle::latest(versions)?)
     }
 
     /// The bundle that holds a workflow `bundle@version:flow`, when both are installed.

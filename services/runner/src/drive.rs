@@ -1,0 +1,179 @@
+//! The loop whose order is the correctness argument.
+//!
+//! 1. The doorbell is a hint. The ledger's head says how far the run's inbox was taken in.
+//! 2. What the head owes and this process did not send itself is sent now, before anything else: a crash between an
+//!    append and its effects, followed by a step of somebody else, would lose them otherwise.
+//! 3. Everything in the inbox behind the head is taken in, in stream order, in one step.
+//! 4. The step is appended under the fence. Whoever loses the fence begins again at 1 with the leader's head.
+//! 5. Only then are the step's effects performed, and only then is the doorbell acknowledged.
+
+use crate::effects::Slow;
+use crate::flows::Flows;
+use crate::run::Runner;
+use crate::turn::{Input, Step};
+use crate::{RunnerError, metrics};
+use bus::{BusError, Delivery};
+use domain::{InboxMessage, limits};
+use ledger::{Appended, Head};
+
+/// Fences lost in a row before the doorbell is put back.
+const MOST_CONFLICTS: usize = 50;
+/// Steps taken under one doorbell before the run has to queue again, for the sake of others.
+const MOST_STEPS: usize = 32;
+
+/// What is left to do with a doorbell.
+pub(crate) enum Served {
+    /// Nothing: acknowledge it.
+    Done,
+    /// Hold it until this slow effect is done.
+    Slow(Box<Slow>),
+    /// This process holds its effect already: leave the delivery alone.
+    Held,
+}
+
+impl Runner {
+    /// Takes in everything behind one doorbell.
+    pub(crate) async fn serve(&self, bell: &Delivery) -> Result<Served, RunnerError> {
+        let _guard = self.locks.lock(&bell.plane, &bell.run).await;
+        let mut head = self.ledger(&bell.plane).head(&bell.run).await?;
+        for _ in 0..MOST_CONFLICTS {
+            if let Some(served) = self.attempt(bell, head).await? {
+                return Ok(served);
+            }
+            ::metrics::counter!(metrics::FENCES_LOST).increment(1);
+            head = self.ledger(&bell.plane).head_at_leader(&bell.run).await?;
+        }
+        Err(BusError::Unavailable {
+            what: "a ledger append".to_owned(),
+            cause: "other runners kept committing first".to_owned(),
+        }
+        .into())
+    }
+
+    /// One try with a given head; none when the fence was lost.
+    async fn attempt(&self, bell: &Delivery, head: Option<Head>) -> Result<Option<Served>, RunnerError> {
+        let mut inputs = Vec::new();
+        let (cursor, owner) = match &head {
+            None => (0, false),
+            Some(head) => {
+                inputs.extend(self.resend(bell, head).await?);
+                (head.inbox_cursor, owes_slow(head) && head.doorbell == bell.sequence)
+            }
+        };
+        if owner && self.held.has(bell) {
+            return Ok(Some(Served::Held));
+        }
+        let fresh = bell.sequence > cursor;
+        if fresh || owner {
+            inputs.extend(self.drain(bell, cursor, head.is_none()).await?);
+        }
+        let reached = inputs.iter().filter_map(|input| input.sequence).max().unwrap_or(cursor);
+        let Some(base) = self.begin(bell, head, &mut inputs).await? else { return Ok(Some(Served::Done)) };
+        let step = if fresh && bell.delivered > limits::CRASHES_PER_STEP {
+            Step::Poisoned { deliveries: bell.delivered, reached }
+        } else if !inputs.is_empty() {
+            Step::Inputs { inputs, may_take_over: owner }
+        } else if owner && bell.delivered > 1 {
+            Step::TakeOver
+        } else {
+            return Ok(Some(Served::Done));
+        };
+        let served = self.run_on(bell, base, step).await?;
+        // A full batch may end before the doorbell's own message: then there is another round.
+        Ok(served.filter(|served| reached >= bell.sequence || !matches!(served, Served::Done)))
+    }
+
+    /// Steps until nothing is left that can be done at once.
+    async fn run_on(&self, bell: &Delivery, mut base: Base, first: Step) -> Result<Option<Served>, RunnerError> {
+        let flows = match Flows::of(&self.bundles, &base.state().source, &base.state().workflow_id).await {
+            Err(error) if error.is_transient() => return Err(error),
+            flows => flows.map_err(|error| error.to_string()),
+        };
+        let mut step = first;
+        for _ in 0..MOST_STEPS {
+            let takes_over = step.may_take_over();
+            let Some(done) = self.step(bell, &flows, &base, step)? else { return Ok(Some(Served::Done)) };
+            let head = match self.commit(bell, &base, done).await? {
+                Appended::Fenced => return Ok(None),
+                Appended::Stored(head) => *head,
+            };
+            let settled = self.settle(bell, &flows, &head).await?;
+            self.performed.note(&bell.plane, &bell.run, head.sequence);
+            if let Some(slow) = settled.slow {
+                return Ok(Some(Served::Slow(Box::new(slow))));
+            }
+            let orphaned = takes_over && bell.delivered > 1 && owes_slow(&head);
+            step = if !settled.results.is_empty() {
+                Step::Inputs { inputs: settled.results, may_take_over: false }
+            } else if orphaned {
+                Step::TakeOver
+            } else {
+                return Ok(Some(Served::Done));
+            };
+            base = Base::Head(Box::new(head));
+        }
+        self.queue_again(bell, &base).await?;
+        Ok(Some(Served::Done))
+    }
+
+    /// A run that never waits gives others a turn: the rest of its work goes through its inbox.
+    async fn queue_again(&self, bell: &Delivery, base: &Base) -> Result<(), RunnerError> {
+        let Base::Head(head) = base else { return Ok(()) };
+        let id = format!("continue-{}-{}", bell.run, head.sequence);
+        // What the last step still owes (an event's answer, the next stretch) is found again from its head.
+        self.performed.forget(&bell.plane, &bell.run);
+        self.send(&bell.plane, &bell.run, &id, &InboxMessage::Continue, &bell.trace).await
+    }
+}
+
+/// Whether the run waits for a slow effect, which only the holder of its doorbell performs.
+fn owes_slow(head: &Head) -> bool {
+    head.state.pending.as_ref().is_some_and(|pending| matches!(pending.effect.kind.as_str(), "llm_call" | "tool_calls"))
+}
+
+/// What a step is computed from.
+pub(crate) enum Base {
+    /// A run that exists.
+    Head(Box<Head>),
+    /// A run that is about to begin.
+    New(Box<flow::State>),
+}
+
+impl Base {
+    pub(crate) fn state(&self) -> &flow::State {
+        match self {
+            Self::Head(head) => &head.state,
+            Self::New(state) => state,
+        }
+    }
+
+    pub(crate) fn head(&self) -> Option<&Head> {
+        match self {
+            Self::Head(head) => Some(head),
+            Self::New(_) => None,
+        }
+    }
+}
+
+impl Runner {
+    /// Everything in the inbox behind the cursor. It must hold the doorbell's own message: if it does not, the replica
+    /// that answered is behind, and going on would jump over what lies between.
+    async fn drain(&self, bell: &Delivery, cursor: u64, first: bool) -> Result<Vec<Input>, RunnerError> {
+        let own = || Input::parse(bell.sequence, &bell.body);
+        if first && matches!(own().map(|input| input.message), Some(InboxMessage::Start(_))) {
+            // Nothing can lie before the start of a run that has no step yet that would not be refused anyway.
+            return Ok(own().into_iter().collect());
+        }
+        let (pending, _) = self.bus.inbox(&bell.plane).pending(&bell.run, cursor).await?;
+        let seen = pending.iter().any(|message| message.sequence == bell.sequence);
+        let beyond = pending.last().is_some_and(|last| last.sequence > bell.sequence);
+        if !seen && !beyond && bell.sequence > cursor && pending.len() < limits::MESSAGES_PER_STEP {
+            return Err(BusError::Unavailable {
+                what: "reading an inbox".to_owned(),
+                cause: "the replica that answered is behind".to_owned(),
+            }
+            .into());
+        }
+        Ok(pending.iter().filter_map(|message| Input::parse(message.sequence, &message.body)).collect())
+    }
+}

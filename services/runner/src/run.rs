@@ -1,0 +1,213 @@
+//! Build and run: which tasks, of which kind.
+
+use crate::config::Config;
+use crate::drive::Served;
+use crate::effects::{ModelClient, Slow};
+use crate::hold::while_holding;
+use crate::locks::Locks;
+use crate::performed::Performed;
+use crate::{RunnerError, metrics, router};
+use bus::{Bus, Delivery};
+use domain::Plane;
+use jiff::tz::TimeZone;
+use ledger::Ledger;
+use service::Tasks;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use store::Values;
+use store::bundles::Bundles;
+use tokio::sync::Semaphore;
+use tracing::Instrument;
+
+/// How long a step is tried again under its doorbell while the broker is away.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a runner is made of.
+pub struct Parts {
+    /// The broker.
+    pub bus: Bus,
+    /// Installed bundles; somebody must keep them watched.
+    pub bundles: Bundles,
+    /// Settings.
+    pub config: Config,
+}
+
+/// A runner: shared by all of its tasks.
+pub(crate) struct Runner {
+    pub(crate) bus: Bus,
+    pub(crate) bundles: Bundles,
+    pub(crate) values: Values,
+    pub(crate) locks: Locks,
+    pub(crate) performed: Performed,
+    pub(crate) held: Held,
+    pub(crate) model: ModelClient,
+    pub(crate) zone: TimeZone,
+    pub(crate) config: Config,
+    slow: Semaphore,
+    name: String,
+    writes: AtomicU64,
+}
+
+/// Spawns a runner's tasks.
+pub fn spawn(parts: Parts, tasks: &Tasks) -> Result<(), RunnerError> {
+    let Parts { bus, bundles, config } = parts;
+    let runner = Arc::new(Runner {
+        values: Values::new(&bus),
+        locks: Locks::default(),
+        performed: Performed::default(),
+        held: Held::default(),
+        model: ModelClient::new(&config.model)?,
+        zone: TimeZone::system(),
+        slow: Semaphore::new(config.slow_effects),
+        name: format!("{}-{}", std::process::id(), jiff::Timestamp::now().as_nanosecond()),
+        writes: AtomicU64::new(0),
+        bundles,
+        config,
+        bus: bus.clone(),
+    });
+    let permits = Arc::new(Semaphore::new(runner.config.concurrency));
+    for shard in 0..bus.layout().shards {
+        let (runner, permits, inner) = (runner.clone(), permits.clone(), tasks.clone());
+        tasks.critical(format!("doorbells-{shard}"), async move {
+            runner.ready().await;
+            listen(runner, shard, permits, inner).await
+        });
+    }
+    let stop = tasks.stop_token();
+    let plane = Plane::main();
+    tasks.supervised("command-router", move || router::route(bus.clone(), plane.clone(), stop.clone()));
+    Ok(())
+}
+
+/// Takes doorbells of a shard, as many at once as there are permits.
+async fn listen(
+    runner: Arc<Runner>,
+    shard: u16,
+    permits: Arc<Semaphore>,
+    tasks: Tasks,
+) -> Result<(), std::convert::Infallible> {
+    let stop = tasks.stop_token();
+    let shards = usize::from(runner.bus.layout().shards.max(1));
+    let mut bells = runner.bus.doorbells(shard, (runner.config.concurrency * 2 / shards).max(8));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
+        let bell = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            bell = bells.next() => bell,
+        };
+        let (runner, inner) = (runner.clone(), tasks.clone());
+        let span = tracing::info_span!("step", run_id = %bell.run, request_id = bell.trace.request_id.as_deref());
+        telemetry::continue_from(&span, |name| {
+            (name == "traceparent").then(|| bell.trace.traceparent.as_deref()).flatten()
+        });
+        tasks.request("step", async move {
+            runner.answer(bell, inner, permit).instrument(span).await;
+            Ok::<(), RunnerError>(())
+        });
+    }
+}
+
+impl Runner {
+    /// No doorbell is taken before the installed bundles are known: a child of an unknown workflow would fail.
+    async fn ready(&self) {
+        self.bundles.ready().await;
+    }
+
+    async fn answer(self: Arc<Self>, bell: Delivery, tasks: Tasks, permit: tokio::sync::OwnedSemaphorePermit) {
+        let began = Instant::now();
+        match while_holding(&bell, self.serve_patiently(&bell)).await {
+            Ok(Served::Done) => {
+                bell.ack().await;
+                ::metrics::histogram!(metrics::STEP_SECONDS).record(began.elapsed().as_secs_f64());
+            }
+            Ok(Served::Held) => {}
+            Ok(Served::Slow(slow)) => {
+                drop(permit);
+                self.perform_slow(bell, *slow, &tasks);
+            }
+            Err(error) => {
+                tracing::warn!(%error, run_id = %bell.run, "a step could not be taken; the doorbell rings again");
+                bell.again_in(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    /// A passing fault is waited out here, so that a doorbell's deliveries count deaths of runners and nothing else.
+    async fn serve_patiently(&self, bell: &Delivery) -> Result<Served, RunnerError> {
+        let until = Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(20);
+        loop {
+            match self.serve(bell).await {
+                Err(error) if error.is_transient() && Instant::now() < until => {
+                    tracing::debug!(%error, "the step is tried again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+                served => return served,
+            }
+        }
+    }
+
+    /// Performs a slow effect while holding its doorbell; the result goes to the run's inbox before the doorbell is
+    /// let go. A runner that is stopped gives the doorbell back at once.
+    fn perform_slow(self: Arc<Self>, bell: Delivery, slow: Slow, tasks: &Tasks) {
+        let stop = tasks.stop_token();
+        self.held.add(&bell);
+        let span = tracing::Span::current();
+        tasks.request("slow-effect", async move {
+            let work = async {
+                let _permit = self.slow.acquire().await;
+                self.model.perform(&slow).await
+            };
+            let result = tokio::select! {
+                result = while_holding(&bell, work) => Some(result),
+                () = stop.cancelled() => None,
+            };
+            let reported = match result {
+                Some(message) => self.send(&bell.plane, &bell.run, &slow.message_id(), &message, &bell.trace).await,
+                None => Ok(()),
+            };
+            self.held.remove(&bell);
+            match (stop.is_cancelled(), &reported) {
+                (false, Ok(())) => bell.ack().await,
+                (true, _) | (_, Err(_)) => bell.again_in(Duration::ZERO).await,
+            }
+            reported
+        }.instrument(span));
+    }
+
+    pub(crate) fn ledger(&self, plane: &Plane) -> Ledger {
+        Ledger::new(&self.bus, plane)
+    }
+
+    /// A name that no other write of any runner has.
+    pub(crate) fn next_writer(&self) -> String {
+        format!("{}-{}", self.name, self.writes.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Doorbells that this process holds for slow effects.
+#[derive(Default)]
+pub(crate) struct Held {
+    bells: Mutex<HashSet<(Plane, String, u64)>>,
+}
+
+impl Held {
+    fn key(bell: &Delivery) -> (Plane, String, u64) {
+        (bell.plane.clone(), bell.run.to_string(), bell.sequence)
+    }
+
+    fn add(&self, bell: &Delivery) {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).insert(Self::key(bell));
+    }
+
+    fn remove(&self, bell: &Delivery) {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).remove(&Self::key(bell));
+    }
+
+    pub(crate) fn has(&self, bell: &Delivery) -> bool {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).contains(&Self::key(bell))
+    }
+}
