@@ -1,1 +1,38 @@
-//! proxy
+//! The model proxy: one OpenAI- and Anthropic-compatible endpoint in front of any number of model servers.
+//!
+//! A request comes in at [`surface`], is held to its key and to the limits ([`keys`]), finds its model and a replica
+//! ([`routing`]) and is relayed ([`relay`]): its body is passed on as it was sent, except for the few members that a
+//! backend needs otherwise ([`json`]), and its answer is passed on as it comes ([`sse`]), mended only where that kind
+//! of backend ([`backends`]) is known to depart from the protocol. A stream that breaks is never made to look whole.
+//!
+//! Nothing here is started behind the caller's back: a request is one future, and dropping it at any point (which the
+//! HTTP server does when a client leaves) closes the backend's connection and lets go of every place it held.
+//!
+//! It uses no stream of the bus: accounts go to a [`UsageSink`].
+
+mod anthropic;
+mod backends;
+mod config;
+mod error;
+mod json;
+mod keys;
+pub mod metrics;
+mod proxy;
+mod relay;
+mod routing;
+mod run;
+mod sse;
+mod surface;
+mod usage;
+
+pub use backends::Capability;
+pub use config::{
+    BackendConfig, Bounds, Config, FileError, FileSettings, KeyConfig, ModelConfig, RateConfig, ReplicaConfig,
+    Timeouts, read_address,
+};
+pub use keys::{hash_key, new_key};
+pub use proxy::{Proxy, SetupError};
+pub use routing::FleetError;
+pub use run::{RunError, run, serve};
+pub use surface::router::{router, whole_router};
+pub use usage::{Discard, Outcome, SharedSink, Tally, Usage, UsageSink};

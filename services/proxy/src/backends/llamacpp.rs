@@ -1,0 +1,22 @@
+//! llama.cpp's server: `/health` says 503 while the model loads; old ones send `error:` lines in streams.
+
+use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
+
+pub(crate) static KIND: Kind = Kind {
+    name: "llamacpp",
+    title: "llama.cpp",
+    health: Health::Path("/health"),
+    can: &[
+        Capability::Chat,
+        Capability::Completions,
+        Capability::Embeddings,
+        Capability::Messages,
+        Capability::Responses,
+        Capability::Rerank,
+    ],
+    usage_option: true,
+    floats_only: false,
+    repairs: &[Repair::Role, Repair::ToolFinish],
+    on_disconnect: OnDisconnect::Propagate,
+    tokenizer: Tokenizer::Content("/tokenize"),
+};

@@ -1,0 +1,31 @@
+//! LocalAI: a usage of zeros on every chunk, finish reasons only on the last one, sometimes no end mark.
+
+use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
+
+pub(crate) static KIND: Kind = Kind {
+    name: "localai",
+    title: "LocalAI",
+    health: Health::Path("/readyz"),
+    can: &[
+        Capability::Chat,
+        Capability::Completions,
+        Capability::Embeddings,
+        Capability::Messages,
+        Capability::Rerank,
+        Capability::Speech,
+        Capability::Transcriptions,
+        Capability::Images,
+    ],
+    usage_option: true,
+    floats_only: true,
+    repairs: &[
+        Repair::Envelope,
+        Repair::Role,
+        Repair::EmptyFinish,
+        Repair::ToolIndex,
+        Repair::ToolFinish,
+        Repair::ZeroUsage,
+    ],
+    on_disconnect: OnDisconnect::Propagate,
+    tokenizer: Tokenizer::None,
+};

@@ -1,0 +1,193 @@
+//! The kinds of model server, one file each: what such a server can do, and where its wire differs.
+//!
+//! A kind is data. To add one, write its file with one `pub(crate) static`, and name it in [`ALL`].
+
+mod llamacpp;
+mod lmstudio;
+mod localai;
+mod ollama;
+mod openai;
+mod refusal;
+mod sglang;
+#[cfg(test)]
+mod tests;
+mod tgi;
+mod vllm;
+
+pub(crate) use refusal::{inside_success, read as read_refusal};
+
+/// Every kind that a configuration may name.
+pub(crate) static ALL: [&Kind; 8] = [
+    &vllm::KIND,
+    &ollama::KIND,
+    &llamacpp::KIND,
+    &tgi::KIND,
+    &sglang::KIND,
+    &localai::KIND,
+    &lmstudio::KIND,
+    &openai::KIND,
+];
+
+/// The kind of that name.
+pub(crate) fn kind(name: &str) -> Option<&'static Kind> {
+    ALL.into_iter().find(|kind| kind.name == name)
+}
+
+/// What is true of all servers of one kind.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// As `BACKEND_KIND` names it.
+    pub(crate) name: &'static str,
+    /// As people write it.
+    pub(crate) title: &'static str,
+    /// How to ask whether it is well.
+    pub(crate) health: Health,
+    /// What it can do.
+    pub(crate) can: &'static [Capability],
+    /// Whether it takes `stream_options.include_usage`.
+    pub(crate) usage_option: bool,
+    /// Whether embeddings must be asked for as numbers and turned into base64 here.
+    pub(crate) floats_only: bool,
+    /// What its chunks and answers need mended.
+    pub(crate) repairs: &'static [Repair],
+    /// What to do with its request when the client has gone.
+    pub(crate) on_disconnect: OnDisconnect,
+    /// How it counts the tokens of a text.
+    pub(crate) tokenizer: Tokenizer,
+}
+
+/// How to ask a server whether it is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// GET this path beside `/v1`; any 2xx is well.
+    Path(&'static str),
+    /// It has no such path: its model list must answer.
+    ModelList,
+}
+
+/// A thing that a server may or may not be able to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// `/v1/chat/completions`
+    Chat,
+    /// `/v1/completions`
+    Completions,
+    /// `/v1/embeddings`
+    Embeddings,
+    /// `/v1/messages` of its own; without it the proxy translates.
+    Messages,
+    /// `/v1/responses`
+    Responses,
+    /// `/v1/rerank`
+    Rerank,
+    /// `/v1/audio/speech`
+    Speech,
+    /// `/v1/audio/transcriptions`
+    Transcriptions,
+    /// `/v1/images/generations`
+    Images,
+}
+
+/// A way in which a server's answers depart from the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// `id`, `object`, `created`, `model`, `choices` or `delta` missing or null.
+    Envelope,
+    /// The first delta without a role, later ones with `role: null`.
+    Role,
+    /// `finish_reason: ""` where null is meant.
+    EmptyFinish,
+    /// A second finish chunk for one choice.
+    SecondFinish,
+    /// Tool calls without an index, or several with the same.
+    ToolIndex,
+    /// Tool arguments as an object in the place of a text.
+    ToolArguments,
+    /// Empty names on later pieces of a tool call.
+    ToolName,
+    /// `stop` where tools were called.
+    ToolFinish,
+    /// A usage of zeros on every chunk.
+    ZeroUsage,
+}
+
+/// What to do with the server's request when the client has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnDisconnect {
+    /// Close the connection; the server notices and stops.
+    Propagate,
+}
+
+/// How a server counts tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tokenizer {
+    /// It does not say; an estimate has to do.
+    None,
+    /// POST this path with `{"model","prompt"}`, answer `{"count"}`.
+    Prompt(&'static str),
+    /// POST this path with `{"content"}`, answer `{"tokens":[…]}`.
+    Content(&'static str),
+}
+
+impl Kind {
+    /// Whether servers of this kind have it, unless their configuration says otherwise.
+    pub(crate) fn can(&self, what: Capability) -> bool {
+        self.can.contains(&what)
+    }
+
+    /// Whether its answers need this mended.
+    pub(crate) fn needs(&self, repair: Repair) -> bool {
+        self.repairs.contains(&repair)
+    }
+}
+
+impl OnDisconnect {
+    /// The word that `/health` shows.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Propagate => "propagate",
+        }
+    }
+}
+
+impl Capability {
+    /// In words, for an error.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Chat => "chat completions",
+            Self::Completions => "completions",
+            Self::Embeddings => "embeddings",
+            Self::Messages => "messages",
+            Self::Responses => "responses",
+            Self::Rerank => "rerank",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcriptions",
+            Self::Images => "image generation",
+        }
+    }
+}
+
+/// Every capability that comes over the OpenAI protocol.
+const OPENAI_ALL: &[Capability] = &[
+    Capability::Chat,
+    Capability::Completions,
+    Capability::Embeddings,
+    Capability::Responses,
+    Capability::Rerank,
+    Capability::Speech,
+    Capability::Transcriptions,
+    Capability::Images,
+];
+/// Every departure that was seen anywhere; for servers of unknown make.
+const ALL_REPAIRS: &[Repair] = &[
+    Repair::Envelope,
+    Repair::Role,
+    Repair::EmptyFinish,
+    Repair::SecondFinish,
+    Repair::ToolIndex,
+    Repair::ToolArguments,
+    Repair::ToolName,
+    Repair::ToolFinish,
+    Repair::ZeroUsage,
+];

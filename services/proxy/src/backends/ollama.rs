@@ -1,0 +1,15 @@
+//! Ollama: no `/health`; the first call of a model loads it; tool calls once came without an index.
+
+use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
+
+pub(crate) static KIND: Kind = Kind {
+    name: "ollama",
+    title: "Ollama",
+    health: Health::Path("/api/version"),
+    can: &[Capability::Chat, Capability::Completions, Capability::Embeddings],
+    usage_option: true,
+    floats_only: true,
+    repairs: &[Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],
+    on_disconnect: OnDisconnect::Propagate,
+    tokenizer: Tokenizer::None,
+};

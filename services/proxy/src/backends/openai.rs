@@ -1,0 +1,15 @@
+//! Any server that speaks the OpenAI protocol: nothing is known of its make, so everything known is mended.
+
+use super::{ALL_REPAIRS, Health, Kind, OPENAI_ALL, OnDisconnect, Tokenizer};
+
+pub(crate) static KIND: Kind = Kind {
+    name: "openai",
+    title: "OpenAI-compatible",
+    health: Health::ModelList,
+    can: OPENAI_ALL,
+    usage_option: true,
+    floats_only: false,
+    repairs: ALL_REPAIRS,
+    on_disconnect: OnDisconnect::Propagate,
+    tokenizer: Tokenizer::None,
+};

@@ -1,0 +1,207 @@
+//! Everything that can go wrong with a request, and the one table that says how a client sees it.
+
+use http::StatusCode;
+use std::time::Duration;
+
+/// Why a request was not served, in words for the client.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum ProxyError {
+    #[error("the request body is not the JSON object that was expected: {0}")]
+    BadBody(String),
+    #[error("the request names no model; set 'model' to one of: {}", list(.known))]
+    NoModel { known: Vec<String> },
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("no API key was sent; send 'Authorization: Bearer <key>' or 'x-api-key: <key>'")]
+    NoKey,
+    #[error("the API key is not known here; check it, or ask for a new one")]
+    WrongKey,
+    #[error("no API key is configured, so only this machine may call; set API_KEYS to let others in")]
+    LoopbackOnly,
+    #[error("the key '{key}' may not {what}")]
+    Forbidden { key: String, what: String },
+    #[error("the model '{model}' does not exist here; models that do: {}", list(.known))]
+    UnknownModel { model: String, known: Vec<String> },
+    #[error("there is nothing at {path}")]
+    UnknownRoute { path: String },
+    #[error("backend '{backend}' does not support {what}")]
+    NotSupported { backend: String, what: &'static str },
+    #[error("the request body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("{what}; try again in {} s", .retry.as_secs_f64().ceil())]
+    RateLimited { what: String, retry: Duration },
+    #[error("the queue of model '{model}' is full with {waiting} requests; try again in {} s", .retry.as_secs_f64().ceil())]
+    QueueFull {
+        model: String,
+        waiting: usize,
+        retry: Duration,
+    },
+    #[error("the request waited {} s in the queue of model '{model}' without a free place", .after.as_secs_f64())]
+    QueueTimeout { model: String, after: Duration },
+    #[error("no backend of model '{model}' is answering; try again in {} s", .retry.as_secs_f64().ceil())]
+    NoReplica { model: String, retry: Duration },
+    #[error("backend '{backend}' cannot be reached: {reason}")]
+    Unreachable { backend: String, reason: String },
+    #[error("backend '{backend}' took no connection within {} s", .after.as_secs_f64())]
+    ConnectTimeout { backend: String, after: Duration },
+    #[error("backend '{backend}' sent no first token within {} s", .after.as_secs_f64())]
+    FirstTokenTimeout { backend: String, after: Duration },
+    #[error("backend '{backend}' sent nothing for {} s in the middle of its answer", .after.as_secs_f64())]
+    BetweenTokensTimeout { backend: String, after: Duration },
+    #[error("the request took longer than {} s in total", .after.as_secs_f64())]
+    TotalTimeout { after: Duration },
+    #[error("backend '{backend}' broke off its answer: {reason}")]
+    Disconnected { backend: String, reason: String },
+    #[error("backend '{backend}' sent an answer that makes no sense: {reason}")]
+    BadReply { backend: String, reason: String },
+    #[error("{0}")]
+    Upstream(Box<Refusal>),
+}
+
+/// An error that a backend itself answered with, brought into one shape.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Refusal {
+    pub(crate) backend: String,
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+    pub(crate) kind: Option<String>,
+    pub(crate) code: Option<String>,
+    pub(crate) param: Option<String>,
+    pub(crate) retry: Option<Duration>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// The status, type and code of an error.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Face {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: String,
+    pub(crate) code: Option<String>,
+    pub(crate) param: Option<String>,
+}
+
+/// No client is told to wait longer than this: some of them obey without a limit of their own.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl ProxyError {
+    /// What a client sees of it.
+    pub(crate) fn face(&self) -> Face {
+        let (status, kind, code) = match self {
+            Self::BadBody(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_body"),
+            Self::NoModel { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", "model_required"),
+            Self::Unsupported(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "unsupported_value"),
+            Self::NoKey | Self::WrongKey | Self::LoopbackOnly => {
+                (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
+            }
+            Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "permission_error", "not_allowed"),
+            Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
+            Self::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
+            Self::NotSupported { .. } => (
+                StatusCode::NOT_IMPLEMENTED,
+                "not_supported_error",
+                "capability_not_supported",
+            ),
+            Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "body_too_large"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
+            Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
+            Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
+            Self::NoReplica { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded_error",
+                "no_backend_available",
+            ),
+            Self::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
+            Self::ConnectTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "connect_timeout"),
+            Self::FirstTokenTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "first_token_timeout"),
+            Self::BetweenTokensTimeout { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "between_tokens_timeout")
+            }
+            Self::TotalTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "total_timeout"),
+            Self::Disconnected { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_disconnected"),
+            Self::BadReply { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_bad_reply"),
+            Self::Upstream(refusal) => return refusal.face(),
+        };
+        let param = matches!(self, Self::NoModel { .. } | Self::UnknownModel { .. }).then(|| "model".to_owned());
+        Face {
+            status,
+            kind: kind.to_owned(),
+            code: Some(code.to_owned()),
+            param,
+        }
+    }
+
+    /// When to try again, where that helps; never longer than [`LONGEST_WAIT`].
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let wait = match self {
+            Self::RateLimited { retry, .. } | Self::QueueFull { retry, .. } | Self::NoReplica { retry, .. } => *retry,
+            Self::QueueTimeout { .. } => Duration::from_secs(5),
+            Self::Upstream(refusal) => refusal.retry?,
+            _ => return None,
+        };
+        Some(wait.clamp(Duration::from_millis(1), LONGEST_WAIT))
+    }
+
+    /// Whether another replica may be asked in its place: it says nothing about the request itself.
+    pub(crate) fn is_failover(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::ConnectTimeout { .. } => true,
+            Self::Disconnected { .. } | Self::BadReply { .. } | Self::NoReplica { .. } => true,
+            Self::Upstream(refusal) => matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529),
+            _ => false,
+        }
+    }
+
+    /// Whether it speaks against the replica's health.
+    pub(crate) fn blames_replica(&self) -> bool {
+        match self {
+            Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } => true,
+            Self::Upstream(refusal) => {
+                refusal.status.is_server_error() && refusal.status != StatusCode::NOT_IMPLEMENTED
+            }
+            other => other.is_failover() && !matches!(other, Self::NoReplica { .. }),
+        }
+    }
+}
+
+impl Refusal {
+    fn face(&self) -> Face {
+        let kind = match self.status.as_u16() {
+            400 | 404 | 409 | 413 | 422 => "invalid_request_error",
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            501 => "not_supported_error",
+            503 | 529 => "overloaded_error",
+            504 => "timeout_error",
+            _ => "upstream_error",
+        };
+        Face {
+            status: self.status,
+            kind: self.kind.clone().unwrap_or_else(|| kind.to_owned()),
+            code: self.code.clone(),
+            param: self.param.clone(),
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 30;
+    if names.is_empty() {
+        return "none yet".to_owned();
+    }
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! What the proxy must know of a request body, and the few things it may change in one.
+
+use super::{Edit, Malformed, find, scan};
+use bytes::Bytes;
+use std::ops::Range;
+
+/// The members of a request that decide its route.
+#[derive(Debug)]
+pub(crate) struct Peek {
+    /// The model that the client named.
+    pub(crate) model: Option<String>,
+    /// Whether it wants its answer as events.
+    pub(crate) stream: bool,
+    /// Whether it asked for the chunk that carries usage.
+    pub(crate) wants_usage: bool,
+    /// `encoding_format` of an embeddings request.
+    pub(crate) encoding: Option<String>,
+    /// Where the prompt stands, for affinity and for a first guess at its length.
+    pub(crate) prompt: Option<Range<usize>>,
+    inside: usize,
+    empty: bool,
+    places: Places,
+}
+
+#[derive(Debug)]
+struct Places {
+    model: Option<Range<usize>>,
+    /// The options with usage asked for, ready to be put in.
+    options: Option<Edit>,
+    include_usage: Option<Range<usize>>,
+    encoding: Option<Range<usize>>,
+}
+
+impl Peek {
+    /// Reads the members; the rest of the body is only skipped over.
+    pub(crate) fn of(body: &[u8]) -> Result<Self, Malformed> {
+        let keys = [
+            "model",
+            "stream",
+            "stream_options",
+            "encoding_format",
+            "messages",
+            "prompt",
+            "input",
+        ];
+        let [model, stream, options, encoding, messages, prompt, input] = find(body, keys)?;
+        let include_usage = match &options {
+            Some(place) if body[place.start] == b'{' => find(&body[place.clone()], ["include_usage"])?[0]
+                .clone()
+                .map(|inner| shift(inner, place.start)),
+            Some(_) | None => None,
+        };
+        let options = options.map(|place| Edit {
+            with: with_usage(&body[place.clone()]),
+            place,
+        });
+        let inside = scan::Members::of(body)?.inside;
+        let text = |place: &Option<Range<usize>>| {
+            place
+                .clone()
+                .and_then(|place| scan::decode(body.get(place)?).map(std::borrow::Cow::into_owned))
+        };
+        Ok(Self {
+            model: text(&model.clone().filter(|place| body[place.start] == b'"')),
+            stream: stream.is_some_and(|place| &body[place] == b"true"),
+            wants_usage: include_usage.clone().is_some_and(|place| &body[place] == b"true"),
+            encoding: text(&encoding.clone().filter(|place| body[place.start] == b'"')),
+            prompt: messages.or(prompt).or(input),
+            inside,
+            empty: body[inside..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}'),
+            places: Places {
+                model,
+                options,
+                include_usage,
+                encoding,
+            },
+        })
+    }
+
+    /// Names another model.
+    pub(crate) fn set_model(&self, model: &str) -> Edit {
+        let quoted = serde_json::Value::from(model).to_string();
+        match &self.places.model {
+            Some(place) => Edit {
+                place: place.clone(),
+                with: quoted.into(),
+            },
+            None => self.insert("model", &quoted),
+        }
+    }
+
+    /// Asks for the chunk that carries usage; none if the client did already.
+    pub(crate) fn ask_usage(&self) -> Option<Edit> {
+        if self.wants_usage {
+            return None;
+        }
+        Some(match (&self.places.include_usage, &self.places.options) {
+            (Some(place), _) => Edit {
+                place: place.clone(),
+                with: Bytes::from_static(b"true"),
+            },
+            (None, Some(options)) => options.clone(),
+            (None, None) => self.insert("stream_options", r#"{"include_usage":true}"#),
+        })
+    }
+
+    /// Asks for embeddings as lists of numbers, which every backend understands.
+    pub(crate) fn ask_floats(&self) -> Option<Edit> {
+        let place = self.places.encoding.clone()?;
+        Some(Edit {
+            place,
+            with: Bytes::from_static(b"\"float\""),
+        })
+    }
+
+    fn insert(&self, key: &str, value: &str) -> Edit {
+        let comma = if self.empty { "" } else { "," };
+        Edit {
+            place: self.inside..self.inside,
+            with: format!("\"{key}\":{value}{comma}").into(),
+        }
+    }
+}
+
+fn with_usage(options: &[u8]) -> Bytes {
+    let mut options: domain::Object = serde_json::from_slice(options).unwrap_or_default();
+    options.insert("include_usage".into(), true.into());
+    serde_json::Value::Object(options).to_string().into()
+}
+
+fn shift(place: Range<usize>, by: usize) -> Range<usize> {
+    place.start + by..place.end + by
+}

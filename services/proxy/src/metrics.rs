@@ -1,0 +1,74 @@
+//! Names of the metrics, and the few places that write them.
+
+use crate::usage::{Outcome, Usage};
+use metrics::{counter, gauge, histogram};
+
+/// Requests that ended, by route, model, backend and outcome.
+pub const REQUESTS: &str = "gantry_proxy_requests_total";
+/// Seconds from the request to the end of the answer.
+pub const DURATION: &str = "gantry_proxy_request_seconds";
+/// Seconds until the first content.
+pub const FIRST_TOKEN: &str = "gantry_proxy_first_token_seconds";
+/// Seconds that requests waited in a model's queue.
+pub const QUEUE: &str = "gantry_proxy_queue_seconds";
+/// Seconds that the proxy itself took before it called a backend.
+pub const OVERHEAD: &str = "gantry_proxy_overhead_seconds";
+/// Tokens, by model and direction.
+pub const TOKENS: &str = "gantry_proxy_tokens_total";
+/// Requests that failed on one replica and were sent to another.
+pub const FAILOVERS: &str = "gantry_proxy_failovers_total";
+/// Requests refused by a limit.
+pub const LIMITED: &str = "gantry_proxy_rate_limited_total";
+/// Requests that have not ended.
+pub const OPEN: &str = "gantry_proxy_open_requests";
+/// Guards that are held now.
+pub const HELD: &str = "gantry_proxy_permits_held";
+/// Guards that are held by requests that have ended. Must be 0.
+pub const LEAKED: &str = "gantry_proxy_permits_leaked";
+/// Requests that wait for a model.
+pub const WAITING: &str = "gantry_proxy_waiting_requests";
+/// Requests that a backend carries now.
+pub const OUTSTANDING: &str = "gantry_proxy_outstanding_requests";
+/// Whether a backend is well: 1 or 0.
+pub const HEALTHY: &str = "gantry_proxy_backend_healthy";
+
+/// Counts a request that ended.
+pub(crate) fn ended(usage: &Usage) {
+    let outcome = match &usage.outcome {
+        Outcome::Completed => "completed".to_owned(),
+        Outcome::Aborted => "aborted".to_owned(),
+        Outcome::Failed(code) => code.clone(),
+    };
+    // A name that nobody knows must not become a label: a client could make any number of them.
+    let model = if usage.backend.is_some() {
+        usage.model.clone()
+    } else {
+        String::new()
+    };
+    let backend = usage.backend.clone().unwrap_or_default();
+    counter!(REQUESTS, "route" => usage.route, "model" => model.clone(), "backend" => backend, "outcome" => outcome)
+        .increment(1);
+    histogram!(DURATION, "route" => usage.route, "model" => model.clone()).record(usage.total.as_secs_f64());
+    if let Some(first) = usage.first_token {
+        histogram!(FIRST_TOKEN, "model" => model.clone()).record(first.as_secs_f64());
+    }
+    counter!(TOKENS, "model" => model.clone(), "direction" => "in").increment(usage.tally.tokens_in);
+    counter!(TOKENS, "model" => model, "direction" => "out").increment(usage.tally.tokens_out);
+}
+
+/// Writes what is held and how everybody is, as it stands now.
+pub(crate) fn gauges(permits: &crate::routing::Permits, fleet: &crate::routing::Fleet) {
+    gauge!(OPEN).set(permits.open() as f64);
+    gauge!(HELD).set(permits.held() as f64);
+    gauge!(LEAKED).set(permits.leaked() as f64);
+    for model in fleet.active() {
+        gauge!(WAITING, "model" => model.name.clone()).set(model.admission.load().0 as f64);
+    }
+    for backend in &fleet.backends {
+        let name = backend.name().to_owned();
+        gauge!(OUTSTANDING, "backend" => name.clone()).set(backend.outstanding() as f64);
+        if let Some(healthy) = backend.seen().healthy {
+            gauge!(HEALTHY, "backend" => name).set(f64::from(u8::from(healthy)));
+        }
+    }
+}

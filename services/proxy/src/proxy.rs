@@ -1,0 +1,212 @@
+//! The proxy itself: the setup that requests see, and how it is replaced while they run.
+
+use crate::config::{Config, FileError, FileSettings};
+use crate::error::ProxyError;
+use crate::keys::{Buckets, Keys};
+use crate::relay::client::Upstream;
+use crate::routing::{Fleet, FleetError, Model, Permits, look};
+use crate::usage::{Discard, SharedSink};
+use futures::future::join_all;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// A look at a backend that is younger than this is believed.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Everything that serves model traffic. Share it; it starts nothing by itself.
+pub struct Proxy {
+    setup: RwLock<Arc<Setup>>,
+    base: Config,
+    permits: Arc<Permits>,
+    sink: SharedSink,
+    metrics: Box<dyn Fn() -> String + Send + Sync>,
+    looking: tokio::sync::Mutex<()>,
+    file_seen: Mutex<Option<std::time::SystemTime>>,
+}
+
+/// One configuration, ready to be used. Requests keep the one that they began with.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) keys: Keys,
+    pub(crate) buckets: Option<Arc<Buckets>>,
+    pub(crate) upstream: Upstream,
+}
+
+/// Why a configuration was not taken; the one before stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// A backend or a model.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// A key.
+    #[error("{0}")]
+    Key(String),
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl Proxy {
+    /// A proxy with that configuration; its file, if it names one, is read now.
+    pub fn new(config: Config) -> Result<Self, SetupError> {
+        let merged = with_file(&config)?;
+        let upstream = Upstream::new(config.timeouts.connect);
+        let buckets = buckets(&merged);
+        let setup = Setup {
+            fleet: Arc::new(Fleet::new(&merged, &Fleet::default())?),
+            keys: Keys::new(&merged, &Keys::default()).map_err(SetupError::Key)?,
+            buckets,
+            upstream,
+            config: merged,
+        };
+        Ok(Self {
+            setup: RwLock::new(Arc::new(setup)),
+            file_seen: Mutex::new(changed_at(&config)),
+            base: config,
+            permits: Arc::default(),
+            sink: Arc::new(Discard),
+            metrics: Box::new(String::new),
+            looking: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Sends accounts there.
+    #[must_use]
+    pub fn with_sink(mut self, sink: SharedSink) -> Self {
+        self.sink = sink;
+        self
+    }
+
+    /// Answers `/metrics` with that text.
+    #[must_use]
+    pub fn with_metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Box::new(render);
+        self
+    }
+
+    /// Takes another configuration. Requests that run go on undisturbed; backends, queues and keys that did not
+    /// change keep what they know.
+    pub fn apply(&self, config: Config) -> Result<(), SetupError> {
+        let before = self.setup();
+        let buckets = match (&before.buckets, config.rate == before.config.rate) {
+            (Some(buckets), true) => Some(Arc::clone(buckets)),
+            (_, _) => buckets(&config),
+        };
+        let setup = Setup {
+            fleet: Arc::new(Fleet::new(&config, &before.fleet)?),
+            keys: Keys::new(&config, &before.keys).map_err(SetupError::Key)?,
+            buckets,
+            upstream: before.upstream.clone(),
+            config,
+        };
+        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
+        Ok(())
+    }
+
+    /// Reads the file again. True if it had changed and was taken.
+    pub fn reload(&self) -> Result<bool, SetupError> {
+        let changed = changed_at(&self.base);
+        let mut seen = self.file_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == changed {
+            return Ok(false);
+        }
+        *seen = changed;
+        drop(seen);
+        self.apply(with_file(&self.base)?)?;
+        Ok(true)
+    }
+
+    /// Looks at every backend and at the file, again and again. Run it as a task; it ends with its future.
+    pub async fn watch(&self) {
+        loop {
+            match self.reload() {
+                Ok(true) => tracing::info!("the proxy's file was read again"),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the proxy's file was not taken; the last good one stays in force")
+                }
+            }
+            let setup = self.setup();
+            self.look(&setup, Duration::ZERO).await;
+            tokio::time::sleep(setup.config.timeouts.probe.max(Duration::from_millis(100))).await;
+        }
+    }
+
+    /// Guards that are held by requests that have ended; must be 0.
+    pub fn leaked_permits(&self) -> i64 {
+        self.permits.leaked()
+    }
+
+    /// Requests that have not ended, and guards that they hold.
+    pub fn open_requests(&self) -> (i64, i64) {
+        (self.permits.open(), self.permits.held())
+    }
+
+    /// Whether anybody but this machine may call.
+    pub fn has_keys(&self) -> bool {
+        !self.setup().keys.is_empty()
+    }
+
+    pub(crate) fn setup(&self) -> Arc<Setup> {
+        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn permits(&self) -> &Arc<Permits> {
+        &self.permits
+    }
+
+    pub(crate) fn sink(&self) -> SharedSink {
+        Arc::clone(&self.sink)
+    }
+
+    pub(crate) fn render_metrics(&self) -> String {
+        (self.metrics)()
+    }
+
+    /// The model of that name. One that nobody knows is looked for once more before that is said.
+    pub(crate) async fn find_model(&self, setup: &Setup, name: Option<&str>) -> Result<Arc<Model>, ProxyError> {
+        match setup.fleet.resolve(name) {
+            Err(ProxyError::UnknownModel { .. } | ProxyError::NoReplica { .. }) => {
+                self.refresh(setup).await;
+                setup.fleet.resolve(name)
+            }
+            other => other,
+        }
+    }
+
+    /// Looks at backends that were not looked at just now.
+    pub(crate) async fn refresh(&self, setup: &Setup) {
+        self.look(setup, FRESH).await;
+    }
+
+    async fn look(&self, setup: &Setup, age: Duration) {
+        let begun = Instant::now();
+        // One at a time: who waited finds a fresh look.
+        let _turn = self.looking.lock().await;
+        let stale = |at: Option<Instant>| at.is_none_or(|at| at < begun && begun.duration_since(at) >= age);
+        let due = setup.fleet.backends.iter().filter(|backend| stale(backend.seen().at));
+        join_all(due.map(|backend| look(&setup.upstream, backend))).await;
+    }
+}
+
+fn buckets(config: &Config) -> Option<Arc<Buckets>> {
+    config
+        .rate
+        .enabled
+        .then(|| Arc::new(Buckets::new(config.rate.per_minute, config.rate.burst)))
+}
+
+fn with_file(config: &Config) -> Result<Config, FileError> {
+    match &config.file {
+        Some(path) => Ok(FileSettings::read(path)?.merged_into(config)),
+        None => Ok(config.clone()),
+    }
+}
+
+fn changed_at(config: &Config) -> Option<std::time::SystemTime> {
+    std::fs::metadata(config.file.as_ref()?)
+        .and_then(|file| file.modified())
+        .ok()
+}

@@ -1,0 +1,197 @@
+//! Turns what was opened into the response that a client sees.
+
+use super::job::Job;
+use super::live::{BrokenOff, Live};
+use super::open::{Opened, Raw, open};
+use crate::error::ProxyError;
+use crate::routing::{Guard, Route};
+use crate::sse::frame::{KEEP_ALIVE, event, named_event};
+use crate::surface::envelope;
+use crate::usage::{Outcome, Tally};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::{timeout, timeout_at};
+
+type Opening = Pin<Box<dyn Future<Output = Result<Opened, ProxyError>> + Send>>;
+
+/// Serves the job. A stream's head waits for its first event, so that an early error is a real one; only when that
+/// takes longer than the keep-alive does the head go first, with comments behind it.
+pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
+    let (route, patience, is_stream) = (job.route, job.timeouts.keep_alive, job.is_stream());
+    let mut opening: Opening = Box::pin(open(job));
+    if !is_stream || patience.is_zero() {
+        return opening.await.map(|opened| respond(route, opened));
+    }
+    match timeout(patience, &mut opening).await {
+        Ok(opened) => opened.map(|opened| respond(route, opened)),
+        Err(_) => Ok(events(Phase::Greeting(Box::new(Patient {
+            opening,
+            route,
+            patience,
+        })))),
+    }
+}
+
+fn respond(route: Route, opened: Opened) -> Response {
+    match opened {
+        Opened::Live(live) => events(Phase::Live(live)),
+        Opened::Whole(whole) => {
+            let json = HeaderValue::from_static("application/json");
+            typed(whole.content_type.unwrap_or(json), Body::from(whole.text))
+        }
+        Opened::Raw(raw) => passed_on(route, raw),
+    }
+}
+
+fn typed(content_type: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+enum Phase {
+    /// The head went before anything was known: says so at once.
+    Greeting(Box<Patient>),
+    Waiting(Box<Patient>),
+    Live(Box<Live>),
+    /// The failure was told; now the connection breaks.
+    Broken(ProxyError),
+    Over,
+}
+
+struct Patient {
+    opening: Opening,
+    route: Route,
+    patience: Duration,
+}
+
+fn events(phase: Phase) -> Response {
+    let body = Body::from_stream(stream::unfold(phase, |phase| Box::pin(advance(phase))));
+    let mut response = typed(HeaderValue::from_static("text/event-stream; charset=utf-8"), body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+type Piece = Result<Bytes, BrokenOff>;
+
+async fn advance(phase: Phase) -> Option<(Piece, Phase)> {
+    match phase {
+        Phase::Greeting(patient) => Some((Ok(KEEP_ALIVE), Phase::Waiting(patient))),
+        Phase::Waiting(mut patient) => match timeout(patient.patience, &mut patient.opening).await {
+            Err(_) => Some((Ok(KEEP_ALIVE), Phase::Waiting(patient))),
+            Ok(Ok(Opened::Live(mut live))) => live.next().await.map(|piece| (piece, Phase::Live(live))),
+            Ok(Ok(Opened::Whole(_) | Opened::Raw(_))) => {
+                let error = ProxyError::Unsupported("the backend did not answer with a stream".to_owned());
+                Some((Ok(failure(patient.route, &error)), Phase::Broken(error)))
+            }
+            Ok(Err(error)) => Some((Ok(failure(patient.route, &error)), Phase::Broken(error))),
+        },
+        Phase::Live(mut live) => live.next().await.map(|piece| (piece, Phase::Live(live))),
+        Phase::Broken(error) => {
+            tokio::task::yield_now().await;
+            Some((Err(BrokenOff(error)), Phase::Over))
+        }
+        Phase::Over => None,
+    }
+}
+
+fn failure(route: Route, error: &ProxyError) -> Bytes {
+    match route {
+        Route::Messages | Route::CountTokens => named_event("error", &envelope::anthropic(error, None)),
+        Route::Responses => named_event("error", &envelope::responses(error)),
+        Route::Chat
+        | Route::Completions
+        | Route::Embeddings
+        | Route::Rerank
+        | Route::Speech
+        | Route::Transcriptions
+        | Route::Images => event(&envelope::openai(error)),
+    }
+}
+
+/// Bytes as they come, held to the request's deadline.
+fn passed_on(_: Route, raw: Raw) -> Response {
+    let Raw {
+        content_type,
+        length,
+        body,
+        backend,
+        held,
+        mut job,
+    } = raw;
+    job.account.first_token();
+    job.account.tally(Tally {
+        tokens_in: crate::usage::estimate(job.prompt_bytes()),
+        ..Tally::default()
+    });
+    let flow = Flow {
+        body,
+        held,
+        job,
+        name: backend.name().to_owned(),
+        over: false,
+    };
+    let body = Body::from_stream(stream::unfold(flow, |flow| Box::pin(flow.advance())));
+    let binary = HeaderValue::from_static("application/octet-stream");
+    let mut response = typed(content_type.unwrap_or(binary), body);
+    *response.status_mut() = StatusCode::OK;
+    if let Some(length) = length {
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+    }
+    response
+}
+
+struct Flow {
+    body: hyper::body::Incoming,
+    held: Vec<Guard>,
+    job: Job,
+    name: String,
+    over: bool,
+}
+
+impl Flow {
+    async fn advance(mut self) -> Option<(Piece, Self)> {
+        while !self.over {
+            match timeout_at(self.job.deadline, self.body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(piece) => return Some((Ok(piece), self)),
+                    Err(_) => continue,
+                },
+                Ok(None) => {
+                    self.over = true;
+                    self.job.account.close(Outcome::Completed);
+                }
+                Ok(Some(Err(error))) => {
+                    let error = ProxyError::Disconnected {
+                        backend: self.name.clone(),
+                        reason: error.to_string(),
+                    };
+                    return Some(self.fail(error));
+                }
+                Err(_) => {
+                    let after = self.job.timeouts.total;
+                    return Some(self.fail(ProxyError::TotalTimeout { after }));
+                }
+            }
+        }
+        self.held.clear();
+        None
+    }
+
+    fn fail(mut self, error: ProxyError) -> (Piece, Self) {
+        self.over = true;
+        self.job
+            .account
+            .close(Outcome::Failed(error.face().code.unwrap_or_default()));
+        (Err(BrokenOff(error)), self)
+    }
+}

@@ -1,0 +1,99 @@
+//! One request that has been let in, with everything that is needed to serve it.
+
+use super::account::Account;
+use super::client::Upstream;
+use crate::config::{Bounds, Timeouts};
+use crate::error::ProxyError;
+use crate::json::{Edit, Peek, Pieces};
+use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A request on its way. Dropping it at any point lets go of everything, the backend's connection included.
+pub(crate) struct Job {
+    pub(crate) route: Route,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) upstream: Upstream,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) bounds: Bounds,
+    pub(crate) model: Arc<Model>,
+    pub(crate) rank: Rank,
+    /// The headers that go on to a backend.
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// None for a body that is not JSON.
+    pub(crate) peek: Option<Peek>,
+    pub(crate) account: Account,
+    pub(crate) deadline: Instant,
+    /// What the key and the limits hold for this request. Goes before the ticket.
+    pub(crate) held: Vec<Guard>,
+    pub(crate) ticket: Ticket,
+}
+
+impl Job {
+    /// Whether the client wants events.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.peek.as_ref().is_some_and(|peek| peek.stream)
+    }
+
+    /// A number for the beginning of the prompt.
+    pub(crate) fn fingerprint(&self) -> Option<u64> {
+        let place = self.peek.as_ref()?.prompt.clone()?;
+        Some(crate::routing::fingerprint(&self.body[place]))
+    }
+
+    /// Bytes of the prompt.
+    pub(crate) fn prompt_bytes(&self) -> usize {
+        self.peek
+            .as_ref()
+            .and_then(|peek| peek.prompt.clone())
+            .map_or(0, |place| place.len())
+    }
+
+    /// Whether the Anthropic request must be put into OpenAI's words for that backend.
+    pub(crate) fn is_translated(&self, backend: &Backend) -> bool {
+        self.route.is_anthropic() && !backend.can(self.route.needs())
+    }
+
+    /// The client's body with as little changed as that replica needs.
+    pub(crate) fn body_for(&self, replica: &Replica) -> Result<Pieces, ProxyError> {
+        let Some(peek) = &self.peek else {
+            return Ok(Pieces::whole(self.body.clone()));
+        };
+        if self.is_translated(&replica.backend) {
+            let model = replica.upstream_name.as_deref().or(peek.model.as_deref());
+            return crate::anthropic::to_chat(&self.body, model, replica.backend.kind.usage_option).map(Pieces::whole);
+        }
+        Ok(Pieces::spliced(&self.body, self.edits(peek, replica)))
+    }
+
+    fn edits(&self, peek: &Peek, replica: &Replica) -> Vec<Edit> {
+        let kind = replica.backend.kind;
+        let renamed = replica
+            .upstream_name
+            .as_deref()
+            .filter(|name| peek.model.as_deref() != Some(name));
+        let counts = matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option;
+        let floats = self.route == Route::Embeddings && kind.floats_only;
+        [
+            renamed.map(|name| peek.set_model(name)),
+            if counts { peek.ask_usage() } else { None },
+            if floats { peek.ask_floats() } else { None },
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The client's headers with the backend's own key.
+    pub(crate) fn headers_for(&self, backend: &Backend) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(value) = backend.authorization() {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        headers
+    }
+}

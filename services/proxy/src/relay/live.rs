@@ -1,0 +1,341 @@
+//! A stream of events on its way from a backend to a client.
+//!
+//! Nothing is read from the backend before the client has taken what came before, so a slow reader slows its backend
+//! and costs no memory. Whatever goes wrong is told to the client as an event, and the connection is then broken off
+//! without the mark that ends a whole answer.
+
+use super::account::Account;
+use super::dialect::{Dialect, Verdict};
+use super::job::Job;
+use super::native::Native;
+use crate::config::Timeouts;
+use crate::error::ProxyError;
+use crate::relay::completion::Completion;
+use crate::routing::{Backend, Guard, Route, Ticket};
+use crate::sse::frame::KEEP_ALIVE;
+use crate::sse::{Frame, Splitter};
+use crate::usage::Outcome;
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How long a complete stream may take to close its connection in good order, so that it can be used again.
+const CLOSING: Duration = Duration::from_millis(20);
+
+/// The stream was broken off; the client sees a reset.
+#[derive(Debug, thiserror::Error)]
+#[error("the stream was broken off: {0}")]
+pub(crate) struct BrokenOff(pub(crate) ProxyError);
+
+/// One stream.
+pub(crate) struct Live {
+    body: Option<Incoming>,
+    splitter: Splitter,
+    dialect: Box<dyn Dialect>,
+    ready: VecDeque<Bytes>,
+    ending: Option<Ending>,
+    timeouts: Timeouts,
+    deadline: Instant,
+    heard: Instant,
+    backend: Arc<Backend>,
+    /// Fields are dropped in this order: the guards before the ticket that counts them.
+    held: Vec<Guard>,
+    account: Option<Account>,
+    ticket: Option<Ticket>,
+}
+
+enum Ending {
+    Whole,
+    Broken(ProxyError),
+    Over,
+}
+
+impl Live {
+    /// A stream that reads that body.
+    pub(crate) fn new(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Incoming) -> Self {
+        Self {
+            body: Some(body),
+            splitter: Splitter::new(job.bounds.event_bytes),
+            dialect: dialect(job, &backend),
+            ready: VecDeque::new(),
+            ending: None,
+            timeouts: job.timeouts,
+            deadline: job.deadline,
+            heard: Instant::now(),
+            backend,
+            held,
+            account: None,
+            ticket: None,
+        }
+    }
+
+    /// A stream of an answer that came whole although events were asked for.
+    pub(crate) fn of_whole(
+        job: &Job,
+        backend: Arc<Backend>,
+        held: Vec<Guard>,
+        text: &[u8],
+    ) -> Result<Self, ProxyError> {
+        let events = super::whole::as_events(job, &backend, text)?;
+        let mut live = Self {
+            body: None,
+            splitter: Splitter::new(job.bounds.answer_bytes),
+            dialect: dialect(job, &backend),
+            ready: VecDeque::new(),
+            ending: None,
+            timeouts: job.timeouts,
+            deadline: job.deadline,
+            heard: Instant::now(),
+            backend,
+            held,
+            account: None,
+            ticket: None,
+        };
+        live.feed(events)?;
+        Ok(live)
+    }
+
+    /// Waits for the first event. An error in its place is an error of the request, not of the stream.
+    pub(crate) async fn first(&mut self) -> Result<(), ProxyError> {
+        while self.ending.is_none() && self.dialect_is_silent() {
+            match self.read().await {
+                Read::Piece(piece) => self.feed(piece)?,
+                Read::End => self.end()?,
+                Read::Failed(reason) => return Err(self.cut(reason)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what belongs to the request.
+    pub(crate) fn adopt(&mut self, job: Job) {
+        let Job {
+            mut account,
+            held,
+            ticket,
+            ..
+        } = job;
+        account.first_token();
+        self.held.extend(held);
+        self.account = Some(account);
+        self.ticket = Some(ticket);
+        self.settle();
+    }
+
+    /// Holds something until the stream goes.
+    pub(crate) fn hold(&mut self, guard: Guard) {
+        self.held.push(guard);
+    }
+
+    /// The next piece for the client; an error breaks its connection off.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
+        loop {
+            if let Some(piece) = self.ready.pop_front() {
+                return Some(Ok(piece));
+            }
+            match self.ending.take() {
+                None => {}
+                Some(Ending::Over) => return None,
+                Some(Ending::Whole) => {
+                    self.ending = Some(Ending::Over);
+                    self.close_upstream().await;
+                    return None;
+                }
+                Some(Ending::Broken(error)) => {
+                    self.ending = Some(Ending::Over);
+                    // Gives the server the moment in which it flushes the event that tells of the failure.
+                    tokio::task::yield_now().await;
+                    return Some(Err(BrokenOff(error)));
+                }
+            }
+            if let Some(comment) = self.step().await {
+                return Some(Ok(comment));
+            }
+        }
+    }
+
+    /// Waits for something to happen; a comment if nothing did for long.
+    async fn step(&mut self) -> Option<Bytes> {
+        let silent_until = self.heard + self.timeouts.between_tokens;
+        let comment_at = Instant::now() + self.timeouts.keep_alive;
+        let limit = silent_until.min(self.deadline);
+        let wake = if self.timeouts.keep_alive.is_zero() {
+            limit
+        } else {
+            limit.min(comment_at)
+        };
+        match timeout_at(wake, self.read()).await {
+            Ok(Read::Piece(piece)) => {
+                if let Err(error) = self.feed(piece) {
+                    self.break_off(error);
+                }
+            }
+            Ok(Read::End) => {
+                if let Err(error) = self.end() {
+                    self.break_off(error);
+                }
+            }
+            Ok(Read::Failed(reason)) => {
+                if self.dialect.is_whole() {
+                    let _ = self.end();
+                } else {
+                    let error = self.cut(reason);
+                    self.break_off(error);
+                }
+            }
+            Err(_) if wake == self.deadline => self.break_off(ProxyError::TotalTimeout {
+                after: self.timeouts.total,
+            }),
+            Err(_) if wake == silent_until => {
+                let backend = self.backend.name().to_owned();
+                self.break_off(ProxyError::BetweenTokensTimeout {
+                    backend,
+                    after: self.timeouts.between_tokens,
+                });
+            }
+            Err(_) => return Some(KEEP_ALIVE),
+        }
+        self.settle();
+        None
+    }
+
+    async fn read(&mut self) -> Read {
+        loop {
+            let Some(body) = &mut self.body else { return Read::End };
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        self.heard = Instant::now();
+                        return Read::Piece(piece);
+                    }
+                }
+                Some(Err(error)) => return Read::Failed(error.to_string()),
+                None => return Read::End,
+            }
+        }
+    }
+
+    fn feed(&mut self, piece: Bytes) -> Result<(), ProxyError> {
+        if let Err(error) = self.splitter.push(piece) {
+            return Err(ProxyError::BadReply {
+                backend: self.backend.name().to_owned(),
+                reason: error.to_string(),
+            });
+        }
+        while let Some(block) = self.splitter.next() {
+            self.take(Frame::read(block))?;
+            if self.ending.is_some() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, frame: Frame) -> Result<(), ProxyError> {
+        match self.dialect.frame(frame, &mut self.ready) {
+            Verdict::Continue => Ok(()),
+            Verdict::Complete => {
+                self.ending = Some(Ending::Whole);
+                Ok(())
+            }
+            Verdict::Broken(error) if self.dialect_is_silent() => Err(error),
+            Verdict::Broken(error) => {
+                self.break_off(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), ProxyError> {
+        // The last event may lack the blank line behind it.
+        if let Some(rest) = self.splitter.rest() {
+            let frame = Frame::read(rest);
+            let whole = |data: &Bytes| serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok();
+            if frame.is_done() || frame.error.is_some() || frame.data.as_ref().is_some_and(whole) {
+                self.take(Frame { plain: false, ..frame })?;
+            }
+        }
+        if self.ending.is_some() {
+            return Ok(());
+        }
+        match self.dialect.end(&mut self.ready) {
+            Verdict::Broken(error) => Err(error),
+            Verdict::Complete | Verdict::Continue => {
+                self.ending = Some(Ending::Whole);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether nothing but comments has come for the client.
+    fn dialect_is_silent(&self) -> bool {
+        self.account.is_none() && self.ready.iter().all(|piece| piece.starts_with(b":"))
+    }
+
+    fn cut(&self, reason: String) -> ProxyError {
+        ProxyError::Disconnected {
+            backend: self.backend.name().to_owned(),
+            reason,
+        }
+    }
+
+    fn break_off(&mut self, error: ProxyError) {
+        self.ready.push_back(self.dialect.failure(&error));
+        if error.blames_replica() {
+            self.backend.breaker.failed(std::time::Instant::now());
+        }
+        self.body = None;
+        self.ending = Some(Ending::Broken(error));
+    }
+
+    /// Brings the account up to date, and closes it at the end.
+    fn settle(&mut self) {
+        let Some(account) = &mut self.account else { return };
+        account.tally(self.dialect.tally());
+        match &self.ending {
+            Some(Ending::Whole) => account.close(Outcome::Completed),
+            Some(Ending::Broken(error)) => account.close(Outcome::Failed(error.face().code.unwrap_or_default())),
+            Some(Ending::Over) | None => {}
+        }
+    }
+
+    async fn close_upstream(&mut self) {
+        if let Some(body) = &mut self.body {
+            let _ = timeout(CLOSING, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+        }
+        self.body = None;
+    }
+}
+
+enum Read {
+    Piece(Bytes),
+    End,
+    Failed(String),
+}
+
+fn dialect(job: &Job, backend: &Backend) -> Box<dyn Dialect> {
+    let chat = |wants_usage| {
+        let is_chat = job.route != Route::Completions;
+        Completion::new(backend.name(), backend.kind, is_chat, wants_usage, job.prompt_bytes())
+    };
+    match job.route {
+        Route::Messages if job.is_translated(backend) => {
+            let model = job
+                .peek
+                .as_ref()
+                .and_then(|peek| peek.model.clone())
+                .unwrap_or_default();
+            Box::new(crate::anthropic::Translated::new(chat(true), model))
+        }
+        Route::Messages | Route::CountTokens => Box::new(Native::messages(backend.name(), job.prompt_bytes())),
+        Route::Responses => Box::new(Native::responses(backend.name(), job.prompt_bytes())),
+        Route::Chat | Route::Completions => Box::new(chat(job.peek.as_ref().is_some_and(|peek| peek.wants_usage))),
+        Route::Embeddings | Route::Rerank | Route::Speech | Route::Transcriptions | Route::Images => {
+            Box::new(Native::other(backend.name(), job.prompt_bytes()))
+        }
+    }
+}

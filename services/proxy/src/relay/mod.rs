@@ -1,0 +1,16 @@
+//! The way of one request to a backend and of the answer back.
+
+pub(crate) mod account;
+pub(crate) mod answer;
+pub(crate) mod client;
+pub(crate) mod completion;
+mod connect;
+pub(crate) mod dialect;
+pub(crate) mod job;
+pub(crate) mod live;
+pub(crate) mod native;
+pub(crate) mod open;
+pub(crate) mod repair;
+#[cfg(test)]
+mod tests;
+pub(crate) mod whole;

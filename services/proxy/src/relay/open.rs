@@ -1,0 +1,301 @@
+//! Finds a backend that answers: queue, choice, call, and another one as long as the client has seen nothing.
+
+use super::client::{Call, read_whole};
+use super::job::Job;
+use super::live::Live;
+use super::whole::{self, Whole};
+use crate::backends;
+use crate::error::ProxyError;
+use crate::metrics;
+use crate::routing::{Backend, Entry, Guard, Model, Replica, Route};
+use crate::usage::Outcome;
+use ::metrics::{counter, histogram};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, Method, Response, StatusCode};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{timeout, timeout_at};
+
+/// Replicas of one model that are asked.
+const REPLICAS: usize = 3;
+/// Models that are asked: the one that was named, and its fallbacks.
+const MODELS: usize = 4;
+/// Bytes of a backend's error.
+const REFUSAL_BYTES: usize = 256 * 1024;
+
+/// An answer that has begun.
+pub(crate) enum Opened {
+    /// Events, of which the first is there.
+    Live(Box<Live>),
+    /// A whole answer, checked.
+    Whole(Whole),
+    /// Bytes that are passed on as they come: sound, pictures.
+    Raw(Raw),
+}
+
+/// Bytes on their way, and what they hold.
+pub(crate) struct Raw {
+    pub(crate) content_type: Option<http::HeaderValue>,
+    pub(crate) length: Option<http::HeaderValue>,
+    pub(crate) body: Incoming,
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) held: Vec<Guard>,
+    pub(crate) job: Job,
+}
+
+/// Serves the request as far as the beginning of its answer. The account is closed if that fails.
+pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
+    let deadline = job.deadline;
+    let total = job.timeouts.total;
+    let found = match timeout_at(deadline, find(&mut job)).await {
+        Ok(found) => found,
+        Err(_) => Err(ProxyError::TotalTimeout { after: total }),
+    };
+    let found = match found {
+        Ok(Found::Whole(answer, backend, held)) => {
+            return whole::finish(job, answer, &backend, held);
+        }
+        Ok(found) => found,
+        Err(error) => {
+            job.account
+                .close(Outcome::Failed(error.face().code.unwrap_or_default()));
+            return Err(error);
+        }
+    };
+    Ok(match found {
+        Found::Live(mut live) => {
+            live.adopt(job);
+            Opened::Live(live)
+        }
+        Found::Raw(answer, backend, held) => Opened::Raw(raw(job, *answer, backend, held)),
+        Found::Whole(answer, backend, held) => return whole::finish(job, answer, &backend, held),
+    })
+}
+
+/// What an attempt brought, before it is tied to the job.
+enum Found {
+    Live(Box<Live>),
+    Whole(whole::Read, Arc<Backend>, Vec<Guard>),
+    Raw(Box<Response<Incoming>>, Arc<Backend>, Vec<Guard>),
+}
+
+async fn find(job: &mut Job) -> Result<Found, ProxyError> {
+    let named = Arc::clone(&job.model);
+    let mut last = None;
+    let fallbacks = named
+        .fallbacks
+        .iter()
+        .filter_map(|name| job.fleet.resolve(Some(name)).ok());
+    let models: Vec<Arc<Model>> = std::iter::once(Arc::clone(&named))
+        .chain(fallbacks)
+        .take(MODELS)
+        .collect();
+    for model in models.iter().filter(|model| !model.replicas.is_empty()) {
+        match try_model(job, model).await {
+            Err(error) if error.is_failover() || matches!(error, ProxyError::QueueFull { .. }) => {
+                // What the model's own backends said tells more than that a fallback was not there either.
+                last = last.or(Some(error));
+            }
+            other => return other,
+        }
+    }
+    Err(last.unwrap_or(ProxyError::NoReplica {
+        model: named.name.clone(),
+        retry: Duration::from_secs(5),
+    }))
+}
+
+async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyError> {
+    let place = admit(job, model).await?;
+    let fingerprint = job.fingerprint();
+    let (mut tried, mut last) = (Vec::new(), None);
+    while tried.len() < REPLICAS {
+        let at = match model.choose(job.route, &tried, fingerprint, Instant::now()) {
+            Ok(at) => at,
+            Err(nobody) => return Err(last.unwrap_or(nobody)),
+        };
+        let replica = &model.replicas[at];
+        let backend = &replica.backend;
+        backend.breaker.begins(Instant::now());
+        histogram!(metrics::OVERHEAD).record(job.account.begun().elapsed().as_secs_f64());
+        let held = vec![backend.carry(&job.ticket)];
+        match attempt(job, replica, held).await {
+            Ok(mut found) => {
+                backend.breaker.succeeded();
+                job.account.backend(backend.name());
+                found.hold(place);
+                return Ok(found);
+            }
+            Err(error) => {
+                if error.blames_replica() {
+                    backend.breaker.failed(Instant::now());
+                }
+                if !error.is_failover() {
+                    job.account.backend(backend.name());
+                    return Err(error);
+                }
+                counter!(metrics::FAILOVERS, "backend" => backend.name().to_owned()).increment(1);
+                tried.push(at);
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.unwrap_or(ProxyError::NoReplica {
+        model: model.name.clone(),
+        retry: Duration::from_secs(5),
+    }))
+}
+
+/// Waits for a place at the model's door.
+async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
+    let entry = model
+        .admission
+        .enter(&job.rank, Instant::now())
+        .map_err(|full| ProxyError::QueueFull {
+            model: model.name.clone(),
+            waiting: full.waiting,
+            retry: full.retry,
+        })?;
+    let begun = Instant::now();
+    let place = match entry {
+        Entry::Free(place) => place,
+        Entry::Wait(waiting) => {
+            timeout(job.timeouts.queue, waiting.turn())
+                .await
+                .map_err(|_| ProxyError::QueueTimeout {
+                    model: model.name.clone(),
+                    after: job.timeouts.queue,
+                })?
+        }
+    };
+    histogram!(metrics::QUEUE, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
+    Ok(job.ticket.guard(move || drop(place)))
+}
+
+/// Asks one replica. What it holds is let go if that fails.
+async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
+    let backend = &replica.backend;
+    let path = if job.is_translated(backend) {
+        Route::Chat.upstream_path()
+    } else {
+        job.route.upstream_path()
+    };
+    let uri = backend.api(path).ok_or_else(|| ProxyError::Unreachable {
+        backend: backend.name().to_owned(),
+        reason: "its URL cannot be used".to_owned(),
+    })?;
+    let call = Call {
+        method: Method::POST,
+        uri,
+        headers: job.headers_for(backend),
+        body: job.body_for(replica)?,
+    };
+    if !job.is_stream() {
+        let answer = job.upstream.send(backend, &call).await?;
+        let answer = accept(backend, answer).await?;
+        return read(job, answer, backend, held).await;
+    }
+    let first = async {
+        let answer = job.upstream.send(backend, &call).await?;
+        let answer = accept(backend, answer).await?;
+        if has_type(answer.headers(), "json") {
+            let text = read_whole(backend, answer.into_body(), job.bounds.answer_bytes).await?;
+            return Live::of_whole(job, Arc::clone(backend), held, &text).map(|live| Found::Live(Box::new(live)));
+        }
+        let mut live = Live::new(job, Arc::clone(backend), held, answer.into_body());
+        live.first().await?;
+        Ok(Found::Live(Box::new(live)))
+    };
+    let after = job.timeouts.first_token;
+    timeout(after, first).await.unwrap_or_else(|_| {
+        Err(ProxyError::FirstTokenTimeout {
+            backend: backend.name().to_owned(),
+            after,
+        })
+    })
+}
+
+async fn read(
+    job: &Job,
+    answer: Response<Incoming>,
+    backend: &Arc<Backend>,
+    held: Vec<Guard>,
+) -> Result<Found, ProxyError> {
+    if !has_type(answer.headers(), "json") && !has_type(answer.headers(), "text/plain") {
+        return Ok(Found::Raw(Box::new(answer), Arc::clone(backend), held));
+    }
+    let content_type = answer.headers().get(CONTENT_TYPE).cloned();
+    let is_json = has_type(answer.headers(), "json");
+    let text = read_whole(backend, answer.into_body(), job.bounds.answer_bytes).await?;
+    let read = if is_json {
+        whole::read(job, backend, text)?
+    } else {
+        whole::Read::plain(text)
+    };
+    Ok(Found::Whole(read.with_type(content_type), Arc::clone(backend), held))
+}
+
+/// The answer, unless it is an error.
+async fn accept(backend: &Backend, answer: Response<Incoming>) -> Result<Response<Incoming>, ProxyError> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let retry = retry_of(answer.headers());
+    let body = read_whole(backend, answer.into_body(), REFUSAL_BYTES)
+        .await
+        .unwrap_or_default();
+    let status = if status.is_client_error() || status.is_server_error() {
+        status
+    } else {
+        StatusCode::BAD_GATEWAY
+    };
+    // That our own key is refused is no fault of the client's.
+    let status = if matches!(status.as_u16(), 401 | 403 | 407) {
+        StatusCode::BAD_GATEWAY
+    } else {
+        status
+    };
+    Err(ProxyError::Upstream(Box::new(backends::read_refusal(
+        backend.name(),
+        status,
+        &body,
+        retry,
+    ))))
+}
+
+fn retry_of(headers: &HeaderMap) -> Option<Duration> {
+    let seconds: f64 = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
+    headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains(wanted))
+}
+
+fn raw(job: Job, answer: Response<Incoming>, backend: Arc<Backend>, held: Vec<Guard>) -> Raw {
+    let (head, body) = answer.into_parts();
+    let content_type = head.headers.get(CONTENT_TYPE).cloned();
+    let length = head.headers.get(http::header::CONTENT_LENGTH).cloned();
+    Raw {
+        content_type,
+        length,
+        body,
+        backend,
+        held,
+        job,
+    }
+}
+
+impl Found {
+    fn hold(&mut self, guard: Guard) {
+        match self {
+            Self::Live(live) => live.hold(guard),
+            Self::Whole(_, _, held) | Self::Raw(_, _, held) => held.push(guard),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One model server: its address, what is known of it now, and how many requests it carries.
+
+use super::breaker::Breaker;
+use super::permits::{Guard, Ticket};
+use crate::backends::{self, Capability, Kind};
+use crate::config::BackendConfig;
+use http::{HeaderValue, Uri};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// A model server that a configuration names.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    config: BackendConfig,
+    /// What is true of all servers of its kind.
+    pub(crate) kind: &'static Kind,
+    base: String,
+    authorization: Option<HeaderValue>,
+    pub(crate) breaker: Breaker,
+    outstanding: AtomicUsize,
+    seen: RwLock<Seen>,
+}
+
+/// What the last look at it found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Whether it is well; none before the first look.
+    pub(crate) healthy: Option<bool>,
+    /// Why it is not.
+    pub(crate) reason: Option<String>,
+    /// Its models as it lists them; none before it listed any.
+    pub(crate) models: Option<Arc<Vec<Value>>>,
+    /// When it was looked at, and how long the answer took.
+    pub(crate) at: Option<Instant>,
+    pub(crate) latency: Duration,
+}
+
+/// Where a model stands on a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ModelState {
+    /// Answers at once.
+    Loaded,
+    /// Loads when it is asked.
+    Loadable,
+    /// Its backend does not answer.
+    Unreachable,
+}
+
+impl Backend {
+    /// Checks the configuration.
+    pub(crate) fn new(config: BackendConfig) -> Result<Self, String> {
+        let kind = backends::kind(&config.kind).ok_or_else(|| {
+            let names: Vec<&str> = backends::ALL.iter().map(|kind| kind.name).collect();
+            format!("kind '{}' is none of {}", config.kind, names.join(", "))
+        })?;
+        let authorization = match &config.api_key {
+            Some(key) => Some(
+                HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))
+                    .map(|mut value| {
+                        value.set_sensitive(true);
+                        value
+                    })
+                    .map_err(|_| "its key has characters that no header can carry".to_owned())?,
+            ),
+            None => None,
+        };
+        let base = normal_base(&config.base_url)?;
+        Ok(Self {
+            config,
+            kind,
+            base,
+            authorization,
+            breaker: Breaker::default(),
+            outstanding: AtomicUsize::new(0),
+            seen: RwLock::default(),
+        })
+    }
+
+    /// Its name in the configuration.
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Its URL, as it is used.
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether a new configuration is the same server, so that what is known of it still holds.
+    pub(crate) fn is(&self, config: &BackendConfig) -> bool {
+        let key = |config: &BackendConfig| config.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        self.config.name == config.name
+            && self.config.kind == config.kind
+            && self.config.base_url == config.base_url
+            && self.config.concurrency == config.concurrency
+            && self.config.capabilities == config.capabilities
+            && key(&self.config) == key(config)
+    }
+
+    /// The URL of a path of the API, such as `/chat/completions`.
+    pub(crate) fn api(&self, path: &str) -> Option<Uri> {
+        format!("{}{path}", self.base).parse().ok()
+    }
+
+    /// The URL of a path beside the API, such as `/health`.
+    pub(crate) fn beside_api(&self, path: &str) -> Option<Uri> {
+        format!("{}{path}", self.base.strip_suffix("/v1").unwrap_or(&self.base))
+            .parse()
+            .ok()
+    }
+
+    /// What it wants as `Authorization`.
+    pub(crate) fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// Whether it can do that, by its configuration or else by its kind.
+    pub(crate) fn can(&self, what: Capability) -> bool {
+        self.config
+            .capabilities
+            .as_ref()
+            .map_or_else(|| self.kind.can(what), |list| list.contains(&what))
+    }
+
+    /// Requests it takes at once.
+    pub(crate) fn concurrency(&self) -> Option<usize> {
+        self.config.concurrency
+    }
+
+    /// Requests it carries now.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request of that ticket until the guard goes.
+    pub(crate) fn carry(self: &Arc<Self>, ticket: &Ticket) -> Guard {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        let backend = Arc::clone(self);
+        ticket.guard(move || {
+            backend.outstanding.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// What the last look found.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes a look; a list that could not be had leaves the last one standing.
+    pub(crate) fn note(&self, mut seen: Seen) {
+        let mut last = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.models.is_none() {
+            seen.models = last.models.take();
+        }
+        *last = seen;
+    }
+
+    /// Whether its list names that model; none if it has never listed any.
+    pub(crate) fn lists(&self, model: &str) -> Option<bool> {
+        let models = self.seen().models?;
+        Some(models.iter().any(|entry| entry["id"] == model))
+    }
+
+    /// Where a model that it lists stands.
+    pub(crate) fn state_of(&self, entry: &Value) -> ModelState {
+        if self.seen().healthy == Some(false) {
+            return ModelState::Unreachable;
+        }
+        let told = entry["status"]["value"].as_str().or_else(|| entry["state"].as_str());
+        match told {
+            Some("loaded") => ModelState::Loaded,
+            Some(_) => ModelState::Loadable,
+            None if matches!(self.kind.name, "ollama" | "lmstudio" | "localai") => ModelState::Loadable,
+            None => ModelState::Loaded,
+        }
+    }
+}
+
+impl ModelState {
+    /// The word clients see.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Loadable => "loadable",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Without a slash at the end, and with `/v1` where only a host was given.
+fn normal_base(url: &str) -> Result<String, String> {
+    let trimmed = url.trim().trim_end_matches('/');
+    let uri: Uri = trimmed.parse().map_err(|_| format!("'{url}' is no URL"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https"))
+        || uri.host().is_none_or(str::is_empty)
+        || uri.query().is_some()
+    {
+        return Err(format!("'{url}' is not of the form http://host:port/v1"));
+    }
+    Ok(if uri.path().len() <= 1 {
+        format!("{trimmed}/v1")
+    } else {
+        trimmed.to_owned()
+    })
+}

@@ -1,0 +1,223 @@
+//! All backends and models of one configuration. A new configuration makes a new fleet; requests keep the one they
+//! began with, and backends that did not change are the same in both.
+
+use super::admission::Admission;
+use super::backend::Backend;
+use super::model::{Model, Replica};
+use crate::config::{Bounds, Config, ModelConfig};
+use crate::error::ProxyError;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Models without an entry of their own whose queue and affinity are kept.
+const FOUND: usize = 4_096;
+
+/// Why a configuration cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FleetError {
+    /// A backend that cannot be used.
+    #[error("backend '{name}': {reason}")]
+    Backend {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A model that cannot be used.
+    #[error("model '{name}': {reason}")]
+    Model {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Every backend and every model that is known.
+#[derive(Debug, Default)]
+pub(crate) struct Fleet {
+    pub(crate) backends: Vec<Arc<Backend>>,
+    /// By name and by alias.
+    configured: HashMap<String, Arc<Model>>,
+    found: Mutex<HashMap<String, Arc<Model>>>,
+    default_model: Option<String>,
+    bounds: Option<Bounds>,
+}
+
+impl Fleet {
+    /// Builds it, taking over what did not change.
+    pub(crate) fn new(config: &Config, before: &Self) -> Result<Self, FleetError> {
+        let mut fleet = Self {
+            default_model: config.default_model.clone(),
+            bounds: Some(config.bounds),
+            ..Self::default()
+        };
+        for one in &config.backends {
+            if fleet.backends.iter().any(|other| other.name() == one.name) {
+                return Err(FleetError::Backend {
+                    name: one.name.clone(),
+                    reason: "is named twice".to_owned(),
+                });
+            }
+            let known = before.backends.iter().find(|backend| backend.is(one)).map(Arc::clone);
+            let backend = known.map_or_else(|| Backend::new(one.clone()).map(Arc::new), Ok);
+            fleet.backends.push(backend.map_err(|reason| FleetError::Backend {
+                name: one.name.clone(),
+                reason,
+            })?);
+        }
+        for one in &config.models {
+            fleet.add(one, before)?;
+        }
+        Ok(fleet)
+    }
+
+    fn add(&mut self, config: &ModelConfig, before: &Self) -> Result<(), FleetError> {
+        let refuse = |reason: String| FleetError::Model {
+            name: config.name.clone(),
+            reason,
+        };
+        let replicas = config.replicas.iter().map(|replica| {
+            let backend = self.backends.iter().find(|backend| backend.name() == replica.backend);
+            Ok(Replica {
+                backend: backend
+                    .cloned()
+                    .ok_or_else(|| refuse(format!("there is no backend '{}'", replica.backend)))?,
+                upstream_name: replica.model.clone().or_else(|| Some(config.name.clone())),
+                weight: replica.weight.unwrap_or(1),
+            })
+        });
+        let replicas = replicas.collect::<Result<Vec<_>, _>>()?;
+        if replicas.is_empty() && config.fallbacks.is_empty() {
+            return Err(refuse("has neither a replica nor a fallback".to_owned()));
+        }
+        let queue = config.queue.or(self.bounds.map(|bounds| bounds.queue)).unwrap_or(0);
+        let known = before
+            .configured
+            .get(&config.name)
+            .map(|model| Arc::clone(&model.admission));
+        let admission = door(known, &replicas, queue);
+        let model = Arc::new(Model::new(
+            config.name.clone(),
+            replicas,
+            config.fallbacks.clone(),
+            admission,
+        ));
+        for name in std::iter::once(&config.name).chain(&config.aliases) {
+            if self.configured.insert(name.clone(), Arc::clone(&model)).is_some() {
+                return Err(refuse(format!("the name '{name}' is taken twice")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The model of that name; the default one for a request that names none.
+    pub(crate) fn resolve(&self, name: Option<&str>) -> Result<Arc<Model>, ProxyError> {
+        let Some(name) = name.or(self.default_model.as_deref()) else {
+            return Err(ProxyError::NoModel { known: self.names() });
+        };
+        if let Some(model) = self.configured.get(name) {
+            return Ok(Arc::clone(model));
+        }
+        let listed: Vec<&Arc<Backend>> = self
+            .backends
+            .iter()
+            .filter(|backend| backend.lists(name) == Some(true))
+            .collect();
+        if !listed.is_empty() {
+            return Ok(self.found(name, &listed));
+        }
+        let silent: Vec<&Arc<Backend>> = self
+            .backends
+            .iter()
+            .filter(|backend| backend.lists(name).is_none())
+            .collect();
+        let is_default = self.default_model.as_deref() == Some(name);
+        match (self.backends.as_slice(), silent.as_slice()) {
+            // The only backend has not said what it has, or it was configured with this very model: it may be asked.
+            ([only], [_]) => Ok(self.found(name, &[only])),
+            ([only], []) if is_default => Ok(self.found(name, &[only])),
+            (_, []) => Err(ProxyError::UnknownModel {
+                model: name.to_owned(),
+                known: self.names(),
+            }),
+            // Somebody who does not answer may have it: saying that it does not exist would be a guess.
+            (_, _) => Err(ProxyError::NoReplica {
+                model: name.to_owned(),
+                retry: Duration::from_secs(5),
+            }),
+        }
+    }
+
+    /// A model that only backends' lists name. Its door and its memory stay while its replicas do.
+    fn found(&self, name: &str, backends: &[&Arc<Backend>]) -> Arc<Model> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = found.get(name).cloned();
+        if let Some(model) = &known {
+            let same = model.replicas.len() == backends.len()
+                && model
+                    .replicas
+                    .iter()
+                    .zip(backends)
+                    .all(|(replica, backend)| Arc::ptr_eq(&replica.backend, backend));
+            if same {
+                return Arc::clone(model);
+            }
+        }
+        if found.len() >= FOUND {
+            found.retain(|_, model| model.admission.load() != (0, 0));
+        }
+        let replica = |backend: &&Arc<Backend>| Replica {
+            backend: Arc::clone(backend),
+            upstream_name: (self.default_model.as_deref() == Some(name)).then(|| name.to_owned()),
+            weight: 1,
+        };
+        let replicas: Vec<Replica> = backends.iter().map(replica).collect();
+        let queue = self.bounds.map_or(0, |bounds| bounds.queue);
+        let admission = door(known.map(|model| Arc::clone(&model.admission)), &replicas, queue);
+        let model = Arc::new(Model::new(name.to_owned(), replicas, Vec::new(), admission));
+        found.insert(name.to_owned(), Arc::clone(&model));
+        model
+    }
+
+    /// Models with an entry, without their aliases.
+    pub(crate) fn configured(&self) -> impl Iterator<Item = &Arc<Model>> {
+        self.configured
+            .iter()
+            .filter(|(name, model)| **name == model.name)
+            .map(|(_, model)| model)
+    }
+
+    /// Every model that has carried a request or has an entry, for metrics.
+    pub(crate) fn active(&self) -> Vec<Arc<Model>> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        self.configured().chain(found.values()).cloned().collect()
+    }
+
+    /// Every name that a request may use, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let listed = self.backends.iter().filter_map(|backend| backend.seen().models);
+        let mut names: BTreeSet<String> = self
+            .configured
+            .keys()
+            .cloned()
+            .chain(self.default_model.clone())
+            .collect();
+        for list in listed {
+            names.extend(list.iter().filter_map(|entry| Some(entry["id"].as_str()?.to_owned())));
+        }
+        names.into_iter().collect()
+    }
+}
+
+fn door(known: Option<Arc<Admission>>, replicas: &[Replica], queue: usize) -> Arc<Admission> {
+    let capacity = Model::capacity(replicas);
+    match known {
+        Some(door) => {
+            door.resize(capacity, queue);
+            door
+        }
+        None => Admission::new(capacity, queue),
+    }
+}

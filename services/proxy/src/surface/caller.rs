@@ -1,0 +1,85 @@
+//! Finds out who calls.
+
+use crate::error::ProxyError;
+use crate::keys::{Key, Keys, Scope};
+use crate::routing::Rank;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Whoever sent a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) key: Option<Arc<Key>>,
+    address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// Checks the key; without any key configured, only callers on this machine are let in.
+    pub(crate) fn of(
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+        keys: &Keys,
+        scope: Scope,
+    ) -> Result<Self, ProxyError> {
+        let address = peer.map(|peer| peer.ip().to_canonical());
+        if keys.is_empty() {
+            if address.is_some_and(|address| address.is_loopback()) {
+                return Ok(Self { key: None, address });
+            }
+            return Err(ProxyError::LoopbackOnly);
+        }
+        let sent = sent_key(headers).ok_or(ProxyError::NoKey)?;
+        let key = keys.find(sent).ok_or(ProxyError::WrongKey)?;
+        key.check_scope(scope)?;
+        Ok(Self {
+            key: Some(key),
+            address,
+        })
+    }
+
+    /// The key's name.
+    pub(crate) fn key_name(&self) -> Option<String> {
+        self.key.as_ref().map(|key| key.config.name.clone())
+    }
+
+    /// Who is charged and stands in queues.
+    pub(crate) fn tenant(&self) -> String {
+        let of_key = self
+            .key
+            .as_ref()
+            .map(|key| key.config.tenant.clone().unwrap_or_else(|| key.config.name.clone()));
+        of_key
+            .or_else(|| self.address.map(|address| address.to_string()))
+            .unwrap_or_default()
+    }
+
+    /// Where it stands in queues.
+    pub(crate) fn rank(&self) -> Rank {
+        let config = self.key.as_ref().map(|key| &key.config);
+        Rank {
+            tenant: self.tenant(),
+            weight: config.and_then(|config| config.weight).unwrap_or(1),
+            priority: config.map_or(0, |config| config.priority),
+        }
+    }
+
+    /// Whether it may use that model.
+    pub(crate) fn may_use(&self, model: &str) -> bool {
+        self.key.as_ref().is_none_or(|key| key.may_use(model))
+    }
+}
+
+fn sent_key(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        });
+    bearer
+        .or_else(|| headers.get("x-api-key")?.to_str().ok())
+        .filter(|key| !key.is_empty())
+}

@@ -1,0 +1,151 @@
+//! Every path that goes to a model server.
+
+use super::caller::Caller;
+use super::headers;
+use crate::error::ProxyError;
+use crate::json::Peek;
+use crate::keys::Scope;
+use crate::proxy::{Proxy, Setup};
+use crate::relay::account::Account;
+use crate::relay::answer::answer;
+use crate::relay::job::Job;
+use crate::routing::{Model, Route};
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Serves one request, from its key to the head of its answer.
+pub(crate) async fn infer(
+    proxy: &Arc<Proxy>,
+    route: Route,
+    request: Request<Body>,
+    peer: Option<SocketAddr>,
+    request_id: &str,
+) -> Result<Response, ProxyError> {
+    let setup = proxy.setup();
+    let arrived = tokio::time::Instant::now();
+    let caller = Caller::of(request.headers(), peer, &setup.keys, Scope::Inference)?;
+    let ticket = proxy.permits().ticket();
+    let key = caller.key_name();
+    let mut account = Account::open(proxy.sink(), request_id.to_owned(), key, caller.tenant(), route.path());
+    let onward = headers::onward(request.headers(), request_id);
+    let is_json = !request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    let body = read_body(request.into_body(), setup.config.bounds.request_bytes)
+        .await
+        .inspect_err(|error| fail(&mut account, error))?;
+    let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
+    let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
+    account.model(&model.name);
+    let held = admit(&setup, &caller, &ticket, &mut account).inspect_err(|error| fail(&mut account, error))?;
+    let job = Job {
+        route,
+        fleet: Arc::clone(&setup.fleet),
+        upstream: setup.upstream.clone(),
+        timeouts: setup.config.timeouts,
+        bounds: setup.config.bounds,
+        model,
+        rank: caller.rank(),
+        headers: onward,
+        body,
+        peek,
+        account,
+        deadline: arrived + setup.config.timeouts.total,
+        held,
+        ticket,
+    };
+    answer(job).await
+}
+
+fn fail(account: &mut Account, error: &ProxyError) {
+    account.close(crate::usage::Outcome::Failed(error.face().code.unwrap_or_default()));
+}
+
+/// Reads the request and finds its model.
+async fn take_in(
+    proxy: &Arc<Proxy>,
+    setup: &Setup,
+    caller: &Caller,
+    route: Route,
+    body: &Bytes,
+    is_json: bool,
+) -> Result<(Option<Peek>, Arc<Model>), ProxyError> {
+    let peek = if is_json {
+        Some(Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?)
+    } else {
+        None
+    };
+    let name = match &peek {
+        Some(peek) => peek.model.clone(),
+        None => form_model(body),
+    };
+    let model = proxy.find_model(setup, name.as_deref()).await?;
+    let named = name.unwrap_or_else(|| model.name.clone());
+    if !caller.may_use(&named) && !caller.may_use(&model.name) {
+        let key = caller.key_name().unwrap_or_default();
+        return Err(ProxyError::Forbidden {
+            key,
+            what: format!("use the model '{named}'"),
+        });
+    }
+    model.check(route)?;
+    Ok((peek, model))
+}
+
+/// Holds the caller to its limits.
+fn admit(
+    setup: &Setup,
+    caller: &Caller,
+    ticket: &crate::routing::Ticket,
+    account: &mut Account,
+) -> Result<Vec<crate::routing::Guard>, ProxyError> {
+    let now = Instant::now();
+    let limited = |error: &ProxyError| {
+        if matches!(error, ProxyError::RateLimited { .. }) {
+            metrics::counter!(crate::metrics::LIMITED, "tenant" => caller.tenant()).increment(1);
+        }
+    };
+    let mut held = Vec::new();
+    if let Some(key) = &caller.key {
+        held.push(key.admit(ticket, now).inspect_err(limited)?);
+        let key = Arc::clone(key);
+        account.charge_to(move |tokens| key.charge(tokens));
+    }
+    if let Some(buckets) = &setup.buckets {
+        buckets
+            .take(&caller.tenant(), now)
+            .map_err(|retry| ProxyError::RateLimited {
+                what: "too many requests in this minute".to_owned(),
+                retry,
+            })
+            .inspect_err(limited)?;
+    }
+    Ok(held)
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, ProxyError> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ProxyError::TooLarge { limit }),
+        Err(error) => Err(ProxyError::BadBody(format!("it ended early: {error}"))),
+    }
+}
+
+/// The `model` field of a form with files, which is short and has a line of its own.
+fn form_model(body: &[u8]) -> Option<String> {
+    let at = memchr::memmem::find(body, b"name=\"model\"")?;
+    let rest = body.get(at..)?;
+    let value = rest.get(memchr::memmem::find(rest, b"\r\n\r\n")? + 4..)?;
+    let end = memchr::memmem::find(value, b"\r\n")?;
+    String::from_utf8(value.get(..end)?.to_vec())
+        .ok()
+        .filter(|name| name.len() <= 256)
+}

@@ -1,0 +1,9 @@
+//! The HTTP side: paths, keys, headers and error bodies.
+
+pub(crate) mod caller;
+pub(crate) mod envelope;
+mod headers;
+mod infer;
+mod models;
+pub(crate) mod router;
+mod status;

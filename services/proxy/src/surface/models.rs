@@ -1,0 +1,97 @@
+//! `/v1/models`: everything that a request may name, with where it stands.
+
+use crate::proxy::Setup;
+use crate::routing::{Backend, Model, ModelState};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The OpenAI list. A model that a backend lists keeps the backend's own fields.
+pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
+    let mut models: BTreeMap<String, Value> = BTreeMap::new();
+    for backend in &setup.fleet.backends {
+        for entry in backend.seen().models.iter().flat_map(|list| list.iter()) {
+            let Some(id) = entry["id"].as_str() else { continue };
+            let told = describe(
+                entry.as_object().cloned().unwrap_or_default(),
+                id,
+                backend,
+                backend.state_of(entry),
+            );
+            merge(&mut models, id, told);
+        }
+    }
+    for model in setup.fleet.configured() {
+        let told = configured(model);
+        models.insert(model.name.clone(), told);
+    }
+    if let Some(name) = &setup.config.default_model
+        && !models.contains_key(name)
+        && let Some(backend) = setup.fleet.backends.first()
+    {
+        let state = if backend.seen().healthy == Some(false) {
+            ModelState::Unreachable
+        } else {
+            ModelState::Loadable
+        };
+        merge(&mut models, name, describe(Map::new(), name, backend, state));
+    }
+    let data: Vec<Value> = models
+        .into_iter()
+        .filter(|(id, _)| may_use(id))
+        .map(|(_, model)| model)
+        .collect();
+    json!({"object": "list", "data": data})
+}
+
+fn configured(model: &Arc<Model>) -> Value {
+    let mut states: Vec<ModelState> = model
+        .replicas
+        .iter()
+        .map(|replica| {
+            let name = replica.upstream_name.as_deref().unwrap_or(&model.name);
+            let list = replica.backend.seen().models;
+            let entry = list
+                .iter()
+                .flat_map(|list| list.iter())
+                .find(|entry| entry["id"] == name);
+            replica.backend.state_of(entry.unwrap_or(&Value::Null))
+        })
+        .collect();
+    states.sort();
+    let state = states.first().copied().unwrap_or(ModelState::Loadable);
+    let backends: Vec<&str> = model.replicas.iter().map(|replica| replica.backend.name()).collect();
+    json!({
+        "id": model.name, "object": "model", "created": 0, "owned_by": "gantry",
+        "state": state.as_str(), "backends": backends, "fallbacks": model.fallbacks,
+    })
+}
+
+fn describe(mut entry: Map<String, Value>, id: &str, backend: &Backend, state: ModelState) -> Value {
+    entry.insert("id".to_owned(), json!(id));
+    entry.insert("object".to_owned(), json!("model"));
+    entry.entry("created").or_insert(json!(0));
+    entry.entry("owned_by").or_insert(json!(backend.kind.name));
+    entry.insert("state".to_owned(), json!(state.as_str()));
+    entry.insert("backends".to_owned(), json!([backend.name()]));
+    Value::Object(entry)
+}
+
+/// The same model on another backend: the better state counts, and both are named.
+fn merge(models: &mut BTreeMap<String, Value>, id: &str, told: Value) {
+    let Some(known) = models.get_mut(id) else {
+        models.insert(id.to_owned(), told);
+        return;
+    };
+    let rank = |value: &Value| {
+        ["loaded", "loadable", "unreachable"]
+            .iter()
+            .position(|word| value["state"] == *word)
+    };
+    if rank(&told) < rank(known) {
+        known["state"] = told["state"].clone();
+    }
+    if let (Some(all), Some(more)) = (known["backends"].as_array_mut(), told["backends"].as_array()) {
+        all.extend(more.iter().cloned());
+    }
+}

@@ -1,0 +1,182 @@
+//! Which path does what.
+
+use super::caller::Caller;
+use super::infer::infer;
+use super::{envelope, headers, models, status};
+use crate::error::ProxyError;
+use crate::keys::Scope;
+use crate::metrics;
+use crate::proxy::Proxy;
+use crate::routing::Route;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
+    CONTENT_TYPE, ORIGIN, VARY,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The paths under `/v1`: what a gateway mounts beside its own.
+pub fn router(proxy: Arc<Proxy>) -> Router {
+    let mut router = Router::new()
+        .route("/v1/models", get(list_models).options(preflight))
+        .route("/v1/models/{*id}", get(one_model).options(preflight));
+    for route in Route::ALL {
+        let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| serve(proxy, route, request);
+        router = router.route(route.path(), post(handler).options(preflight));
+    }
+    router.with_state(proxy)
+}
+
+/// The same with `/livez`, `/readyz`, `/health` and `/metrics`, for a proxy on a port of its own.
+pub fn whole_router(proxy: Arc<Proxy>) -> Router {
+    let own = Router::new()
+        .route("/livez", get(async || (StatusCode::OK, "ok\n")))
+        .route("/readyz", get(ready))
+        .route("/health", get(health))
+        .route("/metrics", get(render_metrics))
+        .fallback(nothing)
+        .with_state(Arc::clone(&proxy));
+    router(proxy).merge(own)
+}
+
+fn peer(request: &Request) -> Option<SocketAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0)
+}
+
+async fn serve(proxy: Arc<Proxy>, route: Route, request: Request) -> Response {
+    let request_id = headers::request_id(request.headers());
+    let origin = request.headers().get(ORIGIN).cloned();
+    let peer = peer(&request);
+    let mut response = match infer(&proxy, route, request, peer, &request_id).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::info!(target: "chat_api.http", request_id, route = route.path(), %error, "request refused");
+            envelope::response(&error, route.is_anthropic(), &request_id)
+        }
+    };
+    headers::finish(&mut response, &request_id);
+    share(&proxy, origin, &mut response);
+    response
+}
+
+async fn list_models(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+    let (peer, sent) = (peer(&request), request.into_parts().0.headers);
+    with_models(&proxy, peer, &sent, |list| Ok(list.to_string())).await
+}
+
+async fn one_model(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+    let id = request.uri().path().trim_start_matches("/v1/models/").to_owned();
+    let (peer, sent) = (peer(&request), request.into_parts().0.headers);
+    with_models(&proxy, peer, &sent, |list| {
+        let found = list["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|model| model["id"] == id.as_str());
+        found.map(ToString::to_string).ok_or_else(|| ProxyError::UnknownModel {
+            model: id.clone(),
+            known: list["data"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|model| Some(model["id"].as_str()?.to_owned()))
+                .collect(),
+        })
+    })
+    .await
+}
+
+async fn with_models(
+    proxy: &Arc<Proxy>,
+    peer: Option<SocketAddr>,
+    sent: &HeaderMap,
+    pick: impl FnOnce(&serde_json::Value) -> Result<String, ProxyError>,
+) -> Response {
+    let request_id = headers::request_id(sent);
+    let setup = proxy.setup();
+    let caller = Caller::of(sent, peer, &setup.keys, Scope::Models);
+    let listed = match caller {
+        Ok(caller) => {
+            proxy.refresh(&setup).await;
+            pick(&models::list(&setup, |name| caller.may_use(name)))
+        }
+        Err(error) => Err(error),
+    };
+    let is_anthropic = sent.contains_key("anthropic-version");
+    let mut response = match listed {
+        Ok(text) => json(text),
+        Err(error) => envelope::response(&error, is_anthropic, &request_id),
+    };
+    headers::finish(&mut response, &request_id);
+    share(proxy, sent.get(ORIGIN).cloned(), &mut response);
+    response
+}
+
+fn json(text: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
+    let setup = proxy.setup();
+    proxy.refresh(&setup).await;
+    if status::is_ready(&setup) {
+        return (StatusCode::OK, "ok\n").into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, "no backend answers\n").into_response()
+}
+
+async fn health(State(proxy): State<Arc<Proxy>>) -> Response {
+    let setup = proxy.setup();
+    proxy.refresh(&setup).await;
+    json(status::health(&setup).to_string())
+}
+
+async fn render_metrics(State(proxy): State<Arc<Proxy>>) -> Response {
+    metrics::gauges(proxy.permits(), &proxy.setup().fleet);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.render_metrics()).into_response()
+}
+
+async fn nothing(request: Request<Body>) -> Response {
+    let request_id = headers::request_id(request.headers());
+    let error = ProxyError::UnknownRoute {
+        path: request.uri().path().to_owned(),
+    };
+    let mut response = envelope::response(&error, false, &request_id);
+    headers::finish(&mut response, &request_id);
+    response
+}
+
+async fn preflight(State(proxy): State<Arc<Proxy>>, sent: HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    share(&proxy, sent.get(ORIGIN).cloned(), &mut response);
+    if response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        let methods = HeaderValue::from_static("GET, POST, OPTIONS");
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let asked = sent.get("access-control-request-headers").cloned();
+        response.headers_mut().insert(
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            asked.unwrap_or(HeaderValue::from_static("*")),
+        );
+        response
+            .headers_mut()
+            .insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+/// Lets a browser's page read the response, if its origin was allowed.
+fn share(proxy: &Proxy, origin: Option<HeaderValue>, response: &mut Response) {
+    let Some(origin) = origin else { return };
+    let setup = proxy.setup();
+    let allowed = |one: &String| one == "*" || one.as_bytes() == origin.as_bytes();
+    if setup.config.cors_origins.iter().any(allowed) {
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        response.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
+    }
+}
