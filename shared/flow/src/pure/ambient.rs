@@ -34,9 +34,9 @@ pub(super) fn eval(node: Ambient, call: &Call<'_>) -> Result<Value, Exception> {
 ///
 /// Its id is drawn from the seed.
 pub fn message(inputs: &Object, cx: &Context<'_>) -> Value {
-    let text = |pin: &str, unset: &str| match inputs.get(pin).unwrap_or(&Value::Null) {
-        Value::Null => unset.to_owned(),
-        value => to_str(value),
+    let text = |pin: &str, unset: &str| {
+        let value = inputs.get(pin).filter(|value| !value.is_null());
+        value.map_or_else(|| unset.to_owned(), to_str)
     };
     let digest = Sha256::digest(cx.seed);
     let id: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -51,7 +51,9 @@ pub fn message(inputs: &Object, cx: &Context<'_>) -> Value {
 /// The message, and the context as it would be with it; no variable changes.
 fn with_message(call: &Call<'_>) -> Value {
     let message = message(call.inputs, call.cx);
-    let Value::Object(mut outputs) = context(call.cx.vars) else { return Value::Null };
+    let Value::Object(mut outputs) = context(call.cx.vars) else {
+        return Value::Null;
+    };
     if let Some(Value::Array(messages)) = outputs.get_mut("messages") {
         messages.push(message.clone());
     }
@@ -65,7 +67,12 @@ fn with_message(call: &Call<'_>) -> Value {
 
 /// Without code of its own a function gives its inputs back.
 fn function(call: &Call<'_>) -> Result<Value, Exception> {
-    let has_text = |key| call.data.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    let has_text = |key| {
+        call.data
+            .get(key)
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.trim().is_empty())
+    };
     if ["code", "codeBody", "expression"].into_iter().any(has_text) {
         return Err(unsupported("Python code in a 'function' node"));
     }
@@ -78,7 +85,11 @@ fn unsupported(what: &str) -> Exception {
 
 fn local_time(cx: &Context<'_>) -> Value {
     let local = cx.now.timestamp().to_zoned(cx.zone.clone());
-    let fraction = if cx.now.as_micros().rem_euclid(1_000_000) == 0 { "" } else { ".%6f" };
+    let fraction = if cx.now.as_micros().rem_euclid(1_000_000) == 0 {
+        ""
+    } else {
+        ".%6f"
+    };
     let iso = local.strftime(&format!("%Y-%m-%dT%H:%M:%S{fraction}%:z")).to_string();
     let zone = cx.zone.to_offset_info(cx.now.timestamp());
     json!({

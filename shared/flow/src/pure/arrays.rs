@@ -1,11 +1,9 @@
 //! Lists.
 
-use super::call::{Call, text_of};
+use super::call::{Call, listed, text_of};
 use super::chance::Chance;
 use super::path::{Path, check_length};
-use crate::py::{
-    Budget, Exception, JsonStyle, Writer, equal, repr, to_float, truthy, type_name, write_json,
-};
+use crate::py::{Budget, Exception, JsonStyle, Writer, equal, repr, to_float, truthy, type_name, write_json};
 use domain::Object;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -39,7 +37,10 @@ pub(super) fn eval(node: Arrays, call: &Call<'_>) -> Result<Value, Exception> {
         Arrays::ArrayDedup => deduplicated(list.map_or(&[], Vec::as_slice), call.value("key"))?,
         Arrays::GetElement => {
             let items = list.map_or(&[][..], Vec::as_slice);
-            return Ok(element(position(call.value("index"), items.len()).map(|at| &items[at]), call));
+            return Ok(element(
+                position(call.value("index"), items.len()).map(|at| &items[at]),
+                call,
+            ));
         }
         Arrays::GetRandomElement => {
             let items = list.filter(|items| !items.is_empty());
@@ -53,26 +54,18 @@ pub(super) fn eval(node: Arrays, call: &Call<'_>) -> Result<Value, Exception> {
 /// The inputs that are set and not null, in the order of the pins.
 fn present<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a Value> {
     let inputs = call.inputs;
-    call.pins().into_iter().filter_map(|pin| inputs.get(pin)).filter(|value| !value.is_null())
+    call.pins()
+        .into_iter()
+        .filter_map(|pin| inputs.get(pin))
+        .filter(|value| !value.is_null())
 }
 
 fn spliced(call: &Call<'_>) -> Vec<Value> {
-    let mut items = Vec::new();
-    for value in present(call) {
-        match value {
-            Value::Array(more) => items.extend(more.iter().cloned()),
-            single => items.push(single.clone()),
-        }
-    }
-    items
+    present(call).flat_map(listed).cloned().collect()
 }
 
 fn appended(call: &Call<'_>) -> Vec<Value> {
-    let mut items = match call.value("array") {
-        Value::Null => Vec::new(),
-        Value::Array(items) => items.clone(),
-        single => vec![single.clone()],
-    };
+    let mut items = listed(call.value("array")).to_vec();
     items.push(call.value("item").clone());
     items
 }
@@ -91,7 +84,10 @@ fn iterated(value: Option<&Value>) -> Result<Vec<Value>, Exception> {
             });
             letters.collect()
         }
-        Some(other) => Err(Exception::type_error(format!("'{}' object is not iterable", type_name(other)))),
+        Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => Err(Exception::type_error(format!(
+            "'{}' object is not iterable",
+            type_name(other)
+        ))),
     }
 }
 
@@ -99,9 +95,9 @@ fn mapped(call: &Call<'_>) -> Result<Vec<Value>, Exception> {
     let key = call.text("key");
     check_length(&key)?;
     let items = iterated(call.inputs.get("items"))?.into_iter();
-    let picked = items.map(|item| match item {
-        Value::Object(mut map) => map.swap_remove(&*key).unwrap_or(Value::Null),
-        other => other,
+    let picked = items.map(|mut item| match item.as_object_mut() {
+        Some(map) => map.swap_remove(&*key).unwrap_or(Value::Null),
+        None => item,
     });
     Ok(picked.collect())
 }
@@ -110,16 +106,20 @@ fn filtered(call: &Call<'_>) -> Result<Vec<Value>, Exception> {
     let (key, wanted) = (call.text("key"), call.value("value"));
     check_length(&key)?;
     let mut items = iterated(call.inputs.get("items"))?;
-    items.retain(|item| match item {
-        Value::Object(map) => equal(map.get(&*key).unwrap_or(&Value::Null), wanted),
-        other => equal(other, wanted),
+    items.retain(|item| match item.as_object() {
+        Some(map) => equal(map.get(&*key).unwrap_or(&Value::Null), wanted),
+        None => equal(item, wanted),
     });
     Ok(items)
 }
 
 /// The first of each kind; what lies at the key decides, where there is one.
 fn deduplicated(items: &[Value], key: &Value) -> Result<Vec<Value>, Exception> {
-    let path = if truthy(key) { Path::parse(&text_of(key))? } else { Path::parse("")? };
+    let path = if truthy(key) {
+        Path::parse(&text_of(key))?
+    } else {
+        Path::parse("")?
+    };
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();
     for item in items {
@@ -136,7 +136,14 @@ fn fingerprint(value: &Value) -> Result<String, Exception> {
     match value {
         Value::Array(_) | Value::Object(_) => {
             let mut out = Writer::unbounded();
-            write_json(&mut out, value, JsonStyle { sorted: true, ..JsonStyle::default() })?;
+            write_json(
+                &mut out,
+                value,
+                JsonStyle {
+                    sorted: true,
+                    ..JsonStyle::default()
+                },
+            )?;
             Ok(out.finish())
         }
         Value::String(text) => Ok(format!("str:{text}")),
@@ -152,7 +159,11 @@ fn position(index: &Value, length: usize) -> Option<usize> {
         Value::Number(_) | Value::String(_) => to_float(index).unwrap_or(0.0) as i64,
     };
     let length_signed = i64::try_from(length).unwrap_or(i64::MAX);
-    let place = if index < 0 { index.saturating_add(length_signed) } else { index };
+    let place = if index < 0 {
+        index.saturating_add(length_signed)
+    } else {
+        index
+    };
     usize::try_from(place).ok().filter(|place| *place < length)
 }
 

@@ -50,10 +50,10 @@ impl<'a> Call<'a> {
 
     /// A pin's value as `str` gives it; empty when unset or null.
     pub(super) fn text_or_empty(&self, pin: &str) -> Cow<'a, str> {
-        match self.value(pin) {
-            Value::Null => Cow::Borrowed(""),
-            value => text_of(value),
-        }
+        self.inputs
+            .get(pin)
+            .filter(|value| !value.is_null())
+            .map_or(Cow::Borrowed(""), text_of)
     }
 
     /// A pin's value as a float; `unset` when unset.
@@ -81,8 +81,13 @@ impl<'a> Call<'a> {
 /// The declared input pins of a node that carry values, in their order, each once.
 pub fn value_pins(data: &Object) -> Vec<&str> {
     let mut seen = BTreeSet::new();
-    let pins = data.get("inputs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let values = pins.iter().filter(|pin| pin.get("type").and_then(Value::as_str) != Some("execution"));
+    let pins = data
+        .get("inputs")
+        .and_then(Value::as_array)
+        .map_or(&[][..], Vec::as_slice);
+    let values = pins
+        .iter()
+        .filter(|pin| pin.get("type").and_then(Value::as_str) != Some("execution"));
     let ids = values.filter_map(|pin| pin.get("id").and_then(Value::as_str));
     ids.filter(|id| !id.is_empty() && seen.insert(*id)).collect()
 }
@@ -94,6 +99,15 @@ pub(super) fn text_of(value: &Value) -> Cow<'_, str> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             Cow::Owned(to_str(value))
         }
+    }
+}
+
+/// A value where a list is expected: null is no items, anything but a list the only item.
+pub(super) fn listed(value: &Value) -> &[Value] {
+    match value {
+        Value::Null => &[],
+        Value::Array(items) => items,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => std::slice::from_ref(value),
     }
 }
 

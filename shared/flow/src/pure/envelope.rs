@@ -1,6 +1,6 @@
 //! Objects of an agreed shape: contexts, meta data and scratchpads.
 
-use super::call::{Call, single, text_of};
+use super::call::{Call, listed, single, text_of};
 use crate::py::{strip, to_float};
 use domain::Object;
 use serde_json::Value;
@@ -28,7 +28,7 @@ pub(super) fn eval(node: Envelope, call: &Call<'_>) -> Value {
 fn context(call: &Call<'_>) -> Object {
     let mut out = extra(call, "context_extra");
     put(&mut out, "task", Value::from(call.text_or_empty("task")));
-    put(&mut out, "messages", listed(call.value("messages")));
+    put(&mut out, "messages", Value::from(listed(call.value("messages"))));
     out
 }
 
@@ -38,22 +38,30 @@ fn scratchpad(call: &Call<'_>) -> Object {
         put_text(&mut out, pin, call.value(pin));
     }
     put(&mut out, "task", Value::from(call.text_or_empty("task")));
-    put(&mut out, "messages", listed(call.value("messages")));
+    put(&mut out, "messages", Value::from(listed(call.value("messages"))));
     if call.value("context_extra").is_object() {
         put(&mut out, "context_extra", call.value("context_extra").clone());
     }
     put(&mut out, "node_traces", Value::Object(extra(call, "node_traces")));
     for pin in ["steps", "tool_calls", "tool_results"] {
-        put(&mut out, pin, listed(call.value(pin)));
+        put(&mut out, pin, Value::from(listed(call.value(pin))));
     }
     out
 }
 
 fn meta(call: &Call<'_>) -> Object {
     let mut out = extra(call, "extra");
-    let schema = call.value("schema").as_str().map(strip).filter(|schema| !schema.is_empty());
+    let schema = call
+        .value("schema")
+        .as_str()
+        .map(strip)
+        .filter(|schema| !schema.is_empty());
     put(&mut out, "schema", Value::from(schema.unwrap_or(META_SCHEMA)));
-    put(&mut out, "version", whole(call.value("version")).unwrap_or(Value::from(1)));
+    put(
+        &mut out,
+        "version",
+        whole(call.value("version")).unwrap_or(Value::from(1)),
+    );
     put_text(&mut out, "output_mode", call.value("output_mode"));
     for pin in ["provider", "model"] {
         let named = Value::from(call.text_or_empty(pin));
@@ -119,23 +127,15 @@ fn extra(call: &Call<'_>, pin: &str) -> Object {
     call.value(pin).as_object().cloned().unwrap_or_default()
 }
 
-/// Null as no items, anything but a list as the only item.
-fn listed(value: &Value) -> Value {
-    match value {
-        Value::Null => Value::Array(Vec::new()),
-        Value::Array(_) => value.clone(),
-        single => Value::Array(vec![single.clone()]),
-    }
-}
-
 /// The whole part of a number or of a text that is one.
 fn whole(value: &Value) -> Option<Value> {
     match value {
         Value::Number(number) if !number.is_f64() => Some(value.clone()),
         // The cast saturates.
-        Value::Number(_) | Value::String(_) => {
-            to_float(value).ok().filter(|number| number.is_finite()).map(|number| Value::from(number as i64))
-        }
+        Value::Number(_) | Value::String(_) => to_float(value)
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(|number| Value::from(number as i64)),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

@@ -39,22 +39,34 @@ pub(super) fn nothing_to_read() -> Exception {
 /// Writes a value in the node's mode; a text that looks like JSON is read first.
 pub(super) fn stringify(call: &Call<'_>) -> Result<String, Exception> {
     let read;
-    let value = match call.value("value") {
-        Value::String(text) if looks_like_json(text) => {
-            read = read_whole(text).unwrap_or_else(|| Value::String(text.clone()));
-            &read
-        }
-        value => value,
-    };
-    let indent = Some(call.value("indent")).filter(|indent| !indent.is_null()).and_then(|indent| to_int(indent).ok());
-    let mode = call.value("mode").as_str().map(|mode| strip(mode).to_lowercase()).unwrap_or_default();
+    let mut value = call.value("value");
+    if let Some(text) = value.as_str().filter(|text| looks_like_json(text)) {
+        read = read_whole(text);
+        value = read.as_ref().unwrap_or(value);
+    }
+    let indent = Some(call.value("indent"))
+        .filter(|indent| !indent.is_null())
+        .and_then(|indent| to_int(indent).ok());
+    let mode = call
+        .value("mode")
+        .as_str()
+        .map(|mode| strip(mode).to_lowercase())
+        .unwrap_or_default();
     let sorted = call.value("sort_keys") == &Value::Bool(true);
-    let spaces = indent.and_then(|indent| usize::try_from(indent).ok()).filter(|spaces| *spaces > 0);
+    let spaces = indent
+        .and_then(|indent| usize::try_from(indent).ok())
+        .filter(|spaces| *spaces > 0);
     let style = match mode.as_str() {
         "minified" => JsonStyle::default(),
-        "none" => JsonStyle { spaced: true, ..JsonStyle::default() },
+        "none" => JsonStyle {
+            spaced: true,
+            ..JsonStyle::default()
+        },
         "" if indent.is_some() && spaces.is_none() => JsonStyle::default(),
-        _ => JsonStyle { indent: Some(spaces.unwrap_or(INDENT)), ..JsonStyle::default() },
+        _ => JsonStyle {
+            indent: Some(spaces.unwrap_or(INDENT)),
+            ..JsonStyle::default()
+        },
     };
     let mut out = Writer::default();
     write_json(&mut out, value, JsonStyle { sorted, ..style })?;
@@ -75,7 +87,9 @@ fn without_fence(text: &str) -> &str {
     if !text.starts_with("```") {
         return text;
     }
-    let Some((_, body)) = text.split_once('\n') else { return strip(text.trim_matches('`')) };
+    let Some((_, body)) = text.split_once('\n') else {
+        return strip(text.trim_matches('`'));
+    };
     strip(body.rfind("```").map_or(body, |end| &body[..end]))
 }
 

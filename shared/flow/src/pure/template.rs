@@ -18,7 +18,9 @@ pub(super) fn render(template: &str, vars: &Value) -> Result<String, Exception> 
     while let Some(open) = template[at..].find("{{").map(|found| at + found) {
         let inner = open + 2;
         if end < inner {
-            let Some(found) = template[inner..].find("}}") else { break };
+            let Some(found) = template[inner..].find("}}") else {
+                break;
+            };
             end = inner + found;
         }
         let expression = strip(&template[inner..end]);
@@ -32,7 +34,11 @@ pub(super) fn render(template: &str, vars: &Value) -> Result<String, Exception> 
             // space that the line break belongs to.
             Some(space) => {
                 let space = inner + space;
-                let before = if template.is_char_boundary(space - 2) { space - 2 } else { space };
+                let before = if template.is_char_boundary(space - 2) {
+                    space - 2
+                } else {
+                    space
+                };
                 let next = before.max(open + 1);
                 out.push(&template[at..next])?;
                 next
@@ -56,11 +62,15 @@ fn place(out: &mut Writer, expression: &str, vars: &Value) -> Result<(), Excepti
     let mut parts = expression.split('|').map(strip);
     let path = Path::parse(parts.next().unwrap_or(""))?;
     let found = if vars.is_object() { path.get(vars) } else { None };
-    let Some(value) = found.filter(|value| !value.is_null()) else { return Ok(()) };
+    let Some(value) = found.filter(|value| !value.is_null()) else {
+        return Ok(());
+    };
     let mut value = Cow::Borrowed(value);
     for (index, filter) in parts.enumerate() {
         if index == FILTERS {
-            return Err(Exception::value(format!("a placeholder has more than {FILTERS} filters")));
+            return Err(Exception::value(format!(
+                "a placeholder has more than {FILTERS} filters"
+            )));
         }
         if let Some(text) = apply(filter, &value)? {
             out.charge(text.len())?;
@@ -77,7 +87,15 @@ fn apply(filter: &str, value: &Value) -> Result<Option<String>, Exception> {
     Ok(match filter {
         "json" => {
             let mut out = Writer::default();
-            write_json(&mut out, value, JsonStyle { sorted: true, spaced: true, ..JsonStyle::default() })?;
+            write_json(
+                &mut out,
+                value,
+                JsonStyle {
+                    sorted: true,
+                    spaced: true,
+                    ..JsonStyle::default()
+                },
+            )?;
             Some(out.finish())
         }
         "trim" => Some(strip(&text_of(value)).to_owned()),
@@ -89,12 +107,19 @@ fn apply(filter: &str, value: &Value) -> Result<Option<String>, Exception> {
 }
 
 fn apply_join(argument: &str, value: &Value) -> Result<String, Exception> {
-    let inner = argument.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).map(strip);
+    let inner = argument
+        .strip_prefix('(')
+        .and_then(|rest| rest.strip_suffix(')'))
+        .map(strip);
     let quoted = |text: &str, quote: char| Some(text.strip_prefix(quote)?.strip_suffix(quote)?.to_owned());
     let delimiter = inner.map_or(", ".to_owned(), |inner| {
-        quoted(inner, '"').or_else(|| quoted(inner, '\'')).unwrap_or_else(|| inner.to_owned())
+        quoted(inner, '"')
+            .or_else(|| quoted(inner, '\''))
+            .unwrap_or_else(|| inner.to_owned())
     });
-    let Value::Array(items) = value else { return Ok(text_of(value).into_owned()) };
+    let Value::Array(items) = value else {
+        return Ok(text_of(value).into_owned());
+    };
     let mut out = Writer::default();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {

@@ -5,7 +5,9 @@ use super::literal::Reader;
 
 /// One or more text literals in a row, joined; `None` when no text literal is next. Bytes and f-strings are refused.
 pub(super) fn read_text(reader: &mut Reader<'_>) -> Result<Option<String>, Exception> {
-    let Some(mut text) = read_one(reader)? else { return Ok(None) };
+    let Some(mut text) = read_one(reader)? else {
+        return Ok(None);
+    };
     loop {
         reader.skip_space();
         match read_one(reader)? {
@@ -80,7 +82,11 @@ fn read_escape(reader: &mut Reader<'_>, out: &mut String) -> Result<(), Exceptio
         'N' => return Err(reader.malformed()),
         '0'..='7' => {
             let rest = reader.rest();
-            let more = rest.bytes().take(2).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+            let more = rest
+                .bytes()
+                .take(2)
+                .take_while(|byte| (b'0'..=b'7').contains(byte))
+                .count();
             let digits = format!("{letter}{}", &rest[..more]);
             reader.skip(more);
             out.push(scalar(u32::from_str_radix(&digits, 8).unwrap_or(0)));

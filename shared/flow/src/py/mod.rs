@@ -39,4 +39,4 @@ pub const VALUE_BYTES: usize = 32 * 1024 * 1024;
 pub const RECURSION: usize = 4 * domain::limits::JSON_DEPTH;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -18,7 +18,10 @@ impl Num {
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(flag) => Some(Self::Int(i128::from(*flag))),
-            Value::Number(number) => number.as_i128().map(Self::Int).or_else(|| number.as_f64().map(Self::Float)),
+            Value::Number(number) => number
+                .as_i128()
+                .map(Self::Int)
+                .or_else(|| number.as_f64().map(Self::Float)),
             Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
@@ -56,35 +59,34 @@ pub fn number_value(number: f64) -> Value {
 
 /// `float(value)`.
 pub fn to_float(value: &Value) -> Result<f64, Exception> {
-    match value {
-        Value::String(text) => parse_float(text)
-            .ok_or_else(|| Exception::value(format!("could not convert string to float: {}", excerpt(text)))),
-        _ => match Num::of(value) {
-            Some(Num::Int(int)) => Ok(int as f64),
-            Some(Num::Float(float)) => Ok(float),
-            None => Err(Exception::type_error(format!(
-                "float() argument must be a string or a real number, not '{}'",
-                type_name(value)
-            ))),
-        },
+    if let Value::String(text) = value {
+        let refusal = || Exception::value(format!("could not convert string to float: {}", excerpt(text)));
+        return parse_float(text).ok_or_else(refusal);
+    }
+    match Num::of(value) {
+        Some(Num::Int(int)) => Ok(int as f64),
+        Some(Num::Float(float)) => Ok(float),
+        None => Err(Exception::type_error(format!(
+            "float() argument must be a string or a real number, not '{}'",
+            type_name(value)
+        ))),
     }
 }
 
 /// `int(value)`, held within 64 bits.
 pub fn to_int(value: &Value) -> Result<i64, Exception> {
-    match value {
-        Value::String(text) => parse_int(text).ok_or_else(|| {
-            Exception::value(format!("invalid literal for int() with base 10: {}", excerpt(text)))
-        }),
-        _ => match Num::of(value) {
-            Some(Num::Int(int)) => Ok(clamp(int)),
-            // The cast saturates.
-            Some(Num::Float(float)) => Ok(float as i64),
-            None => Err(Exception::type_error(format!(
-                "int() argument must be a string, a bytes-like object or a real number, not '{}'",
-                type_name(value)
-            ))),
-        },
+    if let Value::String(text) = value {
+        let refusal = || Exception::value(format!("invalid literal for int() with base 10: {}", excerpt(text)));
+        return parse_int(text).ok_or_else(refusal);
+    }
+    match Num::of(value) {
+        Some(Num::Int(int)) => Ok(clamp(int)),
+        // The cast saturates.
+        Some(Num::Float(float)) => Ok(float as i64),
+        None => Err(Exception::type_error(format!(
+            "int() argument must be a string, a bytes-like object or a real number, not '{}'",
+            type_name(value)
+        ))),
     }
 }
 
@@ -126,14 +128,22 @@ pub fn floor_mod(a: f64, b: f64) -> Result<f64, Exception> {
 /// `base ** exponent` of floats. A complex result is refused: JSON cannot carry it.
 pub fn power(base: f64, exponent: f64) -> Result<f64, Exception> {
     if base == 0.0 && exponent < 0.0 {
-        return Err(Exception::new(Raise::ZeroDivisionError, "0.0 cannot be raised to a negative power"));
+        return Err(Exception::new(
+            Raise::ZeroDivisionError,
+            "0.0 cannot be raised to a negative power",
+        ));
     }
     if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
-        return Err(Exception::value("a negative number raised to a fraction is no real number"));
+        return Err(Exception::value(
+            "a negative number raised to a fraction is no real number",
+        ));
     }
     let result = base.powf(exponent);
     if result.is_infinite() && base.is_finite() && exponent.is_finite() {
-        return Err(Exception::new(Raise::OverflowError, "(34, 'Numerical result out of range')"));
+        return Err(Exception::new(
+            Raise::OverflowError,
+            "(34, 'Numerical result out of range')",
+        ));
     }
     Ok(result)
 }
@@ -145,9 +155,8 @@ fn clamp(int: i128) -> i64 {
 /// Drops underscores that stand between digits; any other one makes the text no number.
 fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    let between_digits = |at: usize| {
-        at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
-    };
+    let between_digits =
+        |at: usize| at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
     let sound = (0..bytes.len()).all(|at| bytes[at] != b'_' || between_digits(at));
     sound.then(|| text.replace('_', ""))
 }
