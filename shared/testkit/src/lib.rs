@@ -1,1 +1,3 @@
-//! testkit
+//! What tests share: comparing a run with the golden cases.
+
+pub mod golden;
