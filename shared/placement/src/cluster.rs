@@ -57,8 +57,8 @@ impl Cluster {
             Change::StartRequested { service, spot, generation } => {
                 self.start_requested(service, spot, *generation, at)?;
             }
-            Change::ContainerFound { service, spot, generation } => {
-                self.container_found(service, spot, *generation, at)?;
+            Change::ContainerFound { service, spot, generation, orphan } => {
+                self.container_found(service, spot, *generation, *orphan, at)?;
             }
             Change::ContainerReady { service, generation } => self.container_ready(service, *generation, at)?,
             Change::ContainerUnhealthy { service, generation } => self.container_unhealthy(service, *generation, at)?,

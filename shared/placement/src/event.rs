@@ -66,7 +66,7 @@ pub enum Change {
         /// The number of this start.
         generation: u64,
     },
-    /// A container runs that nobody here started.
+    /// A container runs that was taken to be stopped.
     ContainerFound {
         /// Which.
         service: ServiceName,
@@ -74,6 +74,8 @@ pub enum Change {
         spot: Spot,
         /// The number that it is known by from now on.
         generation: u64,
+        /// Whether it came of a start that was given up, so that it must stop; else a person started it.
+        orphan: bool,
     },
     /// A container answers its health check.
     ContainerReady {

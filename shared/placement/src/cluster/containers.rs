@@ -31,6 +31,7 @@ impl Cluster {
         name: &ServiceName,
         spot: &Spot,
         generation: u64,
+        orphan: bool,
         at: Time,
     ) -> Result<(), Refusal> {
         let next = self.next_generation;
@@ -39,11 +40,14 @@ impl Cluster {
             return Err(Refusal::Stale { service: name.clone() });
         }
         registered.container.state = State::Unhealthy { since: at };
-        registered.container.owned = false;
+        registered.container.owned = orphan;
         let free = spot.devices.iter().filter_map(|id| self.devices.get(id));
         let free = free.map(|device| device.capacity_mb().saturating_sub(device.reserved_mb())).min();
         let vram_mb = spot.vram_mb.min(free.unwrap_or(0));
         self.take(name, &Spot { vram_mb, ..spot.clone() }, generation);
+        if let Some(registered) = self.services.get_mut(name) {
+            registered.container.tainted = orphan;
+        }
         Ok(())
     }
 

@@ -104,8 +104,24 @@ impl Engine {
                 return None;
             }
         }
+        if !self.has_paid_off(known, want, wake) {
+            return None;
+        }
         let age = u64::try_from(since.as_micros()).unwrap_or(0);
         Some((Class::Evict, (-i64::from(known.service.priority), age)))
+    }
+
+    /// An idle container that was started a short while ago is not thrown out at once for someone as urgent as those
+    /// it was started for: more work for it may come, and every swap costs a start.
+    fn has_paid_off(&self, known: &Registered, want: &Want, wake: &mut Wake) -> bool {
+        let crate::State::Ready { since } = known.container.state else { return true };
+        let Some(waiting) = want.since(&self.cluster) else { return true };
+        let patience = after(waiting, self.cluster.policy.batch_patience_ms);
+        let due = patience.min(after(since, known.batch_ms(&self.cluster.policy)));
+        if due > self.now {
+            wake.at(due);
+        }
+        due <= self.now || want.priority < known.service.priority
     }
 
     /// The work lost if all jobs of a container were preempted; none if one of them may not be. The largest number
