@@ -46,6 +46,7 @@ pub(super) fn compile(id: &WorkflowId, flow: &Value, entry: Option<&str>) -> Res
     }
     Ok(Flow {
         id: id.clone(),
+        origin: id.clone(),
         nodes,
         index,
         entry,

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 pub struct Flow {
     /// Its id, with bundle and version.
     pub id: WorkflowId,
+    /// The flow that it was derived from, for listeners; else its own id. Events of the scope `workflow` go by it.
+    pub(crate) origin: WorkflowId,
     pub(crate) nodes: Vec<Node>,
     pub(crate) index: HashMap<String, usize>,
     pub(crate) entry: usize,
@@ -35,6 +37,7 @@ impl Flow {
         let (nodes, index) = (Vec::new(), HashMap::new());
         Self {
             id: id.clone(),
+            origin: id.clone(),
             nodes,
             index,
             entry: 0,

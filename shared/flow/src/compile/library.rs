@@ -74,10 +74,9 @@ fn add(flows: &mut HashMap<WorkflowId, Arc<Flow>>, id: &WorkflowId, flow: &Value
             continue;
         }
         let workflow_id = listener_id(id, &node.id);
-        flows.insert(
-            workflow_id.clone(),
-            Arc::new(compile(&workflow_id, flow, Some(&node.id))?),
-        );
+        let mut listener = compile(&workflow_id, flow, Some(&node.id))?;
+        listener.origin = id.clone();
+        flows.insert(workflow_id.clone(), Arc::new(listener));
         main.listeners.push(Listener {
             node_id: node.id.clone(),
             workflow_id,

@@ -73,7 +73,7 @@ impl Machine<'_> {
         let mut vars = Object::new();
         for pin in ["vars", "input"] {
             if let Some(Value::Object(map)) = inputs.get(pin).filter(|value| value.is_object()) {
-                vars = map.clone();
+                vars = super::vars::public(map);
                 inputs.shift_remove(pin);
                 break;
             }

@@ -26,7 +26,7 @@ impl Machine<'_> {
         if let Some(target) = next {
             self.remember(node, "exec-out", target);
         }
-        crate::py::fits(&Value::Object(effect.payload.clone()))?;
+        effect.payload.values().try_for_each(crate::py::fits)?;
         let key = self.idempotency_key(node, &effect);
         self.state.effect_seq += 1;
         *self.state.counts.entry(effect.kind.clone()).or_default() += 1;

@@ -208,7 +208,7 @@ impl Machine<'_> {
 
     fn wait_key(&self, scope: &str, name: &str, session: &str) -> String {
         let id = match scope {
-            "workflow" => self.state.workflow_id.as_str(),
+            "workflow" => self.world.flow.origin.as_str(),
             "run" => self.state.run_id.as_str(),
             "global" => "global",
             _ => session,

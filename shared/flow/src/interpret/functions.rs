@@ -1,7 +1,7 @@
 //! Nodes that compute and go on at once, without a record: flow start and end, branches, built-in functions, variables.
 
 use super::machine::Machine;
-use super::plan::{Plan, failure, leave};
+use super::plan::{Plan, completion, failure, leave};
 use super::pull::Ambient;
 use super::vars::{object_at, public};
 use crate::compile::Node;
@@ -85,7 +85,22 @@ impl Machine<'_> {
         Value::Object(output)
     }
 
-    pub(super) fn flow_end(&self, node: &Node) -> Result<Value, Exception> {
+    /// `on_flow_end` ends the run at once, whatever lies above it.
+    pub(super) fn flow_end(&mut self, node: &Node) -> Plan {
+        let output = self
+            .flow_output(node)
+            .and_then(|output| crate::py::fits(&output).map(|()| output));
+        match output {
+            Ok(output) => Plan::Complete(completion(output)),
+            Err(exception) => {
+                let error = exception.to_string();
+                self.flow_error(node, &error);
+                Plan::Complete(json!({"error": error, "success": false, "node": node.id}))
+            }
+        }
+    }
+
+    fn flow_output(&self, node: &Node) -> Result<Value, Exception> {
         if node.inputs.is_empty() {
             return self.pull(node, Ambient::All).map(Value::Object);
         }

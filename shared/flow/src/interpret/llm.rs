@@ -264,8 +264,11 @@ pub(super) fn response_text(result: &Value) -> String {
     }
 }
 
-/// What other nodes read of an answer.
-pub(super) fn outputs(node: &Node, result: &Value) -> Value {
+/// What other nodes read of an answer; the whole of it only for the pins that are the whole of it.
+pub(super) fn outputs(node: &Node, result: &Value, pin: &str) -> Value {
+    if matches!(pin, "raw" | "result") {
+        return json!({"raw": result, "result": result});
+    }
     let field = |key: &str| result.get(key).filter(|value| !value.is_null()).cloned();
     let tool_calls = field("tool_calls").unwrap_or_else(|| json!([]));
     let structured = field("data").is_some();
@@ -304,7 +307,5 @@ pub(super) fn outputs(node: &Node, result: &Value) -> Value {
         "meta": meta,
         "gen_time": field("gen_time"),
         "ttft_ms": field("ttft_ms"),
-        "raw": result,
-        "result": result,
     })
 }

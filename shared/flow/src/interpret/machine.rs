@@ -28,7 +28,12 @@ pub(super) struct Machine<'a> {
     pub(super) effects: Vec<Effect>,
     /// Bytes written in this step, roughly.
     pub(super) spent: usize,
+    /// The run as the step found it, in short.
+    pub(super) before: Mark,
 }
+
+/// What changes with anything that a step can do to a run beside writing records.
+pub(super) type Mark = (u64, usize, usize, bool, bool, Option<String>);
 
 /// The parts of a record that differ from case to case.
 pub(super) struct Draft {
@@ -45,13 +50,29 @@ pub(super) struct Draft {
 
 impl<'a> Machine<'a> {
     pub(super) fn new(world: World<'a>, state: State) -> Self {
-        Self {
+        let mut machine = Self {
             world,
             state,
             records: Vec::new(),
             effects: Vec::new(),
             spent: 0,
-        }
+            before: Mark::default(),
+        };
+        machine.before = machine.mark();
+        machine
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        let (state, control) = (&self.state, &self.state.control);
+        let timer = state.timer.clone();
+        (
+            state.last_command,
+            control.held.len(),
+            state.children.len(),
+            state.begun,
+            control.paused,
+            timer,
+        )
     }
 
     pub(super) fn node(&self, place: usize) -> &'a Node {

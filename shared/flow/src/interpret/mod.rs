@@ -28,7 +28,7 @@ use crate::compile::{Flow, Node};
 use crate::py::{Exception, Raise};
 use crate::{Effect, State};
 use domain::limits::NODES_PER_STEP;
-use domain::{InboxMessage, RunStatus, StartRun, StepRecord, Time, Verdict};
+use domain::{InboxMessage, Object, RunStatus, StartRun, StepRecord, Time, Verdict};
 use machine::Machine;
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ const RECORDS_PER_STEP: usize = 512;
 /// Bytes written in one step, roughly, after which it commits and goes on in the next.
 const BYTES_PER_STEP: usize = 1024 * 1024;
 /// Bytes of a run's variables. A run that needs more ends as failed.
-const VARS_BYTES: usize = 64 * 1024 * 1024;
+const VARS_BYTES: usize = 32 * 1024 * 1024;
 /// How often an effect is attempted when whoever performs it disappears.
 pub const ATTEMPTS: u32 = 3;
 
@@ -53,6 +53,8 @@ pub struct Step {
     /// What became of the commands among the inputs, by position. A command that was taken in before has no entry,
     /// nor has one that names another run and was passed on.
     pub outcomes: Vec<(usize, Verdict)>,
+    /// Whether the step did anything at all: inputs that were taken in before leave the run as it was.
+    pub changed: bool,
 }
 
 /// A run that has been accepted and has not taken a step. `entry` is [`Flow::entry`]; a run whose flow cannot be had
@@ -69,7 +71,7 @@ pub fn start(request: &StartRun, entry: &str) -> State {
         source: request.source.clone(),
         status: RunStatus::Running,
         current_node: entry.to_owned(),
-        vars: request.vars.clone(),
+        vars: given(&request.vars),
         waiting: None,
         output: None,
         error: None,
@@ -94,6 +96,21 @@ pub fn start(request: &StartRun, entry: &str) -> State {
         seen: Vec::new(),
         counts: std::collections::BTreeMap::new(),
     }
+}
+
+/// The variables that a run begins with. Its working space is its own to make.
+fn given(vars: &Object) -> Object {
+    let own = [
+        "_temp",
+        "_last_output",
+        "_flow_error",
+        "_flow_error_node",
+        "_flow_warnings",
+    ];
+    vars.iter()
+        .filter(|(key, _)| !own.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Takes every input in order, then executes nodes until the run waits, leaves an effect to the driver, ends, or has
@@ -172,29 +189,35 @@ impl Machine<'_> {
         while self.state.status == RunStatus::Running && self.state.pending.is_none() {
             let full = self.records.len() >= RECORDS_PER_STEP || self.spent >= BYTES_PER_STEP;
             if nodes >= NODES_PER_STEP || full {
-                if vars::weight_of(&self.state.vars) > VARS_BYTES {
-                    self.crashed(format!(
-                        "MemoryError: the run's variables take more than {VARS_BYTES} bytes"
-                    ));
-                    return;
-                }
                 self.effects.push(Effect::Continue);
-                return;
+                break;
             }
             nodes += 1;
             if let Err(exception) = self.execute() {
                 self.crashed(exception.report());
             }
         }
+        if self.spent > 0 && !self.state.status.is_terminal() && vars::weight_of(&self.state.vars) > VARS_BYTES {
+            self.effects
+                .retain(|effect| !matches!(effect, Effect::Continue | Effect::StartChild { .. }));
+            self.crashed(format!(
+                "MemoryError: the run's variables take more than {VARS_BYTES} bytes"
+            ));
+        }
     }
 
     fn finish(mut self, outcomes: Vec<(usize, Verdict)>) -> Step {
-        self.state.updated_at = self.world.now;
+        let written = !self.records.is_empty() || !self.effects.is_empty() || !outcomes.is_empty();
+        let changed = written || self.mark() != self.before;
+        if changed {
+            self.state.updated_at = self.world.now;
+        }
         Step {
             state: self.state,
             records: self.records,
             effects: self.effects,
             outcomes,
+            changed,
         }
     }
 }

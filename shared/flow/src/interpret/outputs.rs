@@ -21,7 +21,7 @@ pub(super) fn read(state: &State, node: &Node, pin: &str) -> Option<Value> {
     }
     match stored(state, node) {
         Some(output) => pick(output, pin),
-        None => pick(&derived(node, result(state, node)?), pin),
+        None => pick(&derived(node, result(state, node)?, pin), pin),
     }
 }
 
@@ -33,7 +33,7 @@ fn result<'a>(state: &'a State, node: &Node) -> Option<&'a Value> {
     peek(&state.vars, &["_temp", "effects", &node.id])
 }
 
-fn derived(node: &Node, result: &Value) -> Value {
+fn derived(node: &Node, result: &Value, pin: &str) -> Value {
     let key = |name: &str| result.get(name).cloned().unwrap_or(Value::Null);
     if node.kind == Kind::WaitEvent {
         return json!({"event_data": result});
@@ -49,7 +49,7 @@ fn derived(node: &Node, result: &Value) -> Value {
         return subflow(node, result);
     }
     if node.kind == Kind::LlmCall {
-        return super::llm::outputs(node, result);
+        return super::llm::outputs(node, result, pin);
     }
     result.clone()
 }

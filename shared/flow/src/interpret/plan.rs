@@ -43,7 +43,7 @@ impl Machine<'_> {
     fn plan(&mut self, place: usize, node: &Node) -> Result<Plan, Exception> {
         let result = match node.kind {
             Kind::FlowStart => Ok(self.flow_start(node)),
-            Kind::FlowEnd => self.flow_end(node),
+            Kind::FlowEnd => return Ok(self.flow_end(node)),
             Kind::UserRequest => Ok(self.user_request()),
             Kind::AgentMessage => Ok(self.agent_message(node)),
             Kind::If => self.condition(node),
