@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Openings at which a text is searched for JSON.
 const STARTS: usize = 64;
 /// Largest text that is searched for JSON inside it; a larger one must be JSON as a whole.
-const SEARCHED_BYTES: usize = 1024 * 1024;
+const SEARCHED_BYTES: usize = 256 * 1024;
 /// Spaces per level unless told otherwise.
 const INDENT: usize = 2;
 

@@ -72,6 +72,7 @@ fn place(out: &mut Writer, expression: &str, vars: &Value) -> Result<(), Excepti
                 "a placeholder has more than {FILTERS} filters"
             )));
         }
+        out.charge(work(&value))?;
         if let Some(text) = apply(filter, &value)? {
             out.charge(text.len())?;
             value = Cow::Owned(Value::String(text));
@@ -80,6 +81,16 @@ fn place(out: &mut Writer, expression: &str, vars: &Value) -> Result<(), Excepti
     let text = text_of(&value);
     out.charge(text.len())?;
     out.push(&text)
+}
+
+/// What a filter goes through at least, whatever comes out.
+fn work(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        Value::Object(map) => map.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
+    }
 }
 
 /// What a filter makes of a value; unknown filters leave it.

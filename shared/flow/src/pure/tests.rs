@@ -818,6 +818,8 @@ fn no_node_gives_out_more_than_the_limits() {
             .raise,
         Raise::MemoryError
     );
+    let blanks = json!({"template": "{{a|trim}}".repeat(128), "vars": {"a": " ".repeat(1024 * 1024)}});
+    assert_eq!(run("string_template", blanks).unwrap_err().raise, Raise::MemoryError);
     let template = "{{a}}".repeat(64);
     let inputs = json!({"template": template, "vars": {"a": text}});
     assert_eq!(run("string_template", inputs).unwrap_err().raise, Raise::MemoryError);
