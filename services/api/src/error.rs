@@ -86,10 +86,14 @@ struct Detail<T> {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        match self {
+        let mut response = match self {
             Self::Refused { detail, .. } => json(status, &Detail { detail }),
             Self::Invalid(issues) => json(status, &Detail { detail: issues }),
+        };
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
+        response
     }
 }
 

@@ -8,19 +8,26 @@
 
 mod api;
 pub mod auth;
+pub mod bundles;
 pub mod config;
 mod error;
+mod failure;
 pub mod input;
+mod metrics;
 pub mod openapi;
 pub mod operation;
 mod principal;
 pub mod routes;
+mod run;
+pub mod runs;
 pub mod security;
 mod serve;
+pub mod stream;
 
-pub use api::{Api, Parts};
+pub use api::{Api, Parts, PlaneData, Shared};
 pub use auth::Credentials;
 pub use config::ApiConfig;
 pub use error::ApiError;
 pub use principal::Principal;
+pub use run::Service;
 pub use serve::{fallbacks, layers};

@@ -1,7 +1,9 @@
 //! One declaration per route: it is routed, checked and described from the same value.
 
 use crate::input::{Field, Form, Input, read_bytes, read_form, read_object, read_query};
+use crate::metrics as names;
 use crate::principal::Principal;
+use crate::security::RequestId;
 use crate::{Api, ApiError};
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,7 @@ use futures::future::BoxFuture;
 use http::{Method, StatusCode};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What answers a checked request.
 pub type Handler = fn(Api, Input) -> BoxFuture<'static, Result<Response, ApiError>>;
@@ -124,16 +127,18 @@ async fn answer(operation: Arc<Operation>, api: Api, request: Request) -> Respon
         let input = read(&operation, &api, request).await?;
         (operation.handler)(api, input).await
     };
-    match AssertUnwindSafe(work).catch_unwind().await {
+    let began = Instant::now();
+    let response = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(answered) => answered.unwrap_or_else(IntoResponse::into_response),
         Err(_) => {
-            tracing::error!(
-                operation = operation.id,
-                "a route panicked; this is a defect of the gateway"
-            );
+            tracing::error!(operation = operation.id, "a route panicked; this is a defect of the gateway");
             ApiError::refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
         }
-    }
+    };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!(names::REQUESTS, "operation" => operation.id, "status" => status).increment(1);
+    metrics::histogram!(names::SECONDS, "operation" => operation.id).record(began.elapsed().as_secs_f64());
+    response
 }
 
 async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Input, ApiError> {
@@ -151,6 +156,7 @@ async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Inpu
         .get::<Principal>()
         .cloned()
         .unwrap_or_else(Principal::unprotected);
+    let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     let headers = parts.headers.clone();
     let (body, form) = match operation.body {
         BodyKind::None => (Object::new(), Form::default()),
@@ -176,5 +182,6 @@ async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Inpu
         form,
         headers,
         principal,
+        request_id,
     })
 }

@@ -15,6 +15,7 @@ pub use query::read_query;
 pub use scan::{Flaw, scan};
 
 use crate::principal::Principal;
+use bus::TraceContext;
 use domain::Object;
 use http::HeaderMap;
 use serde_json::Value;
@@ -37,6 +38,19 @@ pub struct Input {
     pub headers: HeaderMap,
     /// Who asks.
     pub principal: Principal,
+    /// The id of the request.
+    pub request_id: Option<String>,
+}
+
+/// What links a message to this request: its id, and the current trace when traces are made.
+pub fn trace(input: &Input) -> TraceContext {
+    let mut traceparent = None;
+    telemetry::inject(|name, value| {
+        if name == "traceparent" {
+            traceparent = Some(value);
+        }
+    });
+    TraceContext { traceparent, request_id: input.request_id.clone() }
 }
 
 impl Input {

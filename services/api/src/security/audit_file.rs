@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Entries written with one call.
 const BATCH: usize = 256;
@@ -29,12 +30,27 @@ pub fn audit_path(data_dir: &Path) -> PathBuf {
 }
 
 /// Writes entries until every sender is gone. A failing disk is reported and retried with the next batch.
-pub async fn write_entries(path: PathBuf, config: AuditConfig, queue: &mut mpsc::Receiver<Entry>) -> io::Result<()> {
+///
+/// When the service stops, what was queued is still written.
+pub async fn write_entries(
+    path: PathBuf,
+    config: AuditConfig,
+    queue: &mut mpsc::Receiver<Entry>,
+    stop: CancellationToken,
+) -> io::Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).await?;
     }
     let mut batch = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
+    loop {
+        tokio::select! {
+            biased;
+            received = queue.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
+            () = stop.cancelled(), if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+        }
         let mut text = Vec::with_capacity(batch.len() * 512);
         for entry in batch.drain(..) {
             serde_json::to_writer(&mut text, &entry)?;
@@ -44,7 +60,6 @@ pub async fn write_entries(path: PathBuf, config: AuditConfig, queue: &mut mpsc:
             tracing::error!(%problem, path = %path.display(), "audit entries could not be written");
         }
     }
-    Ok(())
 }
 
 async fn append(path: &Path, config: &AuditConfig, text: &[u8]) -> io::Result<()> {

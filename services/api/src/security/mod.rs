@@ -28,7 +28,7 @@ pub use lockout::{LockoutPolicy, Lockouts};
 pub use origins::Origins;
 pub use pools::Pools;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue};
@@ -67,13 +67,21 @@ pub async fn secure(State(security): State<Arc<Security>>, mut request: Request,
     }
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span =
-        tracing::info_span!("request", request_id = %id, method = %request.method(), path = request.uri().path());
-    let mut response = audited(&security, request, &id, next).instrument(span).await;
+    let span = span(&request, &id);
+    let mut response = audited(&security, request, &id, next).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+fn span(request: &Request, id: &str) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
+    let span = telemetry::request_span(id, request.method().as_str(), route);
+    let headers = request.headers();
+    telemetry::continue_from(&span, |name| headers.get(name).and_then(|value| value.to_str().ok()));
+    span
 }
 
 async fn audited(security: &Security, request: Request, id: &str, next: Next) -> Response {

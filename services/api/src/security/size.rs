@@ -15,7 +15,7 @@ const FORM_ALLOWANCE: usize = 2 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The limit of a path's body.
-pub fn limit(config: &SecurityConfig, path: &str) -> usize {
+pub(super) fn limit(config: &SecurityConfig, path: &str) -> usize {
     let file = if path.ends_with("/attachments/upload") {
         config.max_attachment_bytes
     } else if path.ends_with("/bundles/upload") {
@@ -32,7 +32,7 @@ pub fn limit(config: &SecurityConfig, path: &str) -> usize {
 }
 
 /// Passes a request whose body is within the limit. A body that does not say its length is read and counted here.
-pub async fn measured(request: Request, limit: usize) -> Result<Request, Refusal> {
+pub(super) async fn measured(request: Request, limit: usize) -> Result<Request, Refusal> {
     let declared = request.headers().get(header::CONTENT_LENGTH);
     if let Some(declared) = declared
         .and_then(|value| value.to_str().ok())

@@ -3,11 +3,11 @@
 use super::*;
 use crate::auth::Credentials;
 use crate::config::{ApiConfig, SecurityConfig};
-use crate::operation::router;
-use crate::routes::operations;
+use crate::principal::Principal;
 use crate::serve::{fallbacks, layers};
 use axum::Router;
 use axum::body::Body;
+use axum::routing::get;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use secrecy::SecretString;
@@ -29,10 +29,14 @@ fn surface(change: impl FnOnce(&mut SecurityConfig)) -> Surface {
     let tokens = [SecretString::from(TOKEN)];
     let guard = Guard::new(config.security.clone(), Credentials::new(&tokens));
     let (audit, entries) = AuditLog::new(&config.audit);
-    let api = crate::Api::new(config);
-    let routes = fallbacks(router(operations()))
-        .route("/api/gateway/held/{id}/ledger/stream", endless())
-        .with_state(api);
+    let routes = fallbacks(
+        Router::new()
+            .route("/api/health", get(|| async { axum::Json(json!({"status": "healthy"})) }))
+            .route("/api/gateway/ping", get(|| async { "pong" }))
+            .route("/api/gateway/me", get(me))
+            .route("/api/gateway/audit/tail", get(|| async { "tail" }))
+            .route("/api/gateway/held/{id}/ledger/stream", get(endless)),
+    );
     Surface {
         router: layers(routes, Arc::new(Security::new(guard, audit))),
         entries: entries.unwrap(),
@@ -40,11 +44,14 @@ fn surface(change: impl FnOnce(&mut SecurityConfig)) -> Surface {
     }
 }
 
+/// What the layer found out about the caller.
+async fn me(axum::Extension(principal): axum::Extension<Principal>) -> axum::Json<Value> {
+    axum::Json(json!({"principal": principal}))
+}
+
 /// A stream that never ends, to hold a place with.
-fn endless() -> axum::routing::MethodRouter<crate::Api> {
-    axum::routing::get(|| async {
-        Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>())
-    })
+async fn endless() -> Body {
+    Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>())
 }
 
 struct Answer {
@@ -96,7 +103,7 @@ async fn a_request_without_a_token_is_refused_and_one_with_it_passes() {
         Some(12)
     );
     let health = surface.send(http::Request::get("/api/health"), Body::empty()).await;
-    assert_eq!(health.body, json!({"status": "healthy", "service": "abstractgateway"}));
+    assert_eq!(health.body, json!({"status": "healthy"}));
 }
 
 #[tokio::test]
