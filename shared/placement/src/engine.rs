@@ -82,6 +82,8 @@ impl Engine {
                 self.look_at_container(&name);
             } else if let Some(kind) = self.index.dirty.types.pop_first() {
                 self.look_at_type(&kind);
+            } else if let Some((name, before)) = self.index.dirty.loads.pop_first() {
+                self.look_at_load(&name, before);
             } else if std::mem::take(&mut self.index.dirty.room) {
                 self.make_room();
             } else {

@@ -30,7 +30,17 @@ pub(crate) struct Dirty {
     pub(crate) jobs: BTreeSet<Place>,
     pub(crate) services: BTreeSet<ServiceName>,
     pub(crate) types: BTreeSet<ServiceType>,
+    /// Services that gained or lost jobs, with what they had when last looked at.
+    pub(crate) loads: BTreeMap<ServiceName, Load>,
     pub(crate) room: bool,
+}
+
+/// A service's load when it was last looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) idle: bool,
+    /// The priority of its least urgent job.
+    pub(crate) worst: Option<i32>,
 }
 
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,27 @@ use super::shelf::{Wake, Yield};
 use super::{Engine, Offer, Want};
 use crate::{Action, GpuId, Interruption, ServiceName, Spot, StopReason};
 
+/// What was asked for in vain. Who is no more urgent, came no earlier and asks for no less asks in vain too, and not
+/// before the moment at which this is looked at again.
+#[derive(Clone, Copy)]
+struct Hopeless {
+    priority: i32,
+    since: domain::Time,
+    further: bool,
+    need_mb: u64,
+    gpus: u16,
+}
+
+impl Hopeless {
+    fn covers(&self, other: &Self) -> bool {
+        (!self.further || other.further)
+            && self.priority <= other.priority
+            && self.since <= other.since
+            && self.need_mb <= other.need_mb
+            && self.gpus <= other.gpus
+    }
+}
+
 impl Engine {
     /// One look at the room. The more urgent is served or promised first; what is promised is not given to others.
     pub(super) fn make_room(&mut self) {
@@ -14,11 +35,19 @@ impl Engine {
         }
         let mut shelves = self.shelves();
         let mut wake = Wake::default();
+        let mut hopeless: Vec<Hopeless> = Vec::new();
         for want in wants {
             if !self.still_wanted(&want) {
                 continue;
             }
-            let Some(offer) = self.best_offer(&want, &shelves, &mut wake) else { continue };
+            let asks = self.asks(&want);
+            if asks.as_ref().is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks))) {
+                continue;
+            }
+            let Some(offer) = self.best_offer(&want, &shelves, &mut wake) else {
+                hopeless.extend(asks);
+                continue;
+            };
             if offer.class == Class::Free {
                 self.start(&offer);
                 self.look_again(&mut shelves, &offer.devices);
@@ -34,6 +63,23 @@ impl Engine {
             }
         }
         self.wake_room_at(wake.0);
+    }
+
+    /// What a want asks of any GPU; none if it may use only some, so that others say nothing about it.
+    fn asks(&self, want: &Want) -> Option<Hopeless> {
+        let since = want.since(&self.cluster)?;
+        let mut asks: Option<Hopeless> = None;
+        for known in self.startable_for(want) {
+            if !known.service.nodes.is_empty() || !known.service.devices.is_empty() {
+                return None;
+            }
+            let (need_mb, gpus) = (known.need_mb(&self.cluster.policy), known.service.gpus);
+            if asks.is_some_and(|asks| (asks.need_mb, asks.gpus) != (need_mb, gpus)) {
+                return None;
+            }
+            asks = Some(Hopeless { priority: want.priority, since, further: want.further, need_mb, gpus });
+        }
+        asks
     }
 
     pub(crate) fn shelves(&self) -> Shelves {

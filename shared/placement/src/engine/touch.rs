@@ -1,6 +1,7 @@
 //! What an event touches, and so what has to be looked at again.
 
 use super::Engine;
+use super::index::Load;
 use super::timers::Owner;
 use crate::{Change, Event, JobEvent, JobId, Place, Refusal, ServiceName};
 use std::collections::BTreeSet;
@@ -88,14 +89,15 @@ impl Engine {
             self.mark_job(place);
         }
         if let (Some(name), Some(load)) = (service, load) {
-            self.mark_load(&name, &load, taints);
+            self.mark_load(&name, load, taints);
         }
         Ok(())
     }
 
-    fn load_of(&self, name: &ServiceName) -> Option<Load> {
+    fn load_of(&self, name: &ServiceName) -> Option<(usize, bool, Load)> {
         let known = self.cluster.services.get(name)?;
-        Some(Load { jobs: known.running.len(), free: known.takes_jobs(), worst: self.worst_running(name) })
+        let load = Load { idle: known.running.is_empty(), worst: self.worst_running(known) };
+        Some((known.running.len(), known.takes_jobs(), load))
     }
 
     fn mark_job(&mut self, place: Place) {
@@ -110,35 +112,45 @@ impl Engine {
     }
 
     /// The least urgent job on a service: what a more urgent one could preempt.
-    fn worst_running(&self, name: &ServiceName) -> Option<i32> {
+    fn worst_running(&self, known: &crate::Registered) -> Option<i32> {
         if self.index.wanting.is_empty() {
             return None;
         }
-        let running = self.cluster.services.get(name)?.running.iter();
-        running.filter_map(|place| self.cluster.jobs.get(place)).map(|job| job.spec.priority).max()
+        let running = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
+        running.map(|job| job.spec.priority).max()
     }
 
-    /// A service gained or lost a job. Who wants room has to know if it became idle, stopped being idle, or if
-    /// what runs there could be preempted for them.
-    fn mark_load(&mut self, name: &ServiceName, before: &Load, tainted: bool) {
+    /// A service gained or lost a job. What that means for others is looked at once its queue was.
+    fn mark_load(&mut self, name: &ServiceName, (jobs, free, before): (usize, bool, Load), tainted: bool) {
         let Some(known) = self.cluster.services.get(name) else { return };
         if !tainted {
-            self.index.move_load((before.jobs, before.free), known);
+            self.index.move_load((jobs, free), known);
             let due = super::containers::container_due(known, &self.cluster.policy, self.now);
             self.index.timers.set(Owner::Service(name.clone()), due);
         }
-        let idle_changed = known.running.is_empty() != (before.jobs == 0);
-        let leaving = !known.container.serves();
-        if idle_changed || leaving {
+        if !known.container.serves() {
+            self.index.dirty.services.insert(name.clone());
+            self.index.dirty.room = true;
+        }
+        if !self.index.dirty.loads.contains_key(name) {
+            self.index.dirty.loads.insert(name.clone(), before);
+        }
+    }
+
+    /// Who wants room has to know if a service became idle, stopped being idle, or has jobs less urgent than theirs.
+    pub(super) fn look_at_load(&mut self, name: &ServiceName, before: Load) {
+        let Some(known) = self.cluster.services.get(name) else { return };
+        let idle = known.running.is_empty();
+        if idle {
             self.index.dirty.services.insert(name.clone());
         }
         if self.index.wanting.is_empty() && self.index.asked.is_empty() {
             return;
         }
-        let worst = self.worst_running(name).max(before.worst);
+        let worst = self.worst_running(known).max(before.worst);
         let step = self.cluster.policy.preempt_priority_gap.min(1);
         let less_urgent = worst.is_some_and(|worst| self.index.wanted_at(worst.saturating_sub(step)));
-        if idle_changed || leaving || less_urgent {
+        if idle != before.idle || less_urgent {
             self.index.dirty.room = true;
         }
     }
@@ -273,13 +285,6 @@ impl Engine {
         let ids: Vec<_> = self.cluster.devices.keys().cloned().collect();
         ids.iter().for_each(|id| self.set_device_timer(id));
     }
-}
-
-/// A service's load before an event.
-struct Load {
-    jobs: usize,
-    free: bool,
-    worst: Option<i32>,
 }
 
 fn slot_taken_on(change: &Change) -> Option<ServiceName> {

@@ -116,7 +116,7 @@ impl Default for Knobs {
             max_concurrency: 1,
             start_ms: 12_000,
             jobs: 600,
-            burst_gap_ms: 20_000,
+            burst_gap_ms: 12_000,
             burst_jobs: 8,
             zipf_exponent: 1.0,
             runtime_ms: 3_000,

@@ -1,0 +1,127 @@
+//! How fast decisions are, with ten thousand queued jobs and sixty-four GPUs.
+
+use domain::Time;
+use placement::{
+    Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+const QUEUED: usize = 10_000;
+const SERVICES: usize = 96;
+
+#[expect(clippy::disallowed_methods, reason = "the test measures; the crate does not")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+struct Bench {
+    engine: Engine,
+    now: Time,
+    running: VecDeque<(JobId, u32)>,
+    submitted: usize,
+    decisions: usize,
+    actions: usize,
+    swaps: usize,
+    priority: fn(usize) -> i32,
+}
+
+impl Bench {
+    /// Eight hosts of eight GPUs; each GPU has room for one service, so a third of the services wait for room.
+    fn new(priority: fn(usize) -> i32) -> Self {
+        let now = Time::from_micros(0);
+        let engine = Engine::new(Cluster::default(), now);
+        let mut bench = Self { engine, now, running: VecDeque::new(), submitted: 0, decisions: 0, actions: 0, swaps: 0, priority };
+        for node in 0..8 {
+            let devices = (0..8).map(|gpu| DeviceInfo { id: format!("n{node}-g{gpu}").into(), total_mb: 81_920, reserve_mb: 512 });
+            let devices = devices.collect();
+            bench.event(Change::NodeSeen { node: format!("n{node}").into(), devices, running: BTreeMap::new() });
+        }
+        for number in 0..SERVICES {
+            let service = Service::new(format!("service-{number}"), format!("type-{number}"), 60_000);
+            bench.event(Change::ServiceRegistered { service: Box::new(service) });
+        }
+        for _ in 0..QUEUED + 64 {
+            bench.submit();
+        }
+        bench
+    }
+
+    fn event(&mut self, change: Change) {
+        self.now = self.now.plus_micros(5_000);
+        let (actions, applied) = self.engine.on_event(&Event { at: self.now, change });
+        applied.unwrap();
+        self.decisions += 1;
+        self.actions += actions.len();
+        let mut answers = Vec::new();
+        for action in actions {
+            if let Action::Dispatch { job, attempt, .. } = action {
+                self.running.push_back((job, attempt));
+            } else if let Action::Start { service, generation, .. } = action {
+                answers.push(Change::ContainerReady { service, generation });
+            } else if let Action::Stop { service, generation, .. } = action {
+                self.swaps += 1;
+                answers.push(Change::ContainerStopped { service, generation });
+            } else if let Action::Interrupt { job, attempt, .. } = action {
+                self.running.retain(|(other, _)| *other != job);
+                answers.push(Change::Job { job, what: JobEvent::Interrupted { attempt } });
+            }
+        }
+        answers.into_iter().for_each(|change| self.event(change));
+    }
+
+    fn submit(&mut self) {
+        let number = self.submitted;
+        self.submitted += 1;
+        // The services that run first are the popular ones, as they are in life.
+        let kind = (number * 7_919) % (SERVICES * 4);
+        let kind = if kind < SERVICES { kind } else { kind % 64 };
+        let mut spec = JobSpec::new(format!("{number:08}-4f2c-b043-22c6e578a099"), format!("type-{kind}"));
+        spec.priority = (self.priority)(number);
+        self.event(Change::JobSubmitted { spec: Box::new(spec) });
+    }
+
+    /// One job ends and the next of its service begins; one is submitted. Two events, two decisions.
+    fn turn(&mut self) {
+        if let Some((job, attempt)) = self.running.pop_front() {
+            self.event(Change::Job { job: job.clone(), what: JobEvent::Completed { attempt } });
+            self.event(Change::JobForgotten { job });
+        }
+        self.submit();
+    }
+
+    fn per_second(&mut self, turns: usize) -> f64 {
+        let before = self.decisions;
+        let begun = instant();
+        for _ in 0..turns {
+            self.turn();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a rate")]
+        let decisions = (self.decisions - before) as f64;
+        decisions / begun.elapsed().as_secs_f64()
+    }
+}
+
+fn rate(name: &str, priority: fn(usize) -> i32) -> f64 {
+    let mut bench = Bench::new(priority);
+    let before = (bench.actions, bench.swaps);
+    let rate = bench.per_second(20_000);
+    let waiting = bench.engine.cluster().jobs.len();
+    println!("{name}: {rate:.0} decisions/s, {} actions, {} swaps, {waiting} jobs known", bench.actions - before.0, bench.swaps - before.1);
+    let begun = instant();
+    let plan = decide(bench.engine.cluster(), bench.now);
+    let whole = begun.elapsed();
+    println!("{name}: the whole decision with {} reasons takes {whole:?}", plan.waiting.len());
+    assert!(plan.actions.is_empty(), "the whole decides what the parts did not: {:?}", plan.actions);
+    assert!(whole < Duration::from_secs(5));
+    rate
+}
+
+#[test]
+fn an_event_costs_what_it_touches_and_not_what_waits() {
+    let even = rate("equal priorities", |_| 3);
+    let mixed = rate("mixed priorities", |number| i32::try_from(number % 5).unwrap());
+    // The aim is 100,000 on a quiet core; the bound leaves room for a machine that is busy with other tests.
+    assert!(even > 10_000.0, "{even:.0} decisions/s");
+    assert!(mixed > 5_000.0, "{mixed:.0} decisions/s");
+}
