@@ -228,7 +228,7 @@ impl JournalTail {
     async fn try_next(&mut self) -> Result<Option<JournalMessage>, BusError> {
         if self.messages.is_none() {
             self.connects.mark_unchanged();
-            self.messages = Some(self.open().await?);
+            self.messages = Some(open(&self.inner, self.shard, self.next).await?);
         }
         let Some(messages) = self.messages.as_mut() else { return Ok(None) };
         tokio::select! {
@@ -259,21 +259,19 @@ impl JournalTail {
             }
         }
     }
+}
 
-    async fn open(&self) -> Result<pull::Ordered, BusError> {
-        let what = "following the ledger";
-        let stream = self
-            .inner
-            .js
-            .get_stream_no_info(streams::ledger_name(self.shard))
-            .await
-            .map_err(|error| BusError::unavailable(what, error))?;
-        let config = pull::OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
-            ..Default::default()
-        };
-        let consumer =
-            stream.create_consumer(config).await.map_err(|error| BusError::unavailable(what, error))?;
-        consumer.messages().await.map_err(|error| BusError::unavailable(what, error))
-    }
+async fn open(inner: &Inner, shard: u16, next: u64) -> Result<pull::Ordered, BusError> {
+    let what = "following the ledger";
+    let stream = inner
+        .js
+        .get_stream_no_info(streams::ledger_name(shard))
+        .await
+        .map_err(|error| BusError::unavailable(what, error))?;
+    let config = pull::OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(config).await.map_err(|error| BusError::unavailable(what, error))?;
+    consumer.messages().await.map_err(|error| BusError::unavailable(what, error))
 }

@@ -1,8 +1,7 @@
 //! Live records: one reader per shard and process, fanned out to however many streams.
 
 use crate::body::{self, Outcome, RawRecord, RecordsBody};
-use crate::{Ledger, LedgerError};
-use bus::{Bus, JournalMessage};
+use bus::JournalMessage;
 use domain::{Plane, RunId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,26 +87,5 @@ impl Drop for Subscription {
         if runs.get(&self.key).is_some_and(|sender| sender.receiver_count() <= 1) {
             runs.remove(&self.key);
         }
-    }
-}
-
-impl Ledger {
-    /// Follows one shard from a stream sequence on, for ever, handing each step to `hear`.
-    pub async fn follow(bus: &Bus, shard: u16, from: u64, mut hear: impl AsyncFnMut(JournalMessage)) {
-        let mut tail = bus.follow(shard, from);
-        loop {
-            hear(tail.next().await).await;
-        }
-    }
-
-    /// Reads the records of one stored step.
-    pub fn step(message: &JournalMessage) -> Result<FeedMessage, LedgerError> {
-        let step: RecordsBody = body::read(&message.run, &message.body)?;
-        Ok(FeedMessage {
-            before: step.before,
-            terminal: step.state.status.is_terminal(),
-            records: step.records,
-            outcomes: step.outcomes,
-        })
     }
 }

@@ -4,7 +4,7 @@ use super::apply::Change;
 use super::{Runs, RunsError};
 use bus::{Bus, JournalMessage};
 use domain::{Plane, RunId};
-use ledger::{Feed, Ledger, Summary};
+use ledger::{Feed, Summary};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,18 +43,18 @@ impl Projector {
     pub async fn follow(&self, shard: u16, changes: mpsc::Sender<(u16, JournalMessage)>) -> Result<(), RunsError> {
         let from = self.runs.position(shard).await?;
         self.mark(shard, from);
-        let seen = &self.seen;
-        let feed = &self.feed;
-        Ledger::follow(&self.bus, shard, from + 1, async |message| {
-            feed.publish(&message);
-            if let Some(place) = seen.get(usize::from(shard)) {
+        let mut tail = self.bus.follow(shard, from + 1);
+        loop {
+            let message = tail.next().await;
+            self.feed.publish(&message);
+            if let Some(place) = self.seen.get(usize::from(shard)) {
                 place.store(message.sequence, Ordering::Release);
             }
-            // The writer ends only with the process.
-            let _ = changes.send((shard, message)).await;
-        })
-        .await;
-        Ok(())
+            if changes.send((shard, message)).await.is_err() {
+                // The writer ends only with the process.
+                return Ok(());
+            }
+        }
     }
 
     /// The queue between [`Projector::follow`] and [`Projector::write`].

@@ -1,0 +1,11 @@
+//! A process that runs services: one of them, or all on one port with a broker of its own.
+
+mod broker;
+mod config;
+mod hello;
+mod run;
+mod web;
+
+pub use config::{BrokerConfig, ProcessConfig};
+pub use hello::pack as pack_hello;
+pub use run::serve;

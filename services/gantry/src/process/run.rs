@@ -1,0 +1,190 @@
+//! Build and run: settings, broker, services, listener, wait, drain. Reads like a table of contents.
+
+use super::broker::{self, Broker};
+use super::config::ProcessConfig;
+use super::{hello, web};
+use crate::serve::Mode;
+use crate::settings;
+use anyhow::Context;
+use api::ApiConfig;
+use bus::Bus;
+use domain::Plane;
+use ledger::Feed;
+use nats_process::{Restarts, Server};
+use secrecy::SecretString;
+use service::config::Reader;
+use service::{Health, Signals, Tasks};
+use std::convert::Infallible;
+use std::sync::Arc;
+use store::bundles::Bundles;
+use store::runs::{Projector, Runs};
+use telemetry::Metrics;
+
+/// Every setting of the process, read before anything is started.
+struct Everything {
+    process: ProcessConfig,
+    api: ApiConfig,
+    proxy: proxy::Config,
+    proxy_address: std::net::SocketAddr,
+    runner: runner::Config,
+    telemetry: telemetry::Settings,
+}
+
+impl Everything {
+    fn read(mut reader: Reader) -> anyhow::Result<Self> {
+        settings::read_all(&mut reader)?;
+        let telemetry = service::logging::read(&mut reader, "gantry")?;
+        let process = ProcessConfig::read(&mut reader)?;
+        let api = ApiConfig::read(&mut reader)?;
+        let proxy = proxy::Config::read(&mut reader)?;
+        let proxy_address = proxy::read_address(&mut reader)?;
+        let runner = runner::Config::read(&mut reader, &format!("http://{proxy_address}/v1"))?;
+        reader.finish()?;
+        Ok(Self { process, api, proxy, proxy_address, runner, telemetry })
+    }
+}
+
+/// Runs the services of a mode until a signal or a failure ends them.
+pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
+    let everything = Everything::read(reader)?;
+    let telemetry = telemetry::init(&everything.telemetry)?;
+    // Fails only when it was installed before, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let signals = Signals::listen()?;
+    let (tasks, deadline) = (Tasks::new(), everything.process.shutdown);
+    let child = match mode {
+        Mode::Up => Box::pin(up(everything, &tasks, telemetry.metrics())).await?,
+        Mode::Api => Box::pin(api_alone(everything, &tasks, telemetry.metrics())).await?,
+        Mode::Runner => Box::pin(runner_alone(everything, &tasks, telemetry.metrics())).await?,
+        Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()),
+    };
+    let ended = match child {
+        None => tasks.run(signals, deadline).await.map(|_| ()).map_err(anyhow::Error::from),
+        Some(server) => with_broker(server, signals, &tasks, deadline).await,
+    };
+    telemetry.flush(std::time::Duration::from_secs(2)).await;
+    ended
+}
+
+/// The broker is watched while the services run and ends after them: what drains still needs it.
+async fn with_broker(
+    mut server: Server,
+    signals: Signals,
+    tasks: &Tasks,
+    deadline: std::time::Duration,
+) -> anyhow::Result<()> {
+    let ended = tokio::select! {
+        ended = tasks.run(signals, deadline) => ended.map(|_| ()).map_err(anyhow::Error::from),
+        gave_up = server.watch(Restarts::default(), |event| tracing::warn!(?event, "the broker")) => {
+            tasks.stop(deadline).await;
+            Err(anyhow::anyhow!("the broker could not be kept running: {gave_up:?}"))
+        }
+    };
+    server.stop().await;
+    ended
+}
+
+/// Everything on one port.
+async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let token = web::token(&mut all.api)?;
+    let listener = web::bind(&all.api.host, all.api.port).await?;
+    let address = listener.local_addr().context("reading the port")?;
+    let Broker { bus, child } = broker::start(&all.process.broker, &all.process.data_dir, "gantry-up").await?;
+    let bundles = Bundles::new(&bus, &Plane::main());
+    let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
+    let api = api::Service::start(all.api, parts, tasks);
+    let key = in_process_key(&mut all.proxy);
+    let proxy = proxy::Proxy::new(all.proxy)?.with_metrics(move || metrics.render());
+    let proxy = Arc::new(proxy);
+    if all.process.runner {
+        all.runner.model.base_url = format!("http://127.0.0.1:{}/v1", address.port());
+        all.runner.model.api_key = key;
+        runner::spawn(runner::Parts { bus, bundles: bundles.clone(), config: all.runner }, tasks)?;
+    }
+    install_hello(&bundles, tasks);
+    web::watch_proxy(&proxy, tasks);
+    web::spawn(listener, api.port([api.routes(), proxy::router(proxy)]), tasks);
+    web::announce(address, &token);
+    Ok(child)
+}
+
+/// The HTTP surface alone.
+async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let token = web::token(&mut all.api)?;
+    let listener = web::bind(&all.api.host, all.api.port).await?;
+    let address = listener.local_addr().context("reading the port")?;
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-api").await?;
+    let bundles = Bundles::new(&bus, &Plane::main());
+    let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
+    let api = api::Service::start(all.api, parts, tasks);
+    install_hello(&bundles, tasks);
+    web::spawn(listener, api.port([api.routes()]), tasks);
+    web::announce(address, &token);
+    Ok(None)
+}
+
+/// A driver of runs alone.
+async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-runner").await?;
+    let bundles = Bundles::new(&bus, &Plane::main());
+    let (watched, stop) = (bundles.clone(), tasks.stop_token());
+    tasks.critical("bundle catalogue", async move {
+        tokio::select! {
+            () = watched.keep_watching() => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), Infallible>(())
+    });
+    if let Some(port) = all.process.probe_port {
+        let listener = web::bind("127.0.0.1", port).await?;
+        web::spawn(listener, web::probes(bus.clone(), metrics), tasks);
+    }
+    runner::spawn(runner::Parts { bus, bundles, config: all.runner }, tasks)?;
+    tracing::info!("the runner takes runs");
+    Ok(None)
+}
+
+/// Model traffic alone.
+fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> Option<Server> {
+    let (config, address, stop) = (all.proxy, all.proxy_address, tasks.stop_token());
+    tasks.critical("proxy", async move {
+        proxy::run(config, address, stop, |proxy| proxy.with_metrics(move || metrics.render())).await
+    });
+    None
+}
+
+/// What the HTTP surface is made of.
+async fn parts(
+    process: &ProcessConfig,
+    bus: &Bus,
+    bundles: &Bundles,
+    tasks: &Tasks,
+    metrics: &Metrics,
+) -> anyhow::Result<api::Parts> {
+    let (runs, feed) = (Runs::open(&process.database_url).await?, Feed::default());
+    Ok(api::Parts {
+        projector: Projector::new(bus, &runs, &feed),
+        bus: bus.clone(),
+        runs,
+        feed,
+        bundles: bundles.clone(),
+        health: Health::new(),
+        metrics: metrics.clone(),
+        stop: tasks.stop_token(),
+    })
+}
+
+/// A runner beside a proxy that asks for keys has one of its own, which nobody else ever sees.
+fn in_process_key(config: &mut proxy::Config) -> Option<SecretString> {
+    if config.api_keys.is_empty() {
+        return None;
+    }
+    let key: SecretString = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into();
+    config.api_keys.push(key.clone());
+    Some(key)
+}
+
+fn install_hello(bundles: &Bundles, tasks: &Tasks) {
+    let bundles = bundles.clone();
+    tasks.request("bundle hello", async move { hello::install(&bundles).await });
+}

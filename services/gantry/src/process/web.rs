@@ -1,0 +1,88 @@
+//! The listener: token, port, router, and what a person is told once it serves.
+
+use anyhow::Context;
+use api::ApiConfig;
+use api::auth::{check_startup, ensure_token};
+use axum::Router;
+use axum::routing::get;
+use axum::serve::ListenerExt;
+use bus::Bus;
+use http::StatusCode;
+use service::Tasks;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use telemetry::Metrics;
+use tokio::net::TcpListener;
+
+/// Makes sure that there is a token, and that the settings are not too weak for the address. Returns the file of the
+/// token when it was not configured.
+pub(super) fn token(config: &mut ApiConfig) -> anyhow::Result<Option<PathBuf>> {
+    let mut file = None;
+    if config.tokens.is_empty() && config.security.enabled {
+        let found = ensure_token(&config.data_dir)?;
+        config.tokens.push(found.token);
+        file = Some(found.path);
+    }
+    check_startup(&config.security, &config.tokens, &config.host)?;
+    Ok(file)
+}
+
+pub(super) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((host, port)).await.with_context(|| {
+        format!("cannot listen on {host}:{port}; choose another with --host and --port, or stop what listens there")
+    })
+}
+
+/// Serves until the process is told to stop; requests under way are then finished.
+pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
+    let stop = tasks.stop_token();
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
+    tasks.critical("http", async move {
+        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    });
+}
+
+/// The proxy's own upkeep.
+pub(super) fn watch_proxy(proxy: &Arc<proxy::Proxy>, tasks: &Tasks) {
+    let (proxy, stop) = (proxy.clone(), tasks.stop_token());
+    tasks.critical("proxy upkeep", async move {
+        tokio::select! {
+            () = proxy.watch() => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+}
+
+/// `/livez`, `/readyz` and `/metrics` of a service that has no other port.
+pub(super) fn probes(bus: Bus, metrics: Metrics) -> Router {
+    let ready = move || {
+        let connected = bus.is_connected();
+        async move {
+            if connected { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "the broker is away\n") }
+        }
+    };
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move || std::future::ready(metrics.render())))
+}
+
+/// Tells a person where things are. Progress goes to standard error.
+#[expect(clippy::print_stderr, reason = "the first words to whoever started it, also when logs are machine-readable")]
+pub(super) fn announce(address: SocketAddr, token: &Option<PathBuf>) {
+    let url = format!("http://{address}");
+    tracing::info!(url, "ready");
+    eprintln!("gantry is ready at {url}  (API: {url}/docs)");
+    if let Some(path) = token {
+        eprintln!("its token is in {}", path.display());
+    }
+    eprintln!("try:  gantry run start hello --watch");
+}

@@ -1,0 +1,44 @@
+//! The subcommands that run services.
+
+use crate::cli::Global;
+use clap::Args;
+use service::config::{DATA_DIR, Flags, Reader};
+
+/// Which services this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything, with a broker of its own unless one is configured.
+    Up,
+    /// The HTTP interface.
+    Api,
+    /// The driver of runs.
+    Runner,
+    /// Model traffic.
+    Proxy,
+}
+
+/// Where a service listens.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Listen {
+    /// Address to listen on
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Port to listen on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// The flags of a command line as settings.
+pub fn flags(global: &Global, listen: &Listen) -> Flags {
+    let mut flags = Flags::default();
+    flags.set("GANTRY_HOST", "--host", listen.host.as_ref());
+    flags.set("GANTRY_PORT", "--port", listen.port);
+    flags.set(DATA_DIR, "--data-dir", global.data_dir.as_ref().map(|dir| dir.display()));
+    flags.set(service::config::CONFIG_FILE, "--config", global.config.as_ref().map(|file| file.display()));
+    flags
+}
+
+/// Runs services until they are told to stop.
+pub async fn serve(mode: Mode, settings: Reader) -> anyhow::Result<()> {
+    crate::process::serve(mode, settings).await
+}
