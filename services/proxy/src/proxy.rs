@@ -144,6 +144,16 @@ impl Proxy {
         (self.permits.open(), self.permits.held())
     }
 
+    /// Requests that stand in the queue of their model.
+    pub fn waiting_requests(&self) -> usize {
+        self.setup()
+            .fleet
+            .active()
+            .iter()
+            .map(|model| model.admission.load().0)
+            .sum()
+    }
+
     /// Whether anybody but this machine may call.
     pub fn has_keys(&self) -> bool {
         !self.setup().keys.is_empty()

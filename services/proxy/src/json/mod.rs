@@ -6,6 +6,6 @@ mod splice;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use peek::Peek;
+pub(crate) use peek::{Change, Peek};
 pub(crate) use scan::{Malformed, find};
 pub(crate) use splice::{Edit, Pieces};

@@ -4,6 +4,17 @@ use super::{Edit, Malformed, find, scan};
 use bytes::Bytes;
 use std::ops::Range;
 
+/// What a backend needs otherwise than the client said it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Change<'a> {
+    /// Another name for the model.
+    pub(crate) model: Option<&'a str>,
+    /// The chunk that carries usage.
+    pub(crate) ask_usage: bool,
+    /// Embeddings as lists of numbers, which every backend understands.
+    pub(crate) ask_floats: bool,
+}
+
 /// The members of a request that decide its route.
 #[derive(Debug)]
 pub(crate) struct Peek {
@@ -77,48 +88,44 @@ impl Peek {
         })
     }
 
-    /// Names another model.
-    pub(crate) fn set_model(&self, model: &str) -> Edit {
-        let quoted = serde_json::Value::from(model).to_string();
-        match &self.places.model {
-            Some(place) => Edit {
+    /// What has to be changed for that.
+    pub(crate) fn edits(&self, change: &Change<'_>) -> Vec<Edit> {
+        let (mut edits, mut inserted) = (Vec::new(), Vec::new());
+        if let Some(model) = change.model {
+            let quoted = serde_json::Value::from(model).to_string();
+            match &self.places.model {
+                Some(place) => edits.push(Edit {
+                    place: place.clone(),
+                    with: quoted.into(),
+                }),
+                None => inserted.push(format!("\"model\":{quoted}")),
+            }
+        }
+        if change.ask_usage && !self.wants_usage {
+            match (&self.places.include_usage, &self.places.options) {
+                (Some(place), _) => edits.push(Edit {
+                    place: place.clone(),
+                    with: Bytes::from_static(b"true"),
+                }),
+                (None, Some(options)) => edits.push(options.clone()),
+                (None, None) => inserted.push(r#""stream_options":{"include_usage":true}"#.to_owned()),
+            }
+        }
+        if let (true, Some(place)) = (change.ask_floats, &self.places.encoding) {
+            edits.push(Edit {
                 place: place.clone(),
-                with: quoted.into(),
-            },
-            None => self.insert("model", &quoted),
+                with: Bytes::from_static(b"\"float\""),
+            });
         }
-    }
-
-    /// Asks for the chunk that carries usage; none if the client did already.
-    pub(crate) fn ask_usage(&self) -> Option<Edit> {
-        if self.wants_usage {
-            return None;
+        if !inserted.is_empty() {
+            let comma = if self.empty { "" } else { "," };
+            let with = format!("{}{comma}", inserted.join(",")).into();
+            edits.push(Edit {
+                place: self.inside..self.inside,
+                with,
+            });
         }
-        Some(match (&self.places.include_usage, &self.places.options) {
-            (Some(place), _) => Edit {
-                place: place.clone(),
-                with: Bytes::from_static(b"true"),
-            },
-            (None, Some(options)) => options.clone(),
-            (None, None) => self.insert("stream_options", r#"{"include_usage":true}"#),
-        })
-    }
-
-    /// Asks for embeddings as lists of numbers, which every backend understands.
-    pub(crate) fn ask_floats(&self) -> Option<Edit> {
-        let place = self.places.encoding.clone()?;
-        Some(Edit {
-            place,
-            with: Bytes::from_static(b"\"float\""),
-        })
-    }
-
-    fn insert(&self, key: &str, value: &str) -> Edit {
-        let comma = if self.empty { "" } else { "," };
-        Edit {
-            place: self.inside..self.inside,
-            with: format!("\"{key}\":{value}{comma}").into(),
-        }
+        edits
     }
 }
 

@@ -4,7 +4,7 @@ use super::account::Account;
 use super::client::Upstream;
 use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
-use crate::json::{Edit, Peek, Pieces};
+use crate::json::{Change, Edit, Peek, Pieces};
 use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -72,20 +72,14 @@ impl Job {
 
     fn edits(&self, peek: &Peek, replica: &Replica) -> Vec<Edit> {
         let kind = replica.backend.kind;
-        let renamed = replica
-            .upstream_name
-            .as_deref()
-            .filter(|name| peek.model.as_deref() != Some(name));
-        let counts = matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option;
-        let floats = self.route == Route::Embeddings && kind.floats_only;
-        [
-            renamed.map(|name| peek.set_model(name)),
-            if counts { peek.ask_usage() } else { None },
-            if floats { peek.ask_floats() } else { None },
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        peek.edits(&Change {
+            model: replica
+                .upstream_name
+                .as_deref()
+                .filter(|name| peek.model.as_deref() != Some(name)),
+            ask_usage: matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option,
+            ask_floats: self.route == Route::Embeddings && kind.floats_only,
+        })
     }
 
     /// The client's headers with the backend's own key.

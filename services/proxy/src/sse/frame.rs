@@ -90,9 +90,18 @@ fn join(before: Option<Bytes>, line: Bytes) -> Bytes {
 pub(crate) fn event(json: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(json.len() + 8);
     out.extend_from_slice(b"data: ");
-    out.extend_from_slice(json);
+    one_line(json, &mut out);
     out.extend_from_slice(b"\n\n");
     out.freeze()
+}
+
+/// JSON has no line feeds inside its texts, so the ones between its tokens may go: not every client joins lines.
+fn one_line(json: &[u8], out: &mut BytesMut) {
+    let from = out.len();
+    out.extend_from_slice(json);
+    for byte in out[from..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
 }
 
 /// The same with an `event:` line, as Anthropic clients need it.
@@ -101,7 +110,7 @@ pub(crate) fn named_event(name: &str, json: &[u8]) -> Bytes {
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b"\ndata: ");
-    out.extend_from_slice(json);
+    one_line(json, &mut out);
     out.extend_from_slice(b"\n\n");
     out.freeze()
 }

@@ -1,0 +1,19 @@
+//! The proxy between raw sockets: a backend that says exactly the bytes that a test wants, and a client that sees
+//! exactly the bytes that arrive.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test's own server needs no kind and no restart"
+)]
+
+mod admission;
+mod client;
+mod config;
+mod disconnect;
+mod endings;
+mod gateway;
+mod refusals;
+mod relay;
+mod scenarios;
+mod surface;
+mod timeouts;
+mod upstream;

@@ -1,0 +1,295 @@
+//! What clients are told when they are refused, by the proxy or by a backend.
+
+use crate::client::call;
+use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello};
+use crate::upstream::Upstream;
+use proxy::{Config, KeyConfig, RateConfig, hash_key};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_unknown_model_is_a_404_that_names_the_ones_that_exist() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::of("openai", &upstream).await;
+    gateway.get("/v1/models").await;
+    let reply = gateway.chat(r#"{"model":"nope","messages":[]}"#).await;
+    assert_eq!(reply.status, 404);
+    let error = &reply.json()["error"];
+    assert_eq!(
+        (&error["code"], &error["type"], &error["param"]),
+        (
+            &json!("model_not_found"),
+            &json!("invalid_request_error"),
+            &json!("model")
+        )
+    );
+    assert_eq!(
+        error["message"],
+        json!("the model 'nope' does not exist here; models that do: m")
+    );
+    assert!(upstream.requests("/v1/chat/completions").is_empty());
+}
+
+#[tokio::test]
+async fn what_a_backend_cannot_do_is_a_501_that_no_client_repeats() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::of("tgi", &upstream).await;
+    let reply = gateway.post("/v1/embeddings", r#"{"model":"m","input":"x"}"#).await;
+    assert_eq!((reply.status, reply.header("x-should-retry")), (501, Some("false")));
+    let wanted = json!({"error": {"message": "backend 'one' does not support embeddings", "type": "not_supported_error", "param": null, "code": "capability_not_supported"}});
+    assert_eq!(reply.json(), wanted);
+}
+
+#[tokio::test]
+async fn a_backends_error_keeps_its_status_and_gets_the_envelope() {
+    let shapes = [
+        (
+            "vllm",
+            "400 Bad Request",
+            r#"{"object":"error","message":"too long","type":"BadRequestError","param":null,"code":400}"#,
+            400,
+            json!("400"),
+        ),
+        (
+            "tgi",
+            "422 Unprocessable Entity",
+            r#"{"error":"too long","error_type":"validation"}"#,
+            422,
+            Value::Null,
+        ),
+        ("ollama", "400 Bad Request", r#"{"error":"too long"}"#, 400, Value::Null),
+        (
+            "llamacpp",
+            "400 Bad Request",
+            r#"{"error":{"code":400,"message":"too long","type":"exceed_context_size_error"}}"#,
+            400,
+            json!("400"),
+        ),
+        (
+            "openai",
+            "401 Unauthorized",
+            r#"{"error":{"message":"too long","code":"invalid_api_key"}}"#,
+            502,
+            json!("invalid_api_key"),
+        ),
+    ];
+    for (kind, status, body, wanted, code) in shapes {
+        let upstream = Upstream::of_json(status, body).await;
+        let gateway = Gateway::of(kind, &upstream).await;
+        for request in [PLAIN, STREAM] {
+            let reply = gateway.chat(request).await;
+            assert_eq!(reply.status, wanted, "{kind}");
+            let error = &reply.json()["error"];
+            assert_eq!(
+                (&error["message"], &error["code"]),
+                (&json!("too long"), &code),
+                "{kind}"
+            );
+            assert!(error["type"].is_string(), "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_anthropic_client_gets_anthropic_errors() {
+    let upstream = Upstream::of_json(
+        "503 Service Unavailable",
+        r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#,
+    )
+    .await;
+    let gateway = Gateway::of("llamacpp", &upstream).await;
+    let reply = gateway
+        .post("/v1/messages", r#"{"model":"m","max_tokens":1,"messages":[]}"#)
+        .await;
+    assert_eq!(reply.status, 529);
+    let body = reply.json();
+    assert_eq!(
+        (&body["type"], &body["error"]["type"], &body["error"]["message"]),
+        (&json!("error"), &json!("overloaded_error"), &json!("Loading model"))
+    );
+    assert_eq!(body["request_id"].as_str(), reply.header("request-id"));
+    gateway.get("/v1/models").await;
+    let reply = gateway
+        .post("/v1/messages", r#"{"model":"nope","max_tokens":1,"messages":[]}"#)
+        .await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["type"]),
+        (404, &json!("not_found_error"))
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_a_502_that_says_which() {
+    let gone = Upstream::of_json("200 OK", "{}").await;
+    let mut config = Config {
+        backends: vec![backend("far", "openai", &gone)],
+        ..Config::default()
+    };
+    config.backends[0].base_url = "http://127.0.0.1:1/v1".to_owned();
+    let gateway = Gateway::start(config).await;
+    let reply = gateway.chat(PLAIN).await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["code"]),
+        (502, &json!("upstream_unreachable"))
+    );
+    assert!(
+        reply.text().contains("backend 'far' cannot be reached: "),
+        "{}",
+        reply.text()
+    );
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_request_is_a_400_and_one_that_is_too_large_a_413() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::with("openai", &upstream, |config| config.bounds.request_bytes = 100).await;
+    for (body, status, code) in [
+        ("nonsense", 400, "invalid_body"),
+        ("{\"messages\":[]}", 400, "model_required"),
+        (
+            &format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "y".repeat(100)),
+            413,
+            "body_too_large",
+        ),
+    ] {
+        let reply = gateway.chat(body).await;
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["code"]),
+            (status, &json!(code)),
+            "{body}"
+        );
+    }
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_once_one_is_configured_and_both_headers_carry_it() {
+    let upstream = Upstream::of_stream(hello()).await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.api_keys = vec!["sesame".to_owned().into()]
+    })
+    .await;
+    for (headers, status) in [
+        (vec![], 401),
+        (vec![("authorization", "Bearer wrong")], 401),
+        (vec![("authorization", "Basic sesame")], 401),
+        (vec![("authorization", "Bearer sesame")], 200),
+        (vec![("x-api-key", "sesame")], 200),
+    ] {
+        let reply = call(gateway.address, "POST", "/v1/chat/completions", &headers, STREAM).await;
+        assert_eq!(reply.status, status, "{headers:?}");
+        assert_eq!(
+            call(gateway.address, "GET", "/v1/models", &headers, "").await.status,
+            status,
+            "{headers:?}"
+        );
+        if status == 401 {
+            assert_eq!(reply.json()["error"]["code"], json!("invalid_api_key"));
+        }
+    }
+    for path in ["/livez", "/readyz", "/health", "/metrics"] {
+        assert_eq!(gateway.get(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_do_only_what_its_entry_says() {
+    let upstream = Upstream::of_stream(hello()).await;
+    let key = |name: &str, change: fn(&mut KeyConfig)| {
+        let mut key = KeyConfig {
+            name: name.to_owned(),
+            hash: hash_key(name),
+            ..KeyConfig::default()
+        };
+        change(&mut key);
+        key
+    };
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.keys = vec![
+            key("lists", |key| key.scopes = vec!["models".to_owned()]),
+            key("other", |key| key.models = vec!["x".to_owned()]),
+            key("once", |key| key.requests_per_minute = Some(1)),
+            key("spent", |key| key.token_budget = Some(0)),
+        ];
+    })
+    .await;
+    let send = async |name: &str| {
+        call(
+            gateway.address,
+            "POST",
+            "/v1/chat/completions",
+            &[("x-api-key", name)],
+            STREAM,
+        )
+        .await
+    };
+    assert_eq!((send("lists").await.status, send("other").await.status), (403, 403));
+    assert_eq!(
+        (
+            send("once").await.status,
+            send("once").await.status,
+            send("spent").await.status
+        ),
+        (200, 429, 429)
+    );
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_caller_over_the_limit_is_told_when_to_come_back_and_never_more_than_a_minute() {
+    let upstream = Upstream::of_stream(hello()).await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.rate = RateConfig {
+            enabled: true,
+            per_minute: 1,
+            burst: 2,
+        };
+    })
+    .await;
+    assert_eq!(
+        (gateway.chat(STREAM).await.status, gateway.chat(STREAM).await.status),
+        (200, 200)
+    );
+    let reply = gateway.chat(STREAM).await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["code"]),
+        (429, &json!("rate_limit_exceeded"))
+    );
+    let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+    let milliseconds: u64 = reply.header("retry-after-ms").unwrap().parse().unwrap();
+    assert!((50..=60).contains(&seconds), "{seconds}");
+    assert!((50_000..=60_000).contains(&milliseconds), "{milliseconds}");
+}
+
+#[tokio::test]
+async fn a_backends_long_retry_after_is_cut_to_a_minute() {
+    let upstream = Upstream::start(|seen, mut conn| async move {
+        if !conn.lists_models(&seen).await {
+            conn.send(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n")
+                .await;
+        }
+        Some(conn)
+    })
+    .await;
+    let gateway = Gateway::of("openai", &upstream).await;
+    let reply = gateway.chat(PLAIN).await;
+    assert_eq!(
+        (
+            reply.status,
+            reply.header("retry-after"),
+            reply.header("retry-after-ms")
+        ),
+        (429, Some("60"), Some("60000"))
+    );
+}
+
+#[tokio::test]
+async fn a_path_that_is_not_there_gets_the_envelope_too() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::of("openai", &upstream).await;
+    let reply = gateway.get("/v1/nothing").await;
+    assert_eq!(
+        (reply.status, &reply.json()["error"]["code"]),
+        (404, &json!("not_found"))
+    );
+}
