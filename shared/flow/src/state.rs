@@ -55,9 +55,14 @@ pub struct State {
     pub children: Vec<ActiveChild>,
     /// Records written so far; the cursor of the last one.
     pub cursor: u64,
-    /// Position in the command log of the last command taken in, so that none is applied twice.
+    /// Position in the command log of the last command that named this run. Such commands come in the order of the
+    /// log, so one that is not above it was taken in before.
     #[serde(default)]
     pub last_command: u64,
+    /// The same for commands that the run above passed on. They take a detour, so they must not be measured by those
+    /// that come straight: a pause of the whole tree may arrive after a later answer to this run.
+    #[serde(default)]
+    pub last_forwarded: u64,
     /// Counts effects, so that the same effect in a later loop pass is another effect.
     #[serde(default)]
     pub effect_seq: u64,

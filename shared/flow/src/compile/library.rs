@@ -40,8 +40,17 @@ impl Library {
 
     /// Compiles one document that belongs to no bundle.
     pub fn from_document(id: &WorkflowId, flow: &Value) -> Result<Self, CompileError> {
+        Self::from_documents([(id, flow)])
+    }
+
+    /// Compiles some documents that belong to no bundle.
+    pub fn from_documents<'a>(
+        documents: impl IntoIterator<Item = (&'a WorkflowId, &'a Value)>,
+    ) -> Result<Self, CompileError> {
         let mut flows = HashMap::new();
-        add(&mut flows, id, flow)?;
+        for (id, flow) in documents {
+            add(&mut flows, id, flow)?;
+        }
         Ok(Self { flows: Arc::new(flows) })
     }
 

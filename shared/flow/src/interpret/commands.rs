@@ -27,13 +27,14 @@ fn refused(reason: impl Into<String>) -> Verdict {
 }
 
 impl Machine<'_> {
-    /// Applies a command once. Its place in the plane's command log rises with every command that reaches a run, also
-    /// with those that a parent passed on, so a place that is not above the last one was taken in before.
+    /// Applies a command once. See [`crate::State::last_command`] for what makes it come once.
     pub(super) fn command(&mut self, seq: u64, command: &Command) -> Option<Verdict> {
-        if seq <= self.state.last_command {
+        let own = command.run_id == self.state.run_id;
+        let last = if own { &mut self.state.last_command } else { &mut self.state.last_forwarded };
+        if seq <= *last {
             return None;
         }
-        self.state.last_command = seq;
+        *last = seq;
         let verdict = match command.kind {
             CommandKind::Pause => self.pause(seq, command),
             CommandKind::Resume if command.payload.contains_key("payload") => self.answer(&command.payload),
@@ -43,7 +44,7 @@ impl Machine<'_> {
             CommandKind::UpdateSchedule => self.update_schedule(seq, command),
             CommandKind::CompactMemory => self.compact_memory(seq, command),
         };
-        (command.run_id == self.state.run_id).then_some(verdict)
+        own.then_some(verdict)
     }
 
     /// Passes a command on to the whole tree below, listeners and runs below a finished run included.

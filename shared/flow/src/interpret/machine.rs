@@ -33,7 +33,7 @@ pub(super) struct Machine<'a> {
 }
 
 /// What changes with anything that a step can do to a run beside writing records.
-pub(super) type Mark = (u64, usize, usize, bool, bool, Option<String>);
+pub(super) type Mark = (u64, u64, usize, usize, bool, bool, Option<String>);
 
 /// The parts of a record that differ from case to case.
 pub(super) struct Draft {
@@ -67,6 +67,7 @@ impl<'a> Machine<'a> {
         let timer = state.timer.clone();
         (
             state.last_command,
+            state.last_forwarded,
             control.held.len(),
             state.children.len(),
             state.begun,

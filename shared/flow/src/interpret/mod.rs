@@ -88,6 +88,7 @@ pub fn start(request: &StartRun, entry: &str) -> State {
         children: Vec::new(),
         cursor: 0,
         last_command: 0,
+        last_forwarded: 0,
         effect_seq: 0,
         id_seq: 0,
         node_seq: 0,

@@ -1,11 +1,7 @@
 //! The golden cases, against the interpreter alone.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-
-mod driver;
-
 use domain::{CommandKind, Source};
-use driver::Driver;
+use crate::driver::Driver;
 use flow::bundle::{StartRequest, resolve_flow, start_target};
 use flow::{Bundle, Library};
 use serde_json::{Value, json};

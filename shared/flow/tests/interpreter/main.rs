@@ -1,0 +1,10 @@
+//! The interpreter as its driver sees it: golden cases, laws, and a simulation of everything that can go wrong.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod bundles;
+mod driver;
+mod golden;
+mod hostile;
+mod laws;
+mod schedules;
+mod sketch;
