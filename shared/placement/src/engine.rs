@@ -13,10 +13,10 @@ mod shelf;
 mod timers;
 mod touch;
 mod want;
+mod yields;
 
 pub(crate) use containers::is_settled;
 pub(crate) use index::{Index, TypeIndex};
-use offer::Offer;
 use want::Want;
 
 /// The cluster with the indexes that make a decision cost what the event touched.

@@ -1,5 +1,6 @@
 //! What is found by type of service: who waits, who runs, who could take a job.
 
+use super::shelf::Shelves;
 use super::timers::{Owner, Timers};
 use super::want::Want;
 use crate::{Cluster, Job, JobStatus, Place, Registered, ServiceName, ServiceType};
@@ -20,6 +21,7 @@ pub(crate) struct Index {
     pub(crate) asked: BTreeSet<ServiceName>,
     pub(crate) timers: Timers,
     pub(crate) dirty: Dirty,
+    pub(crate) shelves: Shelves,
     /// The priorities among those who want room, for knowing that a change cannot matter to them.
     pub(crate) wanting: BTreeMap<i32, usize>,
 }

@@ -1,16 +1,18 @@
 //! Gives GPUs to those who want room, in their order, and makes the room where it can be made.
 
-use super::offer::{Class, Shelves};
-use super::shelf::{Wake, Yield};
-use super::{Engine, Offer, Want};
-use crate::{Action, GpuId, Interruption, ServiceName, Spot, StopReason};
+use super::offer::Offer;
+use super::shelf::Class;
+use super::yields::Yield;
+use super::{Engine, Want};
+use crate::{Action, Interruption, ServiceName, Spot, StopReason};
+use domain::Time;
 
 /// What was asked for in vain. Who is no more urgent, came no earlier and asks for no less asks in vain too, and not
 /// before the moment at which this is looked at again.
 #[derive(Clone, Copy)]
 struct Hopeless {
     priority: i32,
-    since: domain::Time,
+    since: Time,
     further: bool,
     need_mb: u64,
     gpus: u16,
@@ -33,8 +35,8 @@ impl Engine {
         if wants.is_empty() {
             return self.wake_room_at(None);
         }
-        let mut shelves = self.shelves();
-        let mut wake = Wake::default();
+        self.refresh_shelves();
+        let mut wake: Option<Time> = None;
         let mut hopeless: Vec<Hopeless> = Vec::new();
         for want in wants {
             if !self.still_wanted(&want) {
@@ -44,25 +46,31 @@ impl Engine {
             if asks.as_ref().is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks))) {
                 continue;
             }
-            let Some(offer) = self.best_offer(&want, &shelves, &mut wake) else {
-                hopeless.extend(asks);
-                continue;
-            };
-            if offer.class == Class::Free {
-                self.start(&offer);
-                self.look_again(&mut shelves, &offer.devices);
-                continue;
+            let mut asker = self.asker(&want);
+            let offer = self.best_offer(&mut asker);
+            wake = [wake, asker.wake].into_iter().flatten().min();
+            match offer {
+                Some(offer) => self.take_up(&offer, &want),
+                None => hopeless.extend(asks),
             }
+        }
+        self.wake_room_at(wake);
+    }
+
+    fn take_up(&mut self, offer: &Offer, want: &Want) {
+        if offer.class == Class::Free {
+            self.start(offer);
+        } else {
             for id in &offer.devices {
-                if let Some(shelf) = shelves.get_mut(id) {
+                if let Some(shelf) = self.index.shelves.get_mut(id) {
                     shelf.promised_mb = shelf.promised_mb.saturating_add(offer.need_mb);
                 }
             }
             for one in &offer.yields {
-                self.make_yield(one, &want, &offer.service, &mut shelves);
+                self.make_yield(one, want, &offer.service);
             }
         }
-        self.wake_room_at(wake.0);
+        self.look_again();
     }
 
     /// What a want asks of any GPU; none if it may use only some, so that others say nothing about it.
@@ -82,12 +90,6 @@ impl Engine {
         asks
     }
 
-    pub(crate) fn shelves(&self) -> Shelves {
-        let heard = self.cluster.nodes.values().filter(|node| node.lost_since.is_none());
-        let ids = heard.flat_map(|node| node.devices.iter());
-        ids.filter_map(|id| Some((id.clone(), self.shelf(self.cluster.devices.get(id)?)))).collect()
-    }
-
     /// Whether an earlier start of the same look has not served this want already.
     fn still_wanted(&self, want: &Want) -> bool {
         let Some(index) = self.index.types.get(&want.kind) else { return false };
@@ -104,28 +106,16 @@ impl Engine {
         self.decide(Action::Start { service: offer.service.clone(), spot, generation });
     }
 
-    /// Refreshes what changed of some GPUs; promises stay.
-    fn look_again(&self, shelves: &mut Shelves, ids: &[GpuId]) {
-        for id in ids {
-            if let (Some(shelf), Some(device)) = (shelves.get_mut(id), self.cluster.devices.get(id)) {
-                *shelf = super::shelf::Shelf { promised_mb: shelf.promised_mb, ..self.shelf(device) };
-            }
-        }
-    }
-
-    fn make_yield(&mut self, one: &Yield, want: &Want, room_for: &ServiceName, shelves: &mut Shelves) {
+    fn make_yield(&mut self, one: &Yield, want: &Want, room_for: &ServiceName) {
         let Some(known) = self.cluster.services.get(&one.service) else { return };
         let reason = StopReason::Evicted { room_for: room_for.clone() };
         let (generation, leaving) = (known.container.generation, known.container.is_leaving());
         match one.class {
             Class::Free | Class::Wait => {}
             Class::Evict => {
-                if !self.may_operate_on(&one.service) {
-                    return;
+                if self.may_operate_on(&one.service) {
+                    self.stop(&one.service, reason);
                 }
-                let ids = known.container.spot.as_ref().map(|spot| spot.devices.clone()).unwrap_or_default();
-                self.stop(&one.service, reason);
-                self.look_again(shelves, &ids);
             }
             Class::Drain | Class::Preempt => {
                 if !leaving {

@@ -1,11 +1,11 @@
-//! One GPU as those who want room see it: what is free and what could be made free.
+//! One GPU as those who want room see it: what is free and what could be made free. Kept between decisions, and made
+//! anew only for GPUs that something happened on.
 
 use super::Engine;
-use super::containers::is_settled;
-use super::want::Want;
 use crate::clock::after;
-use crate::{Device, GpuId, Registered, ServiceName};
+use crate::{Device, GpuId, NodeId, Policy, Registered, ServiceName, State};
 use domain::Time;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What it takes to get room, the cheapest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,176 +22,202 @@ pub(crate) enum Class {
     Drain,
 }
 
-/// A GPU during one look at the room.
-#[derive(Clone, Debug)]
-pub(crate) struct Shelf {
-    /// Free by ledger and measurement, less what is promised to those more urgent.
-    pub(crate) free_mb: u64,
-    /// Memory is being taken or given back, or is not quiet.
-    pub(crate) busy: bool,
-    pub(crate) capacity_mb: u64,
-    pub(crate) promised_mb: u64,
+/// All GPUs of the nodes that are heard.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shelves {
+    pub(crate) nodes: Vec<(NodeId, Vec<Shelf>)>,
+    at: BTreeMap<GpuId, (usize, usize)>,
+    /// GPUs that something happened on since they were looked at.
+    pub(crate) stale: BTreeSet<GpuId>,
+    pub(crate) known: bool,
 }
 
-/// A container whose room could be had.
+impl Shelves {
+    pub(crate) fn get_mut(&mut self, id: &GpuId) -> Option<&mut Shelf> {
+        let (node, gpu) = *self.at.get(id)?;
+        self.nodes.get_mut(node)?.1.get_mut(gpu)
+    }
+}
+
+/// A GPU.
 #[derive(Clone, Debug)]
-pub(crate) struct Yield {
+pub(crate) struct Shelf {
+    pub(crate) id: GpuId,
+    /// Free by ledger and measurement.
+    pub(crate) free_mb: u64,
+    /// Memory is being taken or given back.
+    moving: bool,
+    settling_since: Option<Time>,
+    pub(crate) capacity_mb: u64,
+    /// Promised to those more urgent, during one look.
+    pub(crate) promised_mb: u64,
+    pub(crate) views: Vec<View>,
+}
+
+impl Shelf {
+    /// Whether its memory is moving, so that nothing may start or stop on it.
+    pub(crate) fn busy(&self, policy: &Policy, now: Time) -> bool {
+        self.moving || self.settling_since.is_some_and(|since| after(since, policy.settle_timeout_ms) > now)
+    }
+}
+
+/// A container on a GPU, with all that decides whether its room could be had.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
     pub(crate) service: ServiceName,
-    pub(crate) class: Class,
     pub(crate) mb: u64,
-    /// Within a class: less is better.
-    pub(crate) cost: (i64, u64),
+    pub(crate) standing: Standing,
+    /// Whether the scheduler started it.
+    pub(crate) owned: bool,
+    /// Its service's priority.
+    pub(crate) priority: i32,
+    /// Since when it has had no job.
+    pub(crate) idle_since: Option<Time>,
+    pub(crate) jobs: usize,
+    /// When it has worked long enough to be worth its start.
+    pub(crate) paid_off_at: Option<Time>,
+    /// The priority at the head of its queue.
+    pub(crate) head: Option<i32>,
+    /// The most urgent priority among its jobs.
+    pub(crate) most_urgent: i32,
+    /// The most urgent among those not yet interrupted; none if all are.
+    pub(crate) fresh_urgent: Option<i32>,
+    /// When all those may be preempted.
+    pub(crate) preemptable_at: Time,
+    /// Those, and the sum of the moments from which their work is unsaved.
+    pub(crate) unsaved: (i64, i64),
+}
+
+/// Where a container stands, as far as its room is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its room is on its way back.
+    Stopping,
+    /// It finishes its jobs.
+    Draining,
+    /// Its room cannot be had: it starts, or its node is silent.
+    Fixed,
+    /// It serves.
+    Serving,
 }
 
 impl Engine {
-    pub(crate) fn shelf(&self, device: &Device) -> Shelf {
-        let moving = |name: &ServiceName| self.cluster.services.get(name).is_some_and(|k| k.container.in_operation());
-        let busy = !is_settled(device, &self.cluster.policy, self.now) || device.holders.keys().any(moving);
-        Shelf { free_mb: device.free_mb(), busy, capacity_mb: device.capacity_mb(), promised_mb: 0 }
-    }
-
-    /// The containers on a GPU whose room a want could have, cheapest first. `wake` learns when there may be more.
-    pub(crate) fn yields(&self, id: &GpuId, want: &Want, wake: &mut Wake) -> Vec<Yield> {
-        let Some(device) = self.cluster.devices.get(id) else { return Vec::new() };
-        let mut found: Vec<Yield> = Vec::new();
-        for (name, hold) in &device.holders {
-            let Some(known) = self.cluster.services.get(name) else { continue };
-            let mb = hold.reserved_mb.max(hold.measured_mb.unwrap_or(0));
-            if let Some((class, cost)) = self.class_of(known, want, wake) {
-                found.push(Yield { service: name.clone(), class, mb, cost });
+    /// Brings the shelves up to date, with no promises.
+    pub(super) fn refresh_shelves(&mut self) {
+        let mut shelves = std::mem::take(&mut self.index.shelves);
+        if !shelves.known {
+            shelves = self.all_shelves();
+        }
+        for id in std::mem::take(&mut shelves.stale) {
+            if let (Some(shelf), Some(device)) = (shelves.get_mut(&id), self.cluster.devices.get(&id)) {
+                *shelf = self.shelf(&id, device);
             }
         }
-        found.sort_by(|a, b| (a.class, a.cost, &a.service).cmp(&(b.class, b.cost, &b.service)));
-        found
+        for (_, gpus) in &mut shelves.nodes {
+            gpus.iter_mut().for_each(|shelf| shelf.promised_mb = 0);
+        }
+        self.index.shelves = shelves;
     }
 
-    fn class_of(&self, known: &Registered, want: &Want, wake: &mut Wake) -> Option<(Class, (i64, u64))> {
-        let container = &known.container;
-        if container.in_operation() && container.is_leaving() || container.tainted {
-            return Some((Class::Wait, (0, 0)));
-        }
-        if container.in_operation() || matches!(container.state, crate::State::Lost { .. }) {
-            return None;
-        }
-        if known.running.is_empty() {
-            return self.idle_class(known, want, wake);
-        }
-        if want.further {
-            return container.is_leaving().then_some((Class::Drain, (-1, 0)));
-        }
-        if let Some(lost_ms) = self.preempt_cost(known, want, wake) {
-            let class = if lost_ms == u64::MAX { Class::Wait } else { Class::Preempt };
-            return Some((class, (0, lost_ms)));
-        }
-        if container.is_leaving() {
-            return Some((Class::Drain, (-1, 0)));
-        }
-        self.may_drain(known, want, wake).then(|| (Class::Drain, (0, self.ready_micros(known))))
-    }
-
-    fn idle_class(&self, known: &Registered, want: &Want, wake: &mut Wake) -> Option<(Class, (i64, u64))> {
-        if known.container.is_leaving() {
-            return Some((Class::Wait, (0, 0)));
-        }
-        let since = known.container.idle_since?;
-        if !known.container.owned {
-            return None;
-        }
-        if want.further {
-            let due = after(since, self.cluster.policy.scale_out_idle_ms);
-            if due > self.now {
-                wake.at(due);
-                return None;
+    /// Brings what changed during a look up to date; promises stay.
+    pub(super) fn look_again(&mut self) {
+        let mut shelves = std::mem::take(&mut self.index.shelves);
+        for id in std::mem::take(&mut shelves.stale) {
+            if let (Some(shelf), Some(device)) = (shelves.get_mut(&id), self.cluster.devices.get(&id)) {
+                *shelf = Shelf { promised_mb: shelf.promised_mb, ..self.shelf(&id, device) };
             }
         }
-        if !self.has_paid_off(known, want, wake) {
-            return None;
-        }
-        let age = u64::try_from(since.as_micros()).unwrap_or(0);
-        Some((Class::Evict, (-i64::from(known.service.priority), age)))
+        self.index.shelves = shelves;
     }
 
-    /// An idle container that was started a short while ago is not thrown out at once for someone as urgent as those
-    /// it was started for: more work for it may come, and every swap costs a start.
-    fn has_paid_off(&self, known: &Registered, want: &Want, wake: &mut Wake) -> bool {
-        let crate::State::Ready { since } = known.container.state else { return true };
-        let Some(waiting) = want.since(&self.cluster) else { return true };
-        let patience = after(waiting, self.cluster.policy.batch_patience_ms);
-        let due = patience.min(after(since, known.batch_ms(&self.cluster.policy)));
-        if due > self.now {
-            wake.at(due);
-        }
-        due <= self.now || want.priority < known.service.priority
-    }
-
-    /// The work lost if all jobs of a container were preempted; none if one of them may not be. The largest number
-    /// means that all are being interrupted already.
-    fn preempt_cost(&self, known: &Registered, want: &Want, wake: &mut Wake) -> Option<u64> {
-        if !known.container.owned || want.since(&self.cluster).is_none() {
-            return None;
-        }
-        let gap = self.cluster.policy.preempt_priority_gap;
-        let mut lost = 0_u64;
-        let mut due_all = self.now;
-        let mut fresh = false;
-        for place in &known.running {
-            let job = self.cluster.jobs.get(place)?;
-            let run = job.run.as_ref()?;
-            if run.interrupt.is_some() {
-                continue;
+    /// Something happened to a service; its GPUs have to be looked at anew.
+    pub(super) fn stale(&mut self, name: &ServiceName) {
+        let spot = self.cluster.services.get(name).and_then(|known| known.container.spot.as_ref());
+        for id in spot.iter().flat_map(|spot| &spot.devices) {
+            if !self.index.shelves.stale.contains(id) {
+                self.index.shelves.stale.insert(id.clone());
             }
-            if job.spec.priority.saturating_sub(gap) < want.priority {
-                return None;
-            }
-            fresh = true;
-            due_all = due_all.max(after(run.started_at, known.min_runtime_ms(&self.cluster.policy)));
-            lost = lost.saturating_add(run.unsaved_ms(self.now));
         }
-        if due_all > self.now {
-            wake.at(due_all);
-            return None;
-        }
-        if fresh { Some(lost.min(u64::MAX - 1)) } else { Some(u64::MAX) }
     }
 
-    /// Whether a loaded service has to make room: for someone more urgent than all it has left to do at once; for
-    /// someone as urgent who waited long enough, once it has worked long enough to be worth its start.
-    fn may_drain(&self, known: &Registered, want: &Want, wake: &mut Wake) -> bool {
-        if !known.container.owned || want.place == super::want::NOBODY {
-            return false;
+    fn all_shelves(&self) -> Shelves {
+        let mut shelves = Shelves { known: true, ..Shelves::default() };
+        for (id, node) in self.cluster.nodes.iter().filter(|(_, node)| node.lost_since.is_none()) {
+            let known = node.devices.iter().filter_map(|gpu| Some((gpu, self.cluster.devices.get(gpu)?)));
+            let gpus: Vec<Shelf> = known.map(|(gpu, device)| self.shelf(gpu, device)).collect();
+            for (place, shelf) in gpus.iter().enumerate() {
+                shelves.at.insert(shelf.id.clone(), (shelves.nodes.len(), place));
+            }
+            shelves.nodes.push((id.clone(), gpus));
         }
+        shelves
+    }
+
+    fn shelf(&self, id: &GpuId, device: &Device) -> Shelf {
+        let holders = device.holders.iter().filter_map(|(name, hold)| Some((self.cluster.services.get(name)?, hold)));
+        let moving = holders.clone().any(|(known, _)| known.container.in_operation());
+        let views = holders.map(|(known, hold)| View {
+            mb: hold.reserved_mb.max(hold.measured_mb.unwrap_or(0)),
+            ..self.view(known)
+        });
+        Shelf {
+            id: id.clone(),
+            free_mb: device.free_mb(),
+            moving,
+            settling_since: device.settling_since,
+            capacity_mb: device.capacity_mb(),
+            promised_mb: 0,
+            views: views.collect(),
+        }
+    }
+
+    fn view(&self, known: &Registered) -> View {
+        let policy = &self.cluster.policy;
+        let name = &known.service.name;
         let kind = self.index.types.get(&known.service.service_type);
-        let head = kind.and_then(|kind| kind.head_for(&known.service.name)).map(|(priority, _)| priority);
-        let running = known.running.iter().filter_map(|place| self.cluster.jobs.get(place)).map(|job| job.spec.priority);
-        let most_urgent = head.into_iter().chain(running).min().unwrap_or(i32::MAX);
-        if want.priority < most_urgent {
-            return true;
+        let mut view = View {
+            service: name.clone(),
+            mb: 0,
+            standing: standing(known),
+            owned: known.container.owned,
+            priority: known.service.priority,
+            idle_since: known.container.idle_since,
+            jobs: known.running.len(),
+            paid_off_at: None,
+            head: kind.and_then(|kind| kind.head_for(name)).map(|(priority, _)| priority),
+            most_urgent: i32::MAX,
+            fresh_urgent: None,
+            preemptable_at: Time::from_micros(0),
+            unsaved: (0, 0),
+        };
+        if let State::Ready { since } = known.container.state {
+            view.paid_off_at = Some(after(since, known.batch_ms(policy)));
         }
-        if head.is_some_and(|head| head < want.priority) {
-            return false;
+        let least = known.min_runtime_ms(policy);
+        for job in known.running.iter().filter_map(|place| self.cluster.jobs.get(place)) {
+            let Some(run) = &job.run else { continue };
+            view.most_urgent = view.most_urgent.min(job.spec.priority);
+            if run.interrupt.is_none() {
+                view.fresh_urgent = Some(view.fresh_urgent.unwrap_or(i32::MAX).min(job.spec.priority));
+                view.preemptable_at = view.preemptable_at.max(after(run.started_at, least));
+                let from = run.saved_at.unwrap_or(run.started_at).as_micros();
+                view.unsaved = (view.unsaved.0 + 1, view.unsaved.1.saturating_add(from));
+            }
         }
-        let Some(waiting) = want.since(&self.cluster) else { return false };
-        let patience = after(waiting, self.cluster.policy.batch_patience_ms);
-        let crate::State::Ready { since } = known.container.state else { return true };
-        let due = patience.max(after(since, known.batch_ms(&self.cluster.policy)));
-        if due > self.now {
-            wake.at(due);
-        }
-        due <= self.now
-    }
-
-    fn ready_micros(&self, known: &Registered) -> u64 {
-        let crate::State::Ready { since } = known.container.state else { return 0 };
-        u64::try_from(since.as_micros()).unwrap_or(0)
+        view
     }
 }
 
-/// The earliest moment at which a look at the room may find more.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wake(pub(crate) Option<Time>);
-
-impl Wake {
-    pub(crate) fn at(&mut self, time: Time) {
-        self.0 = Some(self.0.map_or(time, |before| before.min(time)));
+fn standing(known: &Registered) -> Standing {
+    let tainted = known.container.tainted;
+    match known.container.state {
+        State::Stopping { .. } => Standing::Stopping,
+        State::Stopped | State::Starting { .. } | State::Lost { .. } => {
+            if tainted { Standing::Stopping } else { Standing::Fixed }
+        }
+        State::Ready { .. } | State::Unhealthy { .. } if tainted => Standing::Stopping,
+        State::Ready { .. } | State::Unhealthy { .. } => Standing::Serving,
+        State::Draining { .. } if tainted => Standing::Stopping,
+        State::Draining { .. } => Standing::Draining,
     }
 }

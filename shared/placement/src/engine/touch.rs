@@ -89,6 +89,7 @@ impl Engine {
             self.mark_job(place);
         }
         if let (Some(name), Some(load)) = (service, load) {
+            self.stale(&name);
             self.mark_load(&name, load, taints);
         }
         Ok(())
@@ -171,6 +172,8 @@ impl Engine {
         }
         applied?;
         devices.iter().for_each(|id| self.set_device_timer(id));
+        self.index.shelves.stale.extend(devices);
+        names.iter().for_each(|name| self.stale(name));
         for (name, need) in names.iter().zip(needs) {
             self.mark_service(name);
             if self.need_of(name) != need {
@@ -210,6 +213,7 @@ impl Engine {
         let names: Vec<_> = self.cluster.devices.get(id).iter().flat_map(|device| device.holders.keys().cloned()).collect();
         let needs: Vec<_> = names.iter().map(|name| self.need_of(name)).collect();
         self.cluster.apply(event)?;
+        self.index.shelves.stale.insert(id.clone());
         for (name, need) in names.iter().zip(needs) {
             if self.need_of(name) != need {
                 self.mark_queue_of(name);

@@ -46,8 +46,10 @@ impl Engine {
             wants.iter().for_each(|want| *self.index.wanting.entry(want.priority).or_default() += 1);
             self.index.dirty.room = true;
         }
-        if heads_changed && !self.index.wanting.is_empty() {
-            self.index.dirty.room = true;
+        if heads_changed {
+            self.index.dirty.room |= !self.index.wanting.is_empty();
+            let services = self.index.of_type(kind).services.clone();
+            services.iter().for_each(|name| self.stale(name));
         }
     }
 
