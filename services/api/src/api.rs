@@ -73,7 +73,12 @@ impl Api {
     /// The surface over its settings and parts.
     pub fn new(config: ApiConfig, parts: Parts) -> Self {
         let main = PlaneData::new(&parts, Plane::main());
-        Self(Arc::new(Shared { config, uploads: Semaphore::new(UPLOADS), parts, main }))
+        Self(Arc::new(Shared {
+            config,
+            uploads: Semaphore::new(UPLOADS),
+            parts,
+            main,
+        }))
     }
 
     /// The data plane of a caller. Without user accounts there is one.

@@ -91,7 +91,9 @@ impl IntoResponse for ApiError {
             Self::Invalid(issues) => json(status, &Detail { detail: issues }),
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -131,7 +131,10 @@ async fn answer(operation: Arc<Operation>, api: Api, request: Request) -> Respon
     let response = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(answered) => answered.unwrap_or_else(IntoResponse::into_response),
         Err(_) => {
-            tracing::error!(operation = operation.id, "a route panicked; this is a defect of the gateway");
+            tracing::error!(
+                operation = operation.id,
+                "a route panicked; this is a defect of the gateway"
+            );
             ApiError::refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
         }
     };

@@ -33,12 +33,18 @@ impl Service {
         if let Some(mut entries) = entries {
             let (path, settings) = (audit_path(&config.data_dir), config.audit.clone());
             let stop = tasks.stop_token();
-            tasks.critical("audit log", async move { write_entries(path, settings, &mut entries, stop).await });
+            tasks.critical("audit log", async move {
+                write_entries(path, settings, &mut entries, stop).await
+            });
         }
         let api = Api::new(config, parts);
         follow_ledgers(&api, tasks);
         install_bundles(&api, tasks);
-        Self { api, security: Arc::new(Security::new(guard, audit)), credentials }
+        Self {
+            api,
+            security: Arc::new(Security::new(guard, audit)),
+            credentials,
+        }
     }
 
     /// The routes of the surface, to be merged with others of the same port.
@@ -86,7 +92,11 @@ fn install_bundles(api: &Api, tasks: &Tasks) {
         }
         Ok::<(), std::convert::Infallible>(())
     });
-    let (bundles, path, stop) = (api.parts.bundles.clone(), api.config.flows_dir.clone(), tasks.stop_token());
+    let (bundles, path, stop) = (
+        api.parts.bundles.clone(),
+        api.config.flows_dir.clone(),
+        tasks.stop_token(),
+    );
     let check = api.parts.health.check("bundles");
     tasks.request("flows directory", async move {
         let scanned = async {

@@ -33,7 +33,10 @@ pub async fn scan(bundles: &Bundles, path: &Path) -> Result<Report, InstallError
     let found = read_all(&files(path).await).await;
     let mut report = Report::default();
     for (reference, file) in &found {
-        let known = bundles.snapshot().bundle(&reference.id, &reference.version).map(|bundle| bundle.sha256.clone());
+        let known = bundles
+            .snapshot()
+            .bundle(&reference.id, &reference.version)
+            .map(|bundle| bundle.sha256.clone());
         if known.as_deref() == Some(&file.sha256) {
             continue;
         }
@@ -64,7 +67,10 @@ pub async fn remove_files(path: &Path, reference: &BundleRef) -> Option<String> 
             continue;
         }
         if let Err(problem) = fs::remove_file(&file).await {
-            return Some(format!("{} stays and will be installed again: {problem}", file.display()));
+            return Some(format!(
+                "{} stays and will be installed again: {problem}",
+                file.display()
+            ));
         }
     }
     None
@@ -98,7 +104,9 @@ async fn files(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let mut files = Vec::new();
-    let Ok(mut listing) = fs::read_dir(path).await else { return files };
+    let Ok(mut listing) = fs::read_dir(path).await else {
+        return files;
+    };
     while let Ok(Some(entry)) = listing.next_entry().await {
         let file = entry.path();
         let is_bundle = file.extension().is_some_and(|extension| extension == "flow") && file.is_file();

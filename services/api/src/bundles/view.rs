@@ -23,7 +23,10 @@ pub struct Listing {
 /// The items of the list, by bundle id and then version.
 pub fn list(snapshot: &Snapshot, listing: Listing) -> Vec<Value> {
     let ids: BTreeSet<&str> = snapshot.bundles().map(|bundle| bundle.reference.id.as_str()).collect();
-    ids.into_iter().flat_map(|id| shown(snapshot, id, listing)).filter_map(|bundle| item(snapshot, &bundle, listing)).collect()
+    ids.into_iter()
+        .flat_map(|id| shown(snapshot, id, listing))
+        .filter_map(|bundle| item(snapshot, &bundle, listing))
+        .collect()
 }
 
 fn shown(snapshot: &Snapshot, id: &str, listing: Listing) -> Vec<Arc<Installed>> {
@@ -31,7 +34,9 @@ fn shown(snapshot: &Snapshot, id: &str, listing: Listing) -> Vec<Arc<Installed>>
         let wanted = |bundle: &&Arc<Installed>| listing.include_drafts || !is_draft(&bundle.reference.version);
         return snapshot.versions(id).filter(wanted).cloned().collect();
     }
-    let latest = snapshot.latest(id).filter(|bundle| listing.include_drafts || !is_draft(&bundle.reference.version));
+    let latest = snapshot
+        .latest(id)
+        .filter(|bundle| listing.include_drafts || !is_draft(&bundle.reference.version));
     latest.cloned().into_iter().collect()
 }
 
@@ -81,7 +86,10 @@ fn versions<'a>(snapshot: &'a Snapshot, id: &'a str) -> Vec<(&'a str, &'a str)> 
 /// The latest version of any channel: by time as soon as there is a draft, which has no number.
 fn latest_any<'a>(versions: &[(&'a str, &'a str)]) -> Option<&'a str> {
     if versions.iter().any(|(version, _)| is_draft(version)) {
-        return versions.iter().max_by_key(|(version, created)| (*created, *version)).map(|(version, _)| *version);
+        return versions
+            .iter()
+            .max_by_key(|(version, created)| (*created, *version))
+            .map(|(version, _)| *version);
     }
     latest(versions.iter().copied())
 }

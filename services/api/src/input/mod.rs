@@ -50,7 +50,10 @@ pub fn trace(input: &Input) -> TraceContext {
             traceparent = Some(value);
         }
     });
-    TraceContext { traceparent, request_id: input.request_id.clone() }
+    TraceContext {
+        traceparent,
+        request_id: input.request_id.clone(),
+    }
 }
 
 impl Input {

@@ -22,7 +22,9 @@ pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
         include_drafts: input.flag("include_drafts"),
         include_deprecated: input.flag("include_deprecated"),
     };
-    Ok(ok(&json!({"items": items(&snapshot, listing), "default_bundle_id": only_id(&snapshot)})))
+    Ok(ok(
+        &json!({"items": items(&snapshot, listing), "default_bundle_id": only_id(&snapshot)}),
+    ))
 }
 
 /// `GET /bundles/{bundle_id}`
@@ -48,21 +50,34 @@ pub(super) async fn inputs(api: Api, input: Input) -> Result<Response, ApiError>
     let flow = flow_name(&bundle, input.path("flow_id"))?;
     let loaded = load(data, &bundle).await?;
     let schema = input_schema(document(&loaded, &bundle, &flow)?);
-    Ok(ok(&FlowInputs { head: FlowHead::new(&bundle, &flow), version: 1, schema }))
+    Ok(ok(&FlowInputs {
+        head: FlowHead::new(&bundle, &flow),
+        version: 1,
+        schema,
+    }))
 }
 
 /// The answer about one flow, also of `/workflows/{workflow_id}/flow`.
 pub(super) async fn answer_flow(data: &PlaneData, bundle: &Installed, flow: &str) -> Result<Response, ApiError> {
     let loaded = load(data, bundle).await?;
     let document = document(&loaded, bundle, flow)?;
-    Ok(ok(&FlowDocument { head: FlowHead::new(bundle, flow), flow: document }))
+    Ok(ok(&FlowDocument {
+        head: FlowHead::new(bundle, flow),
+        flow: document,
+    }))
 }
 
 /// `POST /bundles/upload`
 pub(super) async fn upload(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
-    let bytes = input.form.file("file").ok_or_else(|| ApiError::bad_request("file is required"))?;
-    let installed = data.bundles.install(bytes, Origin::Upload, input.flag("overwrite"), now()).await?;
+    let bytes = input
+        .form
+        .file("file")
+        .ok_or_else(|| ApiError::bad_request("file is required"))?;
+    let installed = data
+        .bundles
+        .install(bytes, Origin::Upload, input.flag("overwrite"), now())
+        .await?;
     let manifest = &installed.manifest;
     Ok(ok(&json!({
         "ok": true,
@@ -83,7 +98,10 @@ pub(super) async fn reload(api: Api, input: Input) -> Result<Response, ApiError>
     let scanned = scan(&data.bundles, &api.config.flows_dir).await;
     if let Ok(Report { broken, .. }) = &scanned {
         if !broken.is_empty() {
-            return Err(ApiError::bad_request(format!("Failed reloading bundles: {}", broken.join("; "))));
+            return Err(ApiError::bad_request(format!(
+                "Failed reloading bundles: {}",
+                broken.join("; ")
+            )));
         }
     }
     scanned?;
@@ -98,9 +116,15 @@ pub(super) async fn remove(api: Api, input: Input) -> Result<Response, ApiError>
     let data = api.plane(&input.principal);
     let (id, version) = reference(&input)?;
     let snapshot = data.bundles.snapshot();
-    let wanted = |bundle: &&Arc<Installed>| version.as_ref().is_none_or(|version| bundle.reference.version == *version);
+    let wanted = |bundle: &&Arc<Installed>| {
+        version
+            .as_ref()
+            .is_none_or(|version| bundle.reference.version == *version)
+    };
     let removed: Vec<Arc<Installed>> = snapshot.versions(&id).filter(wanted).cloned().collect();
-    let shown = version.as_ref().map_or_else(|| id.clone(), |version| BundleRef::new(&id, version).to_string());
+    let shown = version
+        .as_ref()
+        .map_or_else(|| id.clone(), |version| BundleRef::new(&id, version).to_string());
     if removed.is_empty() {
         return Err(ApiError::not_found(format!("Bundle '{shown}' not found")));
     }
@@ -125,9 +149,9 @@ pub(super) async fn remove(api: Api, input: Input) -> Result<Response, ApiError>
 fn reference(input: &Input) -> Result<(String, Option<String>), ApiError> {
     let (id, in_path) = split_reference(input.path("bundle_id"));
     match (in_path, input.word("bundle_version")) {
-        (Some(first), Some(second)) if first != second => {
-            Err(ApiError::bad_request(format!("bundle_version '{second}' conflicts with '{id}@{first}'")))
-        }
+        (Some(first), Some(second)) if first != second => Err(ApiError::bad_request(format!(
+            "bundle_version '{second}' conflicts with '{id}@{first}'"
+        ))),
         (first, second) => Ok((id.to_owned(), first.or(second).map(str::to_owned))),
     }
 }
@@ -139,13 +163,18 @@ fn named(data: &PlaneData, input: &Input) -> Result<Arc<Installed>, ApiError> {
 
 /// A flow id may carry `bundle:` or `bundle@version:`, which must then be this bundle.
 fn flow_name(bundle: &Installed, given: &str) -> Result<String, ApiError> {
-    let Some((prefix, flow)) = given.split_once(':') else { return Ok(given.to_owned()) };
+    let Some((prefix, flow)) = given.split_once(':') else {
+        return Ok(given.to_owned());
+    };
     let (id, version) = split_reference(prefix);
     let fits = id == bundle.reference.id && version.is_none_or(|version| version == bundle.reference.version);
     if fits {
         return Ok(flow.to_owned());
     }
-    Err(ApiError::bad_request(format!("flow_id '{given}' does not belong to bundle '{}'", bundle.reference)))
+    Err(ApiError::bad_request(format!(
+        "flow_id '{given}' does not belong to bundle '{}'",
+        bundle.reference
+    )))
 }
 
 async fn load(data: &PlaneData, bundle: &Installed) -> Result<Arc<Loaded>, ApiError> {
@@ -163,6 +192,10 @@ pub(crate) fn report(scanned: &Result<Report, InstallError>) {
         tracing::error!(problem, "not every bundle of the flows directory is installed");
     }
     if let Ok(Report { installed, removed, .. }) = scanned {
-        tracing::info!(installed = installed.len(), removed = removed.len(), "the flows directory was scanned");
+        tracing::info!(
+            installed = installed.len(),
+            removed = removed.len(),
+            "the flows directory was scanned"
+        );
     }
 }

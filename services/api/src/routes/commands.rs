@@ -19,7 +19,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// `POST /commands`
 pub(super) async fn submit(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
-    let kind = CommandKind::parse(input.text("type").unwrap_or_default()).ok_or_else(|| ApiError::bad_request(TYPES))?;
+    let kind =
+        CommandKind::parse(input.text("type").unwrap_or_default()).ok_or_else(|| ApiError::bad_request(TYPES))?;
     let given = input.word("command_id").map(str::to_owned);
     let command = Command {
         command_id: CommandId::new(given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string())),
@@ -31,7 +32,9 @@ pub(super) async fn submit(api: Api, input: Input) -> Result<Response, ApiError>
         accepted_at: now(),
     };
     let accepted = data.commands.accept(&command, &trace(&input)).await?;
-    Ok(ok(&json!({"accepted": !accepted.duplicate, "duplicate": accepted.duplicate, "seq": accepted.seq})))
+    Ok(ok(
+        &json!({"accepted": !accepted.duplicate, "duplicate": accepted.duplicate, "seq": accepted.seq}),
+    ))
 }
 
 /// `GET /commands/{command_id}`

@@ -116,7 +116,9 @@ fn of_state(state: &State) -> Value {
 
 /// The flow that the run executes, by hash; null when it cannot be had any more.
 async fn snapshot(data: &PlaneData, run: &RunId, known: &Known) -> Value {
-    let Some(document) = document(data, known.source(), known.workflow()).await else { return Value::Null };
+    let Some(document) = document(data, known.source(), known.workflow()).await else {
+        return Value::Null;
+    };
     let created_at = match known {
         Known::Begun(head) => head.state.created_at,
         Known::Accepted(start) => start.created_at,
@@ -147,10 +149,12 @@ fn hex(parts: &[&[u8]]) -> String {
     use std::fmt::Write;
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
-    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hash.finalize()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// The session's root runs, oldest first.
@@ -183,12 +187,20 @@ async fn turn(data: &PlaneData, row: Row, most: u64) -> Result<Turn, ApiError> {
         keys.iter().find_map(|key| object(key)?.as_str().map(str::to_owned))
     };
     let prompt = state.as_ref().and_then(|state| {
-        texts(&["prompt", "message", "task", "query", "input"], &|key| state.vars.get(key).cloned())
+        texts(&["prompt", "message", "task", "query", "input"], &|key| {
+            state.vars.get(key).cloned()
+        })
     });
-    let answer = state.as_ref().filter(|state| state.status == RunStatus::Completed).and_then(|state| {
-        let output = state.output.as_ref()?;
-        texts(&["response", "answer", "message", "text", "content", "result"], &|key| output.get(key).cloned())
-    });
+    let answer = state
+        .as_ref()
+        .filter(|state| state.status == RunStatus::Completed)
+        .and_then(|state| {
+            let output = state.output.as_ref()?;
+            texts(
+                &["response", "answer", "message", "text", "content", "result"],
+                &|key| output.get(key).cloned(),
+            )
+        });
     Ok(Turn {
         run_id: row.run_id,
         workflow_id: row.workflow_id,

@@ -33,7 +33,9 @@ pub(super) async fn page(api: Api, input: Input) -> Result<Response, ApiError> {
     let run = RunId::new(input.path("run_id"));
     let after = input.count("after");
     let limit = usize::try_from(input.count("limit")).unwrap_or(1);
-    let items = records(data, &run, after, limit).await?.ok_or_else(|| ApiError::no_run(run.as_str()))?;
+    let items = records(data, &run, after, limit)
+        .await?
+        .ok_or_else(|| ApiError::no_run(run.as_str()))?;
     Ok(ok(&shown(&items, after)))
 }
 
@@ -45,12 +47,21 @@ async fn records(data: &PlaneData, run: &RunId, after: u64, limit: usize) -> Res
     match find(data, run).await? {
         None => Ok(None),
         // It may have taken its first step between the two looks.
-        Some(_) => Ok(Some(data.ledger.records(run, after, limit).await?.map(|page| page.items).unwrap_or_default())),
+        Some(_) => Ok(Some(
+            data.ledger
+                .records(run, after, limit)
+                .await?
+                .map(|page| page.items)
+                .unwrap_or_default(),
+        )),
     }
 }
 
 fn shown(items: &[Item], after: u64) -> Records<'_> {
-    Records { items: items.iter().map(|item| &*item.record).collect(), next_after: after + items.len() as u64 }
+    Records {
+        items: items.iter().map(|item| &*item.record).collect(),
+        next_after: after + items.len() as u64,
+    }
 }
 
 /// `POST /runs/ledger/batch`
@@ -64,11 +75,15 @@ pub(super) async fn batch(api: Api, input: Input) -> Result<Response, ApiError> 
     let mut answer = Vec::from(*b"{\"runs\":{");
     let mut first = true;
     for one in wanted {
-        let (Some(run), after) = (one["run_id"].as_str(), one["after"].as_u64().unwrap_or(0)) else { continue };
+        let (Some(run), after) = (one["run_id"].as_str(), one["after"].as_u64().unwrap_or(0)) else {
+            continue;
+        };
         if answer.len() > BATCH_BYTES {
             break;
         }
-        let Some(items) = records(data, &RunId::new(run), after, limit).await? else { continue };
+        let Some(items) = records(data, &RunId::new(run), after, limit).await? else {
+            continue;
+        };
         if !std::mem::take(&mut first) {
             answer.push(b',');
         }
@@ -103,7 +118,10 @@ pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError>
         }
     });
     let mut response = Response::new(Body::from_stream(pieces));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     Ok(response)
 }
 

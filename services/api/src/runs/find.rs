@@ -1,7 +1,7 @@
 //! A run is known as soon as its start was accepted, although its ledger begins a moment later.
 
-use crate::api::PlaneData;
 use crate::ApiError;
+use crate::api::PlaneData;
 use domain::{InboxMessage, RunId, StartRun};
 use ledger::Head;
 
@@ -35,10 +35,12 @@ pub async fn find(data: &PlaneData, run: &RunId) -> Result<Option<Known>, ApiErr
 
 async fn accepted(data: &PlaneData, run: &RunId) -> Result<Option<Box<StartRun>>, ApiError> {
     let (pending, _) = data.inbox.pending(run, 0).await?;
-    Ok(pending.iter().find_map(|message| match serde_json::from_slice(&message.body) {
-        Ok(InboxMessage::Start(start)) => Some(start),
-        Ok(_) | Err(_) => None,
-    }))
+    Ok(pending
+        .iter()
+        .find_map(|message| match serde_json::from_slice(&message.body) {
+            Ok(InboxMessage::Start(start)) => Some(start),
+            Ok(_) | Err(_) => None,
+        }))
 }
 
 impl Known {

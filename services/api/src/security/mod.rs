@@ -77,7 +77,10 @@ pub async fn secure(State(security): State<Arc<Security>>, mut request: Request,
 }
 
 fn span(request: &Request, id: &str) -> tracing::Span {
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str);
     let span = telemetry::request_span(id, request.method().as_str(), route);
     let headers = request.headers();
     telemetry::continue_from(&span, |name| headers.get(name).and_then(|value| value.to_str().ok()));

@@ -31,7 +31,10 @@ fn surface(change: impl FnOnce(&mut SecurityConfig)) -> Surface {
     let (audit, entries) = AuditLog::new(&config.audit);
     let routes = fallbacks(
         Router::new()
-            .route("/api/health", get(|| async { axum::Json(json!({"status": "healthy"})) }))
+            .route(
+                "/api/health",
+                get(|| async { axum::Json(json!({"status": "healthy"})) }),
+            )
             .route("/api/gateway/ping", get(|| async { "pong" }))
             .route("/api/gateway/me", get(me))
             .route("/api/gateway/audit/tail", get(|| async { "tail" }))
