@@ -38,7 +38,7 @@ pub enum ContextCommand {
 
 /// One gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Context {
+pub(super) struct Context {
     /// Where it is.
     pub url: String,
     /// The token to send.
@@ -48,7 +48,7 @@ pub struct Context {
 
 /// All of them, and which one is in use.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Contexts {
+pub(super) struct Contexts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current: Option<String>,
     #[serde(default, rename = "context")]
@@ -57,20 +57,28 @@ pub struct Contexts {
 
 impl Contexts {
     /// Reads the file; without one there are none.
-    pub fn load(environment: &Environment) -> Result<Self, Trouble> {
-        let Some(path) = path(environment) else { return Ok(Self::default()) };
+    pub(super) fn load(environment: &Environment) -> Result<Self, Trouble> {
+        let Some(path) = path(environment) else {
+            return Ok(Self::default());
+        };
         match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                Trouble::new(format!("cannot read the contexts in {}", path.display()), error.message())
-                    .next("repair or remove that file")
+                Trouble::new(
+                    format!("cannot read the contexts in {}", path.display()),
+                    error.message(),
+                )
+                .next("repair or remove that file")
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Trouble::new(format!("cannot read the contexts in {}", path.display()), error)),
+            Err(error) => Err(Trouble::new(
+                format!("cannot read the contexts in {}", path.display()),
+                error,
+            )),
         }
     }
 
     /// Writes the file anew, readable by its owner only.
-    pub fn save(&self, environment: &Environment) -> Result<(), Trouble> {
+    pub(super) fn save(&self, environment: &Environment) -> Result<(), Trouble> {
         let path = path(environment)
             .ok_or_else(|| Trouble::new("cannot keep the contexts", "neither XDG_CONFIG_HOME nor HOME is set"))?;
         let failed = |error: &dyn std::fmt::Display| {
@@ -83,7 +91,11 @@ impl Contexts {
                 std::fs::create_dir_all(folder)?;
             }
             let _ = std::fs::remove_file(&fresh);
-            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+            let mut file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&fresh)?;
             file.write_all(text.as_bytes())?;
             std::fs::rename(&fresh, &path)
         };
@@ -91,20 +103,29 @@ impl Contexts {
     }
 
     /// Adds or replaces one. The first one is the current one.
-    pub fn add(&mut self, name: &str, url: &str, token: Option<String>, make_current: bool) {
-        self.contexts.insert(name.to_owned(), Context { url: url.to_owned(), token });
+    pub(super) fn add(&mut self, name: &str, url: &str, token: Option<String>, make_current: bool) {
+        self.contexts.insert(
+            name.to_owned(),
+            Context {
+                url: url.to_owned(),
+                token,
+            },
+        );
         if make_current || self.current.is_none() {
             self.current = Some(name.to_owned());
         }
     }
 
     /// The one that the flag, the environment or the file names, if any does.
-    pub fn choose(
+    pub(super) fn choose(
         &self,
         flag: Option<&str>,
         environment: &Environment,
     ) -> Result<Option<(String, Context)>, Trouble> {
-        let Some(name) = flag.or_else(|| environment.get("GANTRY_CONTEXT")).or(self.current.as_deref()) else {
+        let Some(name) = flag
+            .or_else(|| environment.get("GANTRY_CONTEXT"))
+            .or(self.current.as_deref())
+        else {
             return Ok(None);
         };
         let context = self.contexts.get(name).cloned().ok_or_else(|| unknown(name))?;
@@ -128,8 +149,9 @@ pub(super) fn run(command: ContextCommand, session: &mut Session) -> Result<Exit
     match command {
         ContextCommand::Add { name, make_current } => {
             let url = session.global.url.clone().ok_or_else(|| {
-                Trouble::usage(format!("cannot add the context '{name}'"), "--url is missing")
-                    .next(format!("gantry context add {name} --url http://HOST:8080 --token TOKEN"))
+                Trouble::usage(format!("cannot add the context '{name}'"), "--url is missing").next(format!(
+                    "gantry context add {name} --url http://HOST:8080 --token TOKEN"
+                ))
             })?;
             contexts.add(&name, &url, session.global.token.clone(), make_current);
             contexts.save(&session.environment)?;
@@ -162,10 +184,18 @@ fn list(contexts: &Contexts, session: &mut Session) -> Result<(), Trouble> {
         })
     });
     let columns = [
-        Column::new("CURRENT", |item| if item["current"] == true { "*" } else { "" }.to_owned()),
+        Column::new("CURRENT", |item| {
+            if item["current"] == true { "*" } else { "" }.to_owned()
+        }),
         Column::text("NAME", "name"),
         Column::text("URL", "url"),
-        Column::wide("TOKEN", |item| if item["has_token"] == true { "kept" } else { "none" }.to_owned()),
+        Column::wide("TOKEN", |item| {
+            if item["has_token"] == true { "kept" } else { "none" }.to_owned()
+        }),
     ];
-    session.list(&List { items: items.collect(), columns: &columns, name: "name" })
+    session.list(&List {
+        items: items.collect(),
+        columns: &columns,
+        name: "name",
+    })
 }

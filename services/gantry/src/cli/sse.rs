@@ -7,7 +7,7 @@ const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// One event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
+pub(super) struct Event {
     /// Its kind; empty means `message`.
     pub kind: String,
     /// Its data, lines joined.
@@ -19,11 +19,11 @@ pub struct Event {
 /// The stream sends a line without end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event stream sent a line of more than {LONGEST_LINE} bytes")]
-pub struct LineTooLong;
+pub(super) struct LineTooLong;
 
 /// Collects bytes into events.
 #[derive(Debug, Default)]
-pub struct Parser {
+pub(super) struct Parser {
     line: Vec<u8>,
     after_carriage_return: bool,
     past_first_line: bool,
@@ -33,7 +33,7 @@ pub struct Parser {
 
 impl Parser {
     /// Takes the next bytes and hands back the events that they complete.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, LineTooLong> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, LineTooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
             let after_carriage_return = std::mem::replace(&mut self.after_carriage_return, byte == b'\r');
@@ -52,7 +52,11 @@ impl Parser {
         let line = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&line);
         let is_first = !std::mem::replace(&mut self.past_first_line, true);
-        let text = if is_first { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text };
+        let text = if is_first {
+            text.strip_prefix('\u{feff}').unwrap_or(&text)
+        } else {
+            &text
+        };
         if text.is_empty() {
             return self.end_event();
         }
@@ -73,7 +77,10 @@ impl Parser {
     }
 
     fn end_event(&mut self) -> Option<Event> {
-        let next = Event { id: self.event.id.clone(), ..Event::default() };
+        let next = Event {
+            id: self.event.id.clone(),
+            ..Event::default()
+        };
         let event = std::mem::replace(&mut self.event, next);
         std::mem::take(&mut self.has_data).then_some(event)
     }
@@ -90,20 +97,30 @@ mod tests {
     }
 
     fn event(kind: &str, data: &str, id: Option<&str>) -> Event {
-        Event { kind: kind.to_owned(), data: data.to_owned(), id: id.map(str::to_owned) }
+        Event {
+            kind: kind.to_owned(),
+            data: data.to_owned(),
+            id: id.map(str::to_owned),
+        }
     }
 
     #[test]
     fn steps_comments_and_the_end_are_told_apart() {
         let text = "id: 1\nevent: step\ndata: {\"cursor\": 1}\n\n: keep-alive\n\nevent: done\ndata: {}\n\n";
-        let expected = [event("step", "{\"cursor\": 1}", Some("1")), event("done", "{}", Some("1"))];
+        let expected = [
+            event("step", "{\"cursor\": 1}", Some("1")),
+            event("done", "{}", Some("1")),
+        ];
         assert_eq!(parse(&[text.as_bytes()]), expected);
     }
 
     #[test]
     fn lines_of_data_are_joined_and_an_event_without_data_is_none() {
         let text = "\u{feff}data: a\ndata\ndata:b\n\nevent: x\n\ndata:\n\n";
-        assert_eq!(parse(&[text.as_bytes()]), [event("", "a\n\nb", None), event("", "", None)]);
+        assert_eq!(
+            parse(&[text.as_bytes()]),
+            [event("", "a\n\nb", None), event("", "", None)]
+        );
     }
 
     #[test]

@@ -69,12 +69,24 @@ async fn gantry_at(url: &str, arguments: &str, pairs: &[(&str, &str)]) -> Answer
     let words = std::iter::once("gantry").chain(arguments.split(' '));
     let cli = Cli::try_parse_from(words).unwrap();
     let (data, remarks) = (Written::default(), Written::default());
-    let always = [("GANTRY_URL", url), ("XDG_CONFIG_HOME", "/nonexistent"), ("GANTRY_DATA_DIR", "/nonexistent/data")];
+    let always = [
+        ("GANTRY_URL", url),
+        ("XDG_CONFIG_HOME", "/nonexistent"),
+        ("GANTRY_DATA_DIR", "/nonexistent/data"),
+    ];
     let environment = Environment::from_pairs(always.iter().chain(pairs).copied());
     let screen = Screen::of(data.clone(), remarks.clone());
-    let mut session = Session { global: cli.global, environment, screen };
+    let mut session = Session {
+        global: cli.global,
+        environment,
+        screen,
+    };
     let exit = execute(cli.command, &mut session).await;
-    Answer { exit, data: data.text(), remarks: remarks.text() }
+    Answer {
+        exit,
+        data: data.text(),
+        remarks: remarks.text(),
+    }
 }
 
 impl World {
@@ -96,7 +108,11 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let tasks = service::Tasks::new();
         tasks.request("gateway", async move { axum::serve(listener, routes).await });
-        Self { script, url, _tasks: tasks }
+        Self {
+            script,
+            url,
+            _tasks: tasks,
+        }
     }
 
     async fn gantry(&self, arguments: &str) -> Answer {
@@ -113,7 +129,10 @@ impl World {
 }
 
 async fn me(headers: HeaderMap) -> Response {
-    if headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}")) {
+    if headers
+        .get("authorization")
+        .is_some_and(|value| value == &format!("Bearer {TOKEN}"))
+    {
         Json(json!({"principal": {"user_id": "local-admin"}})).into_response()
     } else {
         (StatusCode::UNAUTHORIZED, Json(json!({"detail": "Unauthorized"}))).into_response()
@@ -122,11 +141,17 @@ async fn me(headers: HeaderMap) -> Response {
 
 async fn start(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut script = script.lock().unwrap();
-    let key = headers.get("idempotency-key").map_or("none", |key| key.to_str().unwrap());
+    let key = headers
+        .get("idempotency-key")
+        .map_or("none", |key| key.to_str().unwrap());
     script.asked.push(format!("key {key}"));
     script.bodies.push(body.clone());
     if body["bundle_id"] == "nope" {
-        return (StatusCode::NOT_FOUND, Json(json!({"detail": "Bundle 'nope' not found"}))).into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            Json(json!({"detail": "Bundle 'nope' not found"})),
+        )
+            .into_response();
     }
     Json(json!({"run_id": RUN})).into_response()
 }
@@ -140,13 +165,23 @@ async fn run(State(script): State<Shared>, Path(run): Path<String>) -> Response 
     match run.as_str() {
         RUN => Json(script.run.clone()).into_response(),
         CHILD => Json(script.child.clone()).into_response(),
-        _ => (StatusCode::NOT_FOUND, Json(json!({"detail": format!("Run '{run}' not found")}))).into_response(),
+        _ => (
+            StatusCode::NOT_FOUND,
+            Json(json!({"detail": format!("Run '{run}' not found")})),
+        )
+            .into_response(),
     }
 }
 
 async fn ledger(State(script): State<Shared>, Query(query): Query<HashMap<String, usize>>) -> Json<Value> {
     let script = script.lock().unwrap();
-    let items: Vec<Value> = script.ledger.iter().skip(query["after"]).take(query["limit"]).cloned().collect();
+    let items: Vec<Value> = script
+        .ledger
+        .iter()
+        .skip(query["after"])
+        .take(query["limit"])
+        .cloned()
+        .collect();
     Json(json!({"next_after": query["after"] + items.len(), "items": items}))
 }
 
@@ -157,7 +192,11 @@ async fn stream(
 ) -> Response {
     let mut script = script.lock().unwrap();
     script.asked.push(format!("{} after {}", &run[..4], query["after"]));
-    let streams = if run == CHILD { &mut script.child_streams } else { &mut script.streams };
+    let streams = if run == CHILD {
+        &mut script.child_streams
+    } else {
+        &mut script.streams
+    };
     match streams.pop_front() {
         Some(Some(body)) => body.into_response(),
         Some(None) => Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>()).into_response(),
@@ -193,13 +232,25 @@ fn three_records() -> Vec<Value> {
     vec![
         record("s1", "started", answer.clone(), Value::Null),
         record("s1", "completed", answer, json!({"message": "hello"})),
-        record("s2", "completed", Value::Null, json!({"completed": true, "output": {"response": "hello"}})),
+        record(
+            "s2",
+            "completed",
+            Value::Null,
+            json!({"completed": true, "output": {"response": "hello"}}),
+        ),
     ]
 }
 
 fn steps(records: &[Value], first: usize) -> String {
     let numbered = records.iter().zip(first..);
-    numbered.map(|(record, cursor)| format!("id: {cursor}\nevent: step\ndata: {}\n\n", json!({"cursor": cursor, "record": record}))).collect()
+    numbered
+        .map(|(record, cursor)| {
+            format!(
+                "id: {cursor}\nevent: step\ndata: {}\n\n",
+                json!({"cursor": cursor, "record": record})
+            )
+        })
+        .collect()
 }
 
 const DONE: &str = "event: done\ndata: {\"status\": \"terminal\"}\n\n";
@@ -207,14 +258,26 @@ const DONE: &str = "event: done\ndata: {\"status\": \"terminal\"}\n\n";
 fn ended(status: &str) -> Script {
     let records = three_records();
     let body = steps(&records, 1) + DONE;
-    Script { run: a_run(status), ledger: records, streams: [Some(body)].into(), ..Script::default() }
+    Script {
+        run: a_run(status),
+        ledger: records,
+        streams: [Some(body)].into(),
+        ..Script::default()
+    }
 }
 
 #[tokio::test]
 async fn start_prints_nothing_but_the_id_as_data() {
     let world = World::new(Script::default()).await;
-    let answer = world.gantry("run start hello@1.0.0:greet -i name=Ada -i n:=3 --session s-1 --idempotency-key k").await;
-    assert_eq!((answer.exit, answer.data.as_str()), (Exit::Ok, format!("{RUN}\n").as_str()), "{}", answer.remarks);
+    let answer = world
+        .gantry("run start hello@1.0.0:greet -i name=Ada -i n:=3 --session s-1 --idempotency-key k")
+        .await;
+    assert_eq!(
+        (answer.exit, answer.data.as_str()),
+        (Exit::Ok, format!("{RUN}\n").as_str()),
+        "{}",
+        answer.remarks
+    );
     assert_eq!(
         world.body(),
         json!({"bundle_id": "hello@1.0.0", "input_data": {"name": "Ada", "n": 3}, "flow_id": "greet", "session_id": "s-1"})
@@ -238,7 +301,11 @@ async fn an_error_says_what_failed_why_and_what_to_do_next() {
 async fn a_gateway_that_does_not_answer_is_named_with_how_to_start_one() {
     let answer = gantry_at("http://127.0.0.1:1", "run list", &[]).await;
     assert_eq!(answer.exit, Exit::Failed);
-    assert!(answer.remarks.contains("http://127.0.0.1:1/ does not answer"), "{}", answer.remarks);
+    assert!(
+        answer.remarks.contains("http://127.0.0.1:1/ does not answer"),
+        "{}",
+        answer.remarks
+    );
     assert!(answer.remarks.contains("gantry up"), "{}", answer.remarks);
 }
 
@@ -254,16 +321,30 @@ async fn wait_ends_with_the_code_of_the_run_and_prints_its_output() {
 
 #[tokio::test]
 async fn wait_ends_with_124_when_its_time_is_up() {
-    let script = Script { run: a_run("waiting"), streams: [None].into(), ..Script::default() };
+    let script = Script {
+        run: a_run("waiting"),
+        streams: [None].into(),
+        ..Script::default()
+    };
     let world = World::new(script).await;
     let answer = world.gantry(&format!("run wait {RUN} --timeout 50ms")).await;
     assert_eq!(answer.exit.code(), 124);
-    assert!(answer.remarks.contains("it has not ended after 50ms"), "{}", answer.remarks);
+    assert!(
+        answer.remarks.contains("it has not ended after 50ms"),
+        "{}",
+        answer.remarks
+    );
 }
 
 #[test]
 fn a_command_line_that_makes_no_sense_ends_with_2() {
-    for wrong in ["run", "run wait", "run resume x --payload 3", "run wait x --timeout soon", "fly"] {
+    for wrong in [
+        "run",
+        "run wait",
+        "run resume x --payload 3",
+        "run wait x --timeout soon",
+        "fly",
+    ] {
         let words = std::iter::once("gantry").chain(wrong.split(' '));
         assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{wrong}");
     }
@@ -276,11 +357,18 @@ async fn a_dropped_connection_loses_no_record_and_doubles_none() {
     let again = steps(&records[..1], 1) + &steps(&records[1..2], 2);
     let cut = steps(&records[2..], 3);
     let bodies = [steps(&records[..1], 1), again + &cut[..cut.len() / 2], cut + DONE];
-    let script = Script { run: a_run("completed"), streams: bodies.map(Some).into(), ..Script::default() };
+    let script = Script {
+        run: a_run("completed"),
+        streams: bodies.map(Some).into(),
+        ..Script::default()
+    };
     let world = World::new(script).await;
     let answer = world.gantry(&format!("run watch {RUN} -o ndjson")).await;
-    let cursors: Vec<u64> =
-        answer.data.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["cursor"].as_u64().unwrap()).collect();
+    let cursors: Vec<u64> = answer
+        .data
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["cursor"].as_u64().unwrap())
+        .collect();
     assert_eq!(cursors, [1, 2, 3]);
     assert_eq!(world.asked(), ["538d after 0", "538d after 1", "538d after 2"]);
     assert!(answer.remarks.contains("lost"), "{}", answer.remarks);
@@ -306,8 +394,18 @@ async fn watch_shows_a_step_as_one_line_and_ends_with_the_run() {
 async fn watch_shows_what_a_child_run_asks() {
     let wait = |reason: &str, details: Value| json!({"wait": {"reason": reason, "prompt": "who?", "details": details}});
     let effect = json!({"type": "start_subworkflow", "payload": {}});
-    let waits = record("s1", "waiting", effect, wait("subworkflow", json!({"sub_run_id": CHILD})));
-    let asks = record("c1", "waiting", json!({"type": "ask_user", "payload": {}}), wait("user", Value::Null));
+    let waits = record(
+        "s1",
+        "waiting",
+        effect,
+        wait("subworkflow", json!({"sub_run_id": CHILD})),
+    );
+    let asks = record(
+        "c1",
+        "waiting",
+        json!({"type": "ask_user", "payload": {}}),
+        wait("user", Value::Null),
+    );
     let script = Script {
         run: a_run("completed"),
         streams: [Some(steps(&[waits], 1) + DONE)].into(),
@@ -317,26 +415,53 @@ async fn watch_shows_what_a_child_run_asks() {
     let world = World::new(script).await;
     let answer = world.gantry(&format!("run watch {RUN}")).await;
     assert!(answer.data.contains("8c0347f8 … node"), "{}", answer.data);
-    assert!(answer.data.contains("┃ answer:  gantry run answer 8c0347f8 'your answer'"), "{}", answer.data);
+    assert!(
+        answer
+            .data
+            .contains("┃ answer:  gantry run answer 8c0347f8 'your answer'"),
+        "{}",
+        answer.data
+    );
 }
 
 #[tokio::test]
 async fn a_refused_command_is_an_error_with_the_reason() {
-    let outcomes = [json!({"status": "accepted"}), json!({"status": "refused", "reason": "the run has ended"})];
-    let world = World::new(Script { outcomes: outcomes.into(), ..Script::default() }).await;
+    let outcomes = [
+        json!({"status": "accepted"}),
+        json!({"status": "refused", "reason": "the run has ended"}),
+    ];
+    let world = World::new(Script {
+        outcomes: outcomes.into(),
+        ..Script::default()
+    })
+    .await;
     let answer = world.gantry(&format!("run cancel {RUN} --reason enough")).await;
     assert_eq!(answer.exit, Exit::Failed);
-    assert!(answer.remarks.contains("cannot cancel run 538d88fa: the run has ended"), "{}", answer.remarks);
-    assert_eq!((&world.body()["type"], &world.body()["payload"]), (&json!("cancel"), &json!({"reason": "enough"})));
+    assert!(
+        answer.remarks.contains("cannot cancel run 538d88fa: the run has ended"),
+        "{}",
+        answer.remarks
+    );
+    assert_eq!(
+        (&world.body()["type"], &world.body()["payload"]),
+        (&json!("cancel"), &json!({"reason": "enough"}))
+    );
     assert_eq!(world.asked(), ["outcome", "outcome"]);
 }
 
 #[tokio::test]
 async fn an_applied_command_says_at_which_record() {
     let outcomes = [json!({"status": "applied", "cursor": 4, "run_id": RUN})];
-    let world = World::new(Script { outcomes: outcomes.into(), ..Script::default() }).await;
+    let world = World::new(Script {
+        outcomes: outcomes.into(),
+        ..Script::default()
+    })
+    .await;
     let answer = world.gantry(&format!("run resume {RUN} --answer yes")).await;
-    assert_eq!((answer.exit, answer.data.as_str()), (Exit::Ok, "resume applied to run 538d88fa at record 4\n"));
+    assert_eq!(
+        (answer.exit, answer.data.as_str()),
+        (Exit::Ok, "resume applied to run 538d88fa at record 4\n")
+    );
     assert_eq!(world.body()["payload"], json!({"payload": {"response": "yes"}}));
 }
 
@@ -347,18 +472,35 @@ async fn an_answer_goes_to_the_run_that_asks() {
     let mut below = a_run("waiting");
     below["waiting"] = json!({"reason": "user", "wait_key": "user:x:ask", "allow_free_text": true});
     let outcomes = [json!({"status": "applied", "cursor": 2})];
-    let script = Script { run: above, child: below, outcomes: outcomes.into(), ..Script::default() };
+    let script = Script {
+        run: above,
+        child: below,
+        outcomes: outcomes.into(),
+        ..Script::default()
+    };
     let world = World::new(script).await;
     let answer = world.gantry(&format!("run answer {RUN} I am X")).await;
     assert_eq!(answer.exit, Exit::Ok, "{}", answer.remarks);
     assert_eq!(world.body()["run_id"], CHILD);
-    assert_eq!(world.body()["payload"], json!({"payload": {"response": "I am X"}, "wait_key": "user:x:ask"}));
+    assert_eq!(
+        world.body()["payload"],
+        json!({"payload": {"response": "I am X"}, "wait_key": "user:x:ask"})
+    );
 }
 
 #[tokio::test]
 async fn the_beginning_of_an_id_is_enough_if_only_one_begins_so() {
-    let runs = vec![json!({"run_id": RUN}), json!({"run_id": CHILD}), json!({"run_id": "8caaaaaa"})];
-    let world = World::new(Script { run: a_run("completed"), runs, ..Script::default() }).await;
+    let runs = vec![
+        json!({"run_id": RUN}),
+        json!({"run_id": CHILD}),
+        json!({"run_id": "8caaaaaa"}),
+    ];
+    let world = World::new(Script {
+        run: a_run("completed"),
+        runs,
+        ..Script::default()
+    })
+    .await;
     assert_eq!(world.gantry("run show 538d -o name").await.data, format!("{RUN}\n"));
     let answer = world.gantry("run show 8c").await;
     assert_eq!(answer.exit, Exit::Usage);
@@ -368,7 +510,11 @@ async fn the_beginning_of_an_id_is_enough_if_only_one_begins_so() {
 
 #[tokio::test]
 async fn the_same_answer_comes_in_every_form() {
-    let world = World::new(Script { runs: vec![a_run("completed")], ..Script::default() }).await;
+    let world = World::new(Script {
+        runs: vec![a_run("completed")],
+        ..Script::default()
+    })
+    .await;
     let table = world.gantry("run list").await.data;
     assert!(table.starts_with("RUN        STATUS      WORKFLOW"), "{table}");
     assert!(table.contains("\n538d88fa   completed   hello@1.0.0:greet"), "{table}");
@@ -377,14 +523,28 @@ async fn the_same_answer_comes_in_every_form() {
     assert_eq!(json, json!([a_run("completed")]));
     let line: Value = serde_json::from_str(&world.gantry("run list -o ndjson").await.data).unwrap();
     assert_eq!(line, a_run("completed"));
-    assert!(world.gantry("run list -o yaml").await.data.contains(&format!("  run_id: \"{RUN}\"")));
+    assert!(
+        world
+            .gantry("run list -o yaml")
+            .await
+            .data
+            .contains(&format!("  run_id: \"{RUN}\""))
+    );
 }
 
 #[tokio::test]
 async fn the_ledger_is_read_page_by_page_and_numbered() {
-    let world = World::new(Script { ledger: three_records(), ..Script::default() }).await;
-    let json: Value = serde_json::from_str(&world.gantry(&format!("run ledger {RUN} --after 1 -o json")).await.data).unwrap();
-    assert_eq!((&json[0]["cursor"], &json[1]["cursor"], json.as_array().unwrap().len()), (&json!(2), &json!(3), 2));
+    let world = World::new(Script {
+        ledger: three_records(),
+        ..Script::default()
+    })
+    .await;
+    let json: Value =
+        serde_json::from_str(&world.gantry(&format!("run ledger {RUN} --after 1 -o json")).await.data).unwrap();
+    assert_eq!(
+        (&json[0]["cursor"], &json[1]["cursor"], json.as_array().unwrap().len()),
+        (&json!(2), &json!(3), 2)
+    );
     assert_eq!(json[1]["record"], three_records()[2]);
 }
 
@@ -393,35 +553,61 @@ async fn doctor_finds_the_gateway_the_token_and_the_clock() {
     let world = World::new(Script::default()).await;
     let checks = |answer: &Answer| -> HashMap<String, bool> {
         let found: Vec<Value> = serde_json::from_str(&answer.data).unwrap();
-        found.iter().map(|item| (item["part"].as_str().unwrap().to_owned(), item["ok"] == true)).collect()
+        found
+            .iter()
+            .map(|item| (item["part"].as_str().unwrap().to_owned(), item["ok"] == true))
+            .collect()
     };
     let dir = tempfile::tempdir().unwrap();
-    let pairs = [("GANTRY_DATA_DIR", dir.path().to_str().unwrap()), ("GANTRY_TOKEN", TOKEN)];
+    let pairs = [
+        ("GANTRY_DATA_DIR", dir.path().to_str().unwrap()),
+        ("GANTRY_TOKEN", TOKEN),
+    ];
     let found = checks(&gantry_at(&world.url, "doctor -o json", &pairs).await);
     for part in ["settings", "data dir", "gateway", "token", "clock"] {
         assert_eq!(found.get(part), Some(&true), "{part}: {found:?}");
     }
-    let answer = gantry_at(&world.url, "doctor -o json", &[("GANTRY_TOKEN", "wrong"), ("GANTRY_PROT", "1")]).await;
+    let answer = gantry_at(
+        &world.url,
+        "doctor -o json",
+        &[("GANTRY_TOKEN", "wrong"), ("GANTRY_PROT", "1")],
+    )
+    .await;
     assert_eq!(answer.exit, Exit::Failed);
     assert!(!checks(&answer)["token"] && !checks(&answer)["settings"]);
     let answer = gantry_at(&world.url, "doctor", &[("GANTRY_TOKEN", "wrong")]).await;
-    assert!(answer.data.contains("fail  token") && answer.data.contains("fix:        pass --token"), "{}", answer.data);
+    assert!(
+        answer.data.contains("fail  token") && answer.data.contains("fix:        pass --token"),
+        "{}",
+        answer.data
+    );
 }
 
 #[tokio::test]
 async fn config_show_names_the_source_of_each_value_and_hides_secrets() {
     let dir = tempfile::tempdir().unwrap();
-    let pairs = [("GANTRY_DATA_DIR", dir.path().to_str().unwrap()), ("GANTRY_TOKEN", TOKEN), ("LOG_LEVEL", "warn")];
+    let pairs = [
+        ("GANTRY_DATA_DIR", dir.path().to_str().unwrap()),
+        ("GANTRY_TOKEN", TOKEN),
+        ("LOG_LEVEL", "warn"),
+    ];
     let answer = gantry_at("http://127.0.0.1:1", "config show -o json", &pairs).await;
     assert!(!answer.data.contains(TOKEN));
     let entries: Vec<Value> = serde_json::from_str(&answer.data).unwrap();
     let entry = |name: &str| entries.iter().find(|entry| entry["name"] == name).unwrap();
-    assert_eq!((&entry("GANTRY_LOG")["value"], &entry("GANTRY_LOG")["source"]), (&json!("warn"), &json!("LOG_LEVEL")));
+    assert_eq!(
+        (&entry("GANTRY_LOG")["value"], &entry("GANTRY_LOG")["source"]),
+        (&json!("warn"), &json!("LOG_LEVEL"))
+    );
     assert_eq!(entry("GANTRY_TOKEN")["value"], "[redacted]");
     assert_eq!(entry("GANTRY_LOG_FORMAT")["source"], "default");
     let answer = gantry_at("http://127.0.0.1:1", "config show", &[("GANTRY_LGO", "x")]).await;
     assert_eq!(answer.exit, Exit::Usage);
-    assert!(answer.remarks.contains("did you mean GANTRY_LOG?"), "{}", answer.remarks);
+    assert!(
+        answer.remarks.contains("did you mean GANTRY_LOG?"),
+        "{}",
+        answer.remarks
+    );
 }
 
 #[tokio::test]
@@ -432,10 +618,17 @@ async fn a_context_is_kept_for_its_owner_only_and_used() {
     let pairs = [("XDG_CONFIG_HOME", home.path().to_str().unwrap())];
     let add = format!("context add lab --url {} --token {TOKEN}", world.url);
     assert_eq!(gantry_at("", &add, &pairs).await.exit, Exit::Ok);
-    let mode = std::fs::metadata(home.path().join("gantry/contexts.toml")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(home.path().join("gantry/contexts.toml"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     let answer = gantry_at("", "context ls", &pairs).await;
-    assert!(answer.data.contains("*         lab") && !answer.data.contains(TOKEN), "{}", answer.data);
+    assert!(
+        answer.data.contains("*         lab") && !answer.data.contains(TOKEN),
+        "{}",
+        answer.data
+    );
     assert_eq!(gantry_at("", "bundle list", &pairs).await.exit, Exit::Ok);
     assert_eq!(gantry_at("", "context use nowhere", &pairs).await.exit, Exit::Usage);
 }
@@ -444,7 +637,10 @@ async fn a_context_is_kept_for_its_owner_only_and_used() {
 async fn completions_and_manual_pages_know_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = gantry_at("", &format!("completions {shell}"), &[]).await.data;
-        assert!(script.contains("ledger") && script.contains("idempotency-key"), "{shell}");
+        assert!(
+            script.contains("ledger") && script.contains("idempotency-key"),
+            "{shell}"
+        );
     }
     let dir = tempfile::tempdir().unwrap();
     gantry_at("", &format!("man --into {}", dir.path().display()), &[]).await;

@@ -4,22 +4,22 @@ use domain::Time;
 use serde_json::Value;
 
 /// Now.
-pub fn now() -> Time {
+pub(super) fn now() -> Time {
     jiff::Timestamp::now().into()
 }
 
 /// The moment that a JSON text names.
-pub fn moment(value: &Value) -> Option<Time> {
+pub(super) fn moment(value: &Value) -> Option<Time> {
     value.as_str()?.parse().ok()
 }
 
 /// How long ago a moment was: `12s`, `5m`, `3h`, `2d`; nothing for no moment.
-pub fn age(value: &Value) -> String {
+pub(super) fn age(value: &Value) -> String {
     moment(value).map_or(String::new(), |then| rough(now().as_micros() - then.as_micros()))
 }
 
 /// A duration to one unit.
-pub fn rough(micros: i64) -> String {
+pub(super) fn rough(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     match seconds {
         0..60 => format!("{seconds}s"),
@@ -30,7 +30,7 @@ pub fn rough(micros: i64) -> String {
 }
 
 /// A duration with the precision that its size deserves: `3ms`, `1.24s`, `2m 5s`.
-pub fn took(micros: i64) -> String {
+pub(super) fn took(micros: i64) -> String {
     let micros = micros.max(0);
     match micros {
         0..1_000 => format!("{micros}µs"),
@@ -42,7 +42,7 @@ pub fn took(micros: i64) -> String {
 }
 
 /// How far into a run: `   0.004s`, minutes and hours in front once there are any.
-pub fn offset(micros: i64) -> String {
+pub(super) fn offset(micros: i64) -> String {
     let (millis, seconds) = (micros.max(0) / 1_000 % 1_000, micros.max(0) / 1_000_000);
     let text = match seconds {
         0..60 => format!("{seconds}.{millis:03}s"),
@@ -58,12 +58,21 @@ mod tests {
 
     #[test]
     fn durations_have_the_precision_that_their_size_deserves() {
-        let cases = [(900, "900µs"), (3_200, "3ms"), (1_240_000, "1.24s"), (125_000_000, "2m 5s"), (-5, "0µs")];
+        let cases = [
+            (900, "900µs"),
+            (3_200, "3ms"),
+            (1_240_000, "1.24s"),
+            (125_000_000, "2m 5s"),
+            (-5, "0µs"),
+        ];
         for (micros, text) in cases {
             assert_eq!(took(micros), text);
         }
         assert_eq!(offset(4_200), "   0.004s");
         assert_eq!(offset(61_500_000), " 1:01.500");
-        assert_eq!((rough(59_000_000), rough(90_000_000), rough(90_000_000_000)), ("59s".into(), "1m".into(), "1d".into()));
+        assert_eq!(
+            (rough(59_000_000), rough(90_000_000), rough(90_000_000_000)),
+            ("59s".into(), "1m".into(), "1d".into())
+        );
     }
 }

@@ -28,7 +28,7 @@ pub enum Format {
 type Cell = Box<dyn Fn(&Value) -> String>;
 
 /// A column of a table.
-pub struct Column {
+pub(super) struct Column {
     title: &'static str,
     is_wide: bool,
     cell: Cell,
@@ -36,23 +36,30 @@ pub struct Column {
 
 impl Column {
     /// A column whose cells are made by a function.
-    pub fn new(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
-        Self { title, is_wide: false, cell: Box::new(cell) }
+    pub(super) fn new(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
+        Self {
+            title,
+            is_wide: false,
+            cell: Box::new(cell),
+        }
     }
 
     /// A column that only the wide form shows.
-    pub fn wide(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
-        Self { is_wide: true, ..Self::new(title, cell) }
+    pub(super) fn wide(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
+        Self {
+            is_wide: true,
+            ..Self::new(title, cell)
+        }
     }
 
     /// A column with the text of a key.
-    pub fn text(title: &'static str, key: &'static str) -> Self {
+    pub(super) fn text(title: &'static str, key: &'static str) -> Self {
         Self::new(title, move |item| text_of(&item[key]))
     }
 }
 
 /// An answer of several things.
-pub struct List<'a> {
+pub(super) struct List<'a> {
     /// The things, as JSON shows them.
     pub items: Vec<Value>,
     /// The table's columns.
@@ -62,7 +69,7 @@ pub struct List<'a> {
 }
 
 /// An answer of one thing.
-pub struct One {
+pub(super) struct One {
     /// The thing, as JSON shows it.
     pub value: Value,
     /// Its name.
@@ -75,8 +82,11 @@ pub struct One {
 pub(super) fn list(screen: &mut Screen, format: Format, list: &List<'_>) -> Result<(), Trouble> {
     match format {
         Format::Table | Format::Wide => {
-            let columns: Vec<&Column> =
-                list.columns.iter().filter(|column| !column.is_wide || format == Format::Wide).collect();
+            let columns: Vec<&Column> = list
+                .columns
+                .iter()
+                .filter(|column| !column.is_wide || format == Format::Wide)
+                .collect();
             let titles = columns.iter().map(|column| column.title.to_owned()).collect();
             let row = |item| columns.iter().map(|column| plain(&(column.cell)(item))).collect();
             screen.data(&table::text(titles, list.items.iter().map(row).collect()))
@@ -84,7 +94,10 @@ pub(super) fn list(screen: &mut Screen, format: Format, list: &List<'_>) -> Resu
         Format::Json => screen.data(&pretty(&Value::Array(list.items.clone()))),
         Format::Ndjson => list.items.iter().try_for_each(|item| screen.data(&item.to_string())),
         Format::Yaml => screen.data(&yaml::text(&Value::Array(list.items.clone()))),
-        Format::Name => list.items.iter().try_for_each(|item| screen.data(&plain(&text_of(&item[list.name])))),
+        Format::Name => list
+            .items
+            .iter()
+            .try_for_each(|item| screen.data(&plain(&text_of(&item[list.name])))),
     }
 }
 
@@ -100,12 +113,12 @@ pub(super) fn one(screen: &mut Screen, format: Format, one: &One) -> Result<(), 
 }
 
 /// JSON on several lines.
-pub fn pretty(value: &Value) -> String {
+pub(super) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
 }
 
 /// A value as a cell shows it: texts without quotes, nothing for null.
-pub fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),

@@ -42,7 +42,11 @@ fn scalar(text: &str) -> String {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./@".contains(c));
     let means_more =
         ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if is_word && !means_more { text.to_owned() } else { Value::from(text).to_string() }
+    if is_word && !means_more {
+        text.to_owned()
+    } else {
+        Value::from(text).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +57,8 @@ mod tests {
     #[test]
     fn collections_nest_and_doubtful_texts_are_quoted() {
         let value = json!([{"run_id": "a-1", "vars": {"m": 1, "yes": "no", "t": "a: b"}, "none": [], "tags": ["x"]}]);
-        let expected = "-\n  run_id: a-1\n  vars:\n    m: 1\n    \"yes\": \"no\"\n    t: \"a: b\"\n  none: []\n  tags:\n    - x";
+        let expected =
+            "-\n  run_id: a-1\n  vars:\n    m: 1\n    \"yes\": \"no\"\n    t: \"a: b\"\n  none: []\n  tags:\n    - x";
         assert_eq!(text(&value), expected);
     }
 }

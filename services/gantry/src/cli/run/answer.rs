@@ -53,7 +53,10 @@ async fn asking(client: &Client, mut id: String) -> Result<(String, Value), Trou
         return Err(Trouble::new(format!("cannot answer run {}", brief(&id)), why)
             .next(format!("gantry run show {}", brief(&id))));
     }
-    Err(Trouble::new(format!("cannot answer run {}", brief(&id)), format!("the question lies more than {DEPTH} runs down")))
+    Err(Trouble::new(
+        format!("cannot answer run {}", brief(&id)),
+        format!("the question lies more than {DEPTH} runs down"),
+    ))
 }
 
 /// What is sent for these words.
@@ -70,7 +73,10 @@ fn reply(wait: &Value, text: &str) -> Result<Value, String> {
     }
     let choices: Vec<String> = wait["choices"].as_array().into_iter().flatten().map(text_of).collect();
     if wait["allow_free_text"] == false && !choices.is_empty() && !choices.iter().any(|choice| choice == text) {
-        return Err(format!("'{text}' is none of the choices: {}", plain(&choices.join(", "))));
+        return Err(format!(
+            "'{text}' is none of the choices: {}",
+            plain(&choices.join(", "))
+        ));
     }
     Ok(json!({"response": text}))
 }
