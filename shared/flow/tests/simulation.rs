@@ -13,6 +13,7 @@
 //! 7. No event reaches a listener twice.
 //! 8. Nothing is stuck: once the clients have answered everything, every run has ended, except listeners.
 //! 9. The same seed gives the same bytes.
+//! 10. When a cancelled tree has come to rest, nothing in it is alive.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use domain::{
@@ -50,13 +51,33 @@ fn library() -> Library {
         &json!([
             node("start", "on_flow_start", json!({}), &[]),
             node("for", "for", json!({"pinDefaults": {"start": 0, "end": 2}}), &[]),
-            node("sub", "subflow", json!({"subflowId": "child"}), &["n"]),
+            node(
+                "sub",
+                "subflow",
+                json!({"subflowId": "child", "outputs": [{"id": "response", "type": "any"}]}),
+                &["n"]
+            ),
             node("llm", "llm_call", json!({}), &["prompt"]),
-            node("emit", "emit_event", json!({"pinDefaults": {"name": "tick"}}), &["name"]),
-            node("wait", "wait_until", json!({"pinDefaults": {"duration": 1}}), &["duration"]),
+            node(
+                "emit",
+                "emit_event",
+                json!({"pinDefaults": {"name": "tick"}}),
+                &["name"]
+            ),
+            node(
+                "wait",
+                "wait_until",
+                json!({"pinDefaults": {"duration": 1}}),
+                &["duration"]
+            ),
             node("end", "on_flow_end", json!({}), &["text"]),
             node("on", "on_event", json!({"eventConfig": {"name": "tick"}}), &[]),
-            node("say", "answer_user", json!({"pinDefaults": {"message": "heard"}}), &["message"]),
+            node(
+                "say",
+                "answer_user",
+                json!({"pinDefaults": {"message": "heard"}}),
+                &["message"]
+            ),
         ]),
         &[
             "start.exec-out>for.exec-in",
@@ -74,10 +95,19 @@ fn library() -> Library {
     let child = document(
         &json!([
             node("start", "on_flow_start", json!({}), &[]),
-            node("ask", "ask_user", json!({"pinDefaults": {"prompt": "which?"}}), &["prompt"]),
+            node(
+                "ask",
+                "ask_user",
+                json!({"pinDefaults": {"prompt": "which?"}}),
+                &["prompt"]
+            ),
             node("end", "on_flow_end", json!({}), &["response"]),
         ]),
-        &["start.exec-out>ask.exec-in", "ask.exec-out>end.exec-in", "ask.response>end.response"],
+        &[
+            "start.exec-out>ask.exec-in",
+            "ask.exec-out>end.exec-in",
+            "ask.response>end.response",
+        ],
     );
     Library::from_documents([(&"main".into(), &main), (&"child".into(), &child)]).unwrap()
 }
@@ -98,7 +128,7 @@ struct Stored {
 
 enum Happening {
     Ring(RunId),
-    Publish(RunId, InboxMessage),
+    Publish(RunId, Box<InboxMessage>),
     /// A runner that was held up appends what it computed long ago.
     LateAppend(RunId, u64, usize, Box<Step>),
     /// A runner that was held up performs effects that another has performed.
@@ -125,7 +155,17 @@ impl<'a> Sim<'a> {
     fn new(library: &'a Library, seed: u64) -> Self {
         let (queue, runs) = (BTreeMap::new(), BTreeMap::new());
         let armed = BTreeSet::new();
-        Self { library, random: seed, now: 0, order: 0, queue, runs, armed, commands: 0, sent: BTreeMap::new() }
+        Self {
+            library,
+            random: seed,
+            now: 0,
+            order: 0,
+            queue,
+            runs,
+            armed,
+            commands: 0,
+            sent: BTreeMap::new(),
+        }
     }
 
     /// SplitMix64.
@@ -178,7 +218,14 @@ impl<'a> Sim<'a> {
         self.publish(&run, InboxMessage::Start(Box::new(request)));
     }
 
-    fn request(&self, run: &str, workflow: &WorkflowId, vars: Object, parent: Option<&RunId>, report: bool) -> StartRun {
+    fn request(
+        &self,
+        run: &str,
+        workflow: &WorkflowId,
+        vars: Object,
+        parent: Option<&RunId>,
+        report: bool,
+    ) -> StartRun {
         StartRun {
             run_id: run.into(),
             workflow_id: workflow.clone(),
@@ -207,11 +254,14 @@ impl<'a> Sim<'a> {
             client_id: None,
             accepted_at: self.time(),
         };
-        let message = InboxMessage::Command { seq, command: Box::new(command) };
+        let message = InboxMessage::Command {
+            seq,
+            command: Box::new(command),
+        };
         self.publish(run, message.clone());
         if self.one_in(6) {
             let delay = self.below(3_000_000);
-            self.later(delay, Happening::Publish(run.clone(), message));
+            self.later(delay, Happening::Publish(run.clone(), Box::new(message)));
         }
     }
 
@@ -238,7 +288,10 @@ impl<'a> Sim<'a> {
             1 => {
                 self.soon(Happening::Ring(run.clone()));
                 let delay = self.below(2_000_000);
-                self.later(delay, Happening::LateAppend(run.clone(), version, taken, Box::new(step)));
+                self.later(
+                    delay,
+                    Happening::LateAppend(run.clone(), version, taken, Box::new(step)),
+                );
             }
             _ => self.append(run, version, taken, step, &inputs),
         }
@@ -246,7 +299,12 @@ impl<'a> Sim<'a> {
 
     fn step(&self, state: State, inputs: &[InboxMessage]) -> Step {
         let flow = self.library.get(&state.workflow_id).unwrap();
-        let world = World { flow, flows: self.library, now: self.time(), zone: &TimeZone::UTC };
+        let world = World {
+            flow,
+            flows: self.library,
+            now: self.time(),
+            zone: &TimeZone::UTC,
+        };
         flow::step(world, state, inputs)
     }
 
@@ -260,7 +318,9 @@ impl<'a> Sim<'a> {
         stored.version += 1;
         stored.applied = taken;
         for (place, verdict) in &step.outcomes {
-            let InboxMessage::Command { seq, .. } = &inputs[*place] else { panic!("an outcome without a command") };
+            let InboxMessage::Command { seq, .. } = &inputs[*place] else {
+                panic!("an outcome without a command")
+            };
             assert!(matches!(verdict, Verdict::Applied { .. } | Verdict::Refused { .. }));
             *stored.outcomes.entry(*seq).or_default() += 1;
         }
@@ -297,7 +357,12 @@ impl<'a> Sim<'a> {
         match effect {
             Effect::CallModel { key, attempt, .. } => self.call_model(run, key, attempt),
             Effect::CallTools { .. } => panic!("no step asks for tools"),
-            Effect::EmitEvent { key, attempt, wait_keys, envelope } => {
+            Effect::EmitEvent {
+                key,
+                attempt,
+                wait_keys,
+                envelope,
+            } => {
                 let delivered = self.deliver(&wait_keys, &envelope);
                 let outcome = Ok(json!({"wait_key": wait_keys[0], "delivered": delivered}));
                 self.publish(run, InboxMessage::EffectDone { key, attempt, outcome });
@@ -305,7 +370,13 @@ impl<'a> Sim<'a> {
             Effect::DeliverEvent { wait_key, envelope, .. } => {
                 self.deliver(&[wait_key], &envelope);
             }
-            Effect::StartChild { child, workflow_id, vars, report, .. } => {
+            Effect::StartChild {
+                child,
+                workflow_id,
+                vars,
+                report,
+                ..
+            } => {
                 if !self.runs.contains_key(&child) {
                     let request = self.request(child.as_str(), &workflow_id, vars, Some(run), report);
                     self.start(request);
@@ -315,7 +386,7 @@ impl<'a> Sim<'a> {
                 let micros = at.as_micros() - self.time().as_micros();
                 if self.armed.insert(timer.clone()) {
                     let message = InboxMessage::TimerFired { timer };
-                    self.later(micros.max(0), Happening::Publish(run.clone(), message));
+                    self.later(micros.max(0), Happening::Publish(run.clone(), Box::new(message)));
                 }
             }
             // Cancelling a timer is a favour, not a promise: here it always comes too late.
@@ -339,19 +410,36 @@ impl<'a> Sim<'a> {
         } else {
             Ok(json!({"content": format!("answer {}", self.draw() % 1000)}))
         };
-        self.later(delay, Happening::Publish(run.clone(), InboxMessage::EffectDone { key, attempt, outcome }));
+        self.later(
+            delay,
+            Happening::Publish(
+                run.clone(),
+                Box::new(InboxMessage::EffectDone { key, attempt, outcome }),
+            ),
+        );
     }
 
     fn deliver(&mut self, keys: &[String], envelope: &domain::Envelope) -> usize {
         let waiting = |stored: &Stored| {
             let wait = stored.state.as_ref()?.waiting.as_ref()?;
-            wait.wait_key.clone().filter(|key| wait.reason == WaitReason::Event && keys.contains(key))
+            wait.wait_key
+                .clone()
+                .filter(|key| wait.reason == WaitReason::Event && keys.contains(key))
         };
-        let reached: Vec<(RunId, String)> =
-            self.runs.iter().filter_map(|(run, stored)| Some((run.clone(), waiting(stored)?))).collect();
+        let reached: Vec<(RunId, String)> = self
+            .runs
+            .iter()
+            .filter_map(|(run, stored)| Some((run.clone(), waiting(stored)?)))
+            .collect();
         let count = reached.len();
         for (run, wait_key) in reached {
-            self.publish(&run, InboxMessage::Event(EventDelivery { wait_key, envelope: envelope.clone() }));
+            self.publish(
+                &run,
+                InboxMessage::Event(EventDelivery {
+                    wait_key,
+                    envelope: envelope.clone(),
+                }),
+            );
         }
         count
     }
@@ -360,7 +448,12 @@ impl<'a> Sim<'a> {
         let stored = &self.runs[run];
         let Some(state) = stored.state.clone() else { return };
         let flow = self.library.get(&state.workflow_id).unwrap();
-        let world = World { flow, flows: self.library, now: self.time(), zone: &TimeZone::UTC };
+        let world = World {
+            flow,
+            flows: self.library,
+            now: self.time(),
+            zone: &TimeZone::UTC,
+        };
         let (version, applied) = (stored.version, stored.applied);
         let owed = stored.owed.then(|| stored.effects.clone());
         if owed.is_some_and(|effects| !self.perform_all(run, effects)) {
@@ -380,7 +473,11 @@ impl<'a> Sim<'a> {
         match self.draw() % 8 {
             0 => self.command(&root, CommandKind::Pause, json!({"reason": "hold"})),
             1 | 2 => self.command(&root, CommandKind::Resume, json!({})),
-            3 if self.one_in(4) => self.command(&root, CommandKind::Cancel, json!({})),
+            3 if self.one_in(3) => {
+                self.command(&root, CommandKind::Cancel, json!({}));
+                // Straight to a run below, while the cancel is still on its way down.
+                self.nudge();
+            }
             4 => {
                 let id = format!("external-{}", self.commands);
                 let payload = json!({"name": "tick", "session_id": "session", "event_id": id});
@@ -390,25 +487,45 @@ impl<'a> Sim<'a> {
         }
     }
 
+    /// A command that changes nothing, for any run.
+    fn nudge(&mut self) {
+        let place = usize::try_from(self.draw()).unwrap_or_default() % self.runs.len();
+        let run = self.runs.keys().nth(place).unwrap().clone();
+        self.command(
+            &run,
+            CommandKind::Resume,
+            json!({"wait_key": "no such key", "payload": {}}),
+        );
+    }
+
     fn answer_all(&mut self) {
         let asks = |stored: &Stored| {
             let wait = stored.state.as_ref()?.waiting.as_ref()?;
             wait.wait_key.clone().filter(|key| key.starts_with("user:"))
         };
-        let waiting: Vec<(RunId, String)> =
-            self.runs.iter().filter_map(|(run, stored)| Some((run.clone(), asks(stored)?))).collect();
+        let waiting: Vec<(RunId, String)> = self
+            .runs
+            .iter()
+            .filter_map(|(run, stored)| Some((run.clone(), asks(stored)?)))
+            .collect();
         for (run, key) in waiting {
-            self.command(&run, CommandKind::Resume, json!({"wait_key": key, "payload": {"response": "this"}}));
+            self.command(
+                &run,
+                CommandKind::Resume,
+                json!({"wait_key": key, "payload": {"response": "this"}}),
+            );
         }
     }
 
     fn drain(&mut self) {
         for _ in 0..20_000 {
-            let Some(((at, _), happening)) = self.queue.pop_first() else { return };
+            let Some(((at, _), happening)) = self.queue.pop_first() else {
+                return;
+            };
             self.now = self.now.max(at);
             match happening {
                 Happening::Ring(run) => self.ring(&run),
-                Happening::Publish(run, message) => self.publish(&run, message),
+                Happening::Publish(run, message) => self.publish(&run, *message),
                 Happening::LateAppend(run, version, taken, step) => {
                     let inputs = self.runs[&run].inbox[..taken].to_vec();
                     let from = taken - step_inputs(&self.runs[&run], taken, version);
@@ -435,6 +552,7 @@ impl<'a> Sim<'a> {
             self.later(delay, Happening::Client);
         }
         self.drain();
+        check_cancelled(&self.runs);
         // The clients become reasonable: they let every run go on and answer whatever is asked.
         for _ in 0..24 {
             let open = |stored: &Stored| stored.state.as_ref().is_some_and(|state| !state.status.is_terminal());
@@ -456,7 +574,11 @@ impl<'a> Sim<'a> {
 
 /// How many inputs a held-up step had: those since the version that it was computed on, if that is still the head.
 fn step_inputs(stored: &Stored, taken: usize, version: u64) -> usize {
-    if stored.version == version { taken - stored.applied } else { 0 }
+    if stored.version == version {
+        taken - stored.applied
+    } else {
+        0
+    }
 }
 
 fn first(library: &Library, inputs: &[InboxMessage]) -> Option<State> {
@@ -484,10 +606,16 @@ fn check_ledger(run: &RunId, stored: &Stored) {
     let ledger = &stored.ledger;
     let ends = ledger.iter().filter(|record| is_terminal(record)).count();
     assert!(ends <= 1, "law 2: {run} ended {ends} times");
-    assert!(ends == 0 || is_terminal(ledger.last().unwrap()), "law 2: {run} went on after its end");
+    assert!(
+        ends == 0 || is_terminal(ledger.last().unwrap()),
+        "law 2: {run} went on after its end"
+    );
     let (mut open, mut closed, mut done) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut waits, mut answers, mut events) = (0, 0, BTreeSet::new());
-    for record in ledger.iter().filter(|record| record.effect.is_some() && !is_terminal(record)) {
+    for record in ledger
+        .iter()
+        .filter(|record| record.effect.is_some() && !is_terminal(record))
+    {
         if kind(record) == "resume" {
             answers += 1;
             let payload = &record.effect.as_ref().unwrap().payload["payload"];
@@ -506,11 +634,25 @@ fn check_ledger(run: &RunId, stored: &Stored) {
         if record.status == StepStatus::Completed {
             assert!(done.insert(record.idempotency_key.clone()), "law 4: {run}");
         }
-        if record.status == StepStatus::Waiting && kind(record) != "wait_until" {
+        if record.status == StepStatus::Waiting {
             waits += 1;
         }
     }
     assert!(answers <= waits, "law 5: {run} has {answers} answers to {waits} waits");
+}
+
+fn check_cancelled(runs: &BTreeMap<RunId, Stored>) {
+    let states = || runs.values().filter_map(|stored| stored.state.as_ref());
+    for root in states().filter(|state| state.status == RunStatus::Cancelled) {
+        let alive =
+            states().find(|state| state.parent_run_id.as_ref() == Some(&root.run_id) && !state.status.is_terminal());
+        assert!(
+            alive.is_none(),
+            "law 10: {:?} outlives {}",
+            alive.map(|state| &state.run_id),
+            root.run_id
+        );
+    }
 }
 
 fn check(sim: &Sim<'_>, seed: u64) {
@@ -519,13 +661,31 @@ fn check(sim: &Sim<'_>, seed: u64) {
         check_ledger(run, stored);
         let state = stored.state.as_ref().expect("every run has taken its first step");
         let listens = state.workflow_id.as_str().starts_with("visual_event_listener_");
-        let rests = state.waiting.as_ref().is_some_and(|wait| wait.reason == WaitReason::Event);
+        let rests = state
+            .waiting
+            .as_ref()
+            .is_some_and(|wait| wait.reason == WaitReason::Event);
         let over = state.status.is_terminal() || (listens && rests && state.status == RunStatus::Waiting);
-        assert!(over, "law 8, seed {seed}: {run} rests at {} {:?} {:?}", state.current_node, state.status, state.waiting);
-        children += stored.ledger.iter().filter(|record| kind(record) == "start_subworkflow" && record.status == StepStatus::Waiting).count();
+        assert!(
+            over,
+            "law 8, seed {seed}: {run} rests at {} {:?} {:?}",
+            state.current_node, state.status, state.waiting
+        );
+        children += stored
+            .ledger
+            .iter()
+            .filter(|record| kind(record) == "start_subworkflow" && record.status == StepStatus::Waiting)
+            .count();
     }
-    let started = sim.runs.values().filter(|stored| stored.state.as_ref().unwrap().workflow_id.as_str() == "child").count();
-    assert_eq!(children, started, "law 5, seed {seed}: children waited for and children started");
+    let started = sim
+        .runs
+        .values()
+        .filter(|stored| stored.state.as_ref().unwrap().workflow_id.as_str() == "child")
+        .count();
+    assert_eq!(
+        children, started,
+        "law 5, seed {seed}: children waited for and children started"
+    );
     for (seq, run) in &sim.sent {
         let outcomes = sim.runs[run].outcomes.get(seq).copied().unwrap_or_default();
         assert_eq!(outcomes, 1, "law 6, seed {seed}: command {seq} of {run}");
@@ -533,8 +693,11 @@ fn check(sim: &Sim<'_>, seed: u64) {
 }
 
 fn bytes(sim: &Sim<'_>) -> String {
-    let ledgers: BTreeMap<&str, (&Vec<StepRecord>, &Option<State>)> =
-        sim.runs.iter().map(|(run, stored)| (run.as_str(), (&stored.ledger, &stored.state))).collect();
+    let ledgers: BTreeMap<&str, (&Vec<StepRecord>, &Option<State>)> = sim
+        .runs
+        .iter()
+        .map(|(run, stored)| (run.as_str(), (&stored.ledger, &stored.state)))
+        .collect();
     serde_json::to_string(&ledgers).unwrap()
 }
 
@@ -546,12 +709,20 @@ fn ten_thousand_worlds_keep_every_law() {
         let sim = Sim::new(&library, seed).live();
         check(&sim, seed);
         records += sim.runs.values().map(|stored| stored.ledger.len()).sum::<usize>();
-        let is_completed = |stored: &&Stored| stored.state.as_ref().is_some_and(|state| state.status == RunStatus::Completed);
+        let is_completed = |stored: &&Stored| {
+            stored
+                .state
+                .as_ref()
+                .is_some_and(|state| state.status == RunStatus::Completed)
+        };
         completed += sim.runs.values().filter(is_completed).count();
     }
     // A world in which nothing happens keeps every law too.
     assert!(records > 30 * usize::try_from(SEEDS).unwrap(), "{records} records");
-    assert!(completed > 2 * usize::try_from(SEEDS).unwrap(), "{completed} completed runs");
+    assert!(
+        completed > 2 * usize::try_from(SEEDS).unwrap(),
+        "{completed} completed runs"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The golden cases, against the interpreter alone.
 
-use domain::{CommandKind, Source};
 use crate::driver::Driver;
+use domain::{CommandKind, Source};
 use flow::bundle::{StartRequest, resolve_flow, start_target};
 use flow::{Bundle, Library};
 use serde_json::{Value, json};

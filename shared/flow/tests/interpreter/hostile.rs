@@ -30,8 +30,12 @@ fn settle(document: &Value, steps: usize) -> (State, bool) {
     let (library, mut state) = begun(document);
     let flow = library.get(&"w".into()).unwrap().clone();
     for _ in 0..steps {
-        let world =
-            World { flow: &flow, flows: &library, now: "2026-01-01".parse().unwrap(), zone: &TimeZone::UTC };
+        let world = World {
+            flow: &flow,
+            flows: &library,
+            now: "2026-01-01".parse().unwrap(),
+            zone: &TimeZone::UTC,
+        };
         let step = flow::step(world, state, &[]);
         let text = serde_json::to_string(&step.state).unwrap();
         state = serde_json::from_str(&text).expect("a state can always be read again");
@@ -50,7 +54,11 @@ fn an_endless_circle_of_nodes_stops_at_the_budget_of_a_step_and_goes_on_in_the_n
             ("a", "set_var", json!({"pinDefaults": {"name": "x", "value": 1}})),
             ("b", "answer_user", json!({"pinDefaults": {"message": "again"}})),
         ],
-        &["start.exec-out>a.exec-in", "a.exec-out>b.exec-in", "b.exec-out>a.exec-in"],
+        &[
+            "start.exec-out>a.exec-in",
+            "a.exec-out>b.exec-in",
+            "b.exec-out>a.exec-in",
+        ],
     );
     let (state, rests) = settle(&document, 3);
     assert!(!rests && state.status == RunStatus::Running);
@@ -112,14 +120,21 @@ fn pure_nodes_that_share_their_inputs_are_evaluated_once_per_pull() {
     let mut nodes = vec![("end", "on_flow_end", json!({}))];
     let mut edges = vec!["n59.result>end.sum".to_owned()];
     for (place, name) in names.iter().enumerate() {
-        nodes.push((name, "add", json!({"pinDefaults": if place == 0 { json!({"a": 0.5, "b": 0.5}) } else { json!({}) }})));
+        nodes.push((
+            name,
+            "add",
+            json!({"pinDefaults": if place == 0 { json!({"a": 0.5, "b": 0.5}) } else { json!({}) }}),
+        ));
         if place > 0 {
             edges.push(format!("n{}.result>{name}.a", place - 1));
             edges.push(format!("n{}.result>{name}.b", place - 1));
         }
     }
     let mut document = sketch(&nodes, &edges.iter().map(String::as_str).collect::<Vec<_>>());
-    document["nodes"][0]["data"]["inputs"].as_array_mut().unwrap().push(json!({"id": "exec-in", "type": "execution"}));
+    document["nodes"][0]["data"]["inputs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": "exec-in", "type": "execution"}));
     let (state, _) = settle(&document, 1);
     assert_eq!(state.output, Some(json!({"sum": 2.0_f64.powi(59), "success": true})));
 }
@@ -127,10 +142,17 @@ fn pure_nodes_that_share_their_inputs_are_evaluated_once_per_pull() {
 #[test]
 fn pure_nodes_wired_in_a_circle_are_an_error_and_not_a_stack_overflow() {
     let mut document = sketch(
-        &[("end", "on_flow_end", json!({})), ("a", "add", json!({})), ("b", "add", json!({}))],
+        &[
+            ("end", "on_flow_end", json!({})),
+            ("a", "add", json!({})),
+            ("b", "add", json!({})),
+        ],
         &["a.result>end.x", "b.result>a.a", "a.result>b.a"],
     );
-    document["nodes"][0]["data"]["inputs"].as_array_mut().unwrap().push(json!({"id": "exec-in", "type": "execution"}));
+    document["nodes"][0]["data"]["inputs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"id": "exec-in", "type": "execution"}));
     let (state, _) = settle(&document, 1);
     assert_eq!(state.output.unwrap()["success"], false);
 }

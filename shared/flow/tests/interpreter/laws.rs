@@ -36,18 +36,30 @@ impl Run {
             request_digest: None,
         };
         let state = flow::start(&request, flow.entry());
-        Self { library, flow, state, now, seq: 0 }
+        Self {
+            library,
+            flow,
+            state,
+            now,
+            seq: 0,
+        }
     }
 
     fn try_step(&self, inputs: &[InboxMessage]) -> Step {
-        let world = World { flow: &self.flow, flows: &self.library, now: self.now, zone: &TimeZone::UTC };
+        let world = World {
+            flow: &self.flow,
+            flows: &self.library,
+            now: self.now,
+            zone: &TimeZone::UTC,
+        };
         flow::step(world, self.state.clone(), inputs)
     }
 
     fn step(&mut self, inputs: &[InboxMessage]) -> Step {
         let mut step = self.try_step(inputs);
         self.state = step.state.clone();
-        step.effects.retain(|effect| !matches!(effect, Effect::CancelTimer { .. }));
+        step.effects
+            .retain(|effect| !matches!(effect, Effect::CancelTimer { .. }));
         step
     }
 
@@ -62,12 +74,19 @@ impl Run {
             client_id: None,
             accepted_at: self.now,
         };
-        InboxMessage::Command { seq: self.seq, command: Box::new(command) }
+        InboxMessage::Command {
+            seq: self.seq,
+            command: Box::new(command),
+        }
     }
 
     fn done(&self, outcome: Result<Value, String>) -> InboxMessage {
         let pending = self.state.pending.as_ref().unwrap();
-        InboxMessage::EffectDone { key: pending.key.clone(), attempt: pending.attempt, outcome }
+        InboxMessage::EffectDone {
+            key: pending.key.clone(),
+            attempt: pending.attempt,
+            outcome,
+        }
     }
 }
 
@@ -81,7 +100,10 @@ fn asking() -> Run {
 
 fn modelling() -> Run {
     Run::of(
-        &[("llm", "llm_call", json!({"pinDefaults": {"prompt": "hi"}})), ("end", "on_flow_end", json!({}))],
+        &[
+            ("llm", "llm_call", json!({"pinDefaults": {"prompt": "hi"}})),
+            ("end", "on_flow_end", json!({})),
+        ],
         &["llm.exec-out>end.exec-in", "llm.response>end.text"],
         json!({}),
     )
@@ -89,7 +111,10 @@ fn modelling() -> Run {
 
 fn delaying() -> Run {
     Run::of(
-        &[("wait", "wait_until", json!({"pinDefaults": {"duration": 5}})), ("end", "on_flow_end", json!({}))],
+        &[
+            ("wait", "wait_until", json!({"pinDefaults": {"duration": 5}})),
+            ("end", "on_flow_end", json!({})),
+        ],
         &["wait.exec-out>end.exec-in"],
         json!({}),
     )
@@ -97,7 +122,10 @@ fn delaying() -> Run {
 
 fn statuses(step: &Step) -> Vec<(StepStatus, Option<String>)> {
     let kind = |record: &domain::StepRecord| record.effect.as_ref().map(|effect| effect.kind.clone());
-    step.records.iter().map(|record| (record.status, kind(record))).collect()
+    step.records
+        .iter()
+        .map(|record| (record.status, kind(record)))
+        .collect()
 }
 
 #[test]
@@ -133,7 +161,10 @@ fn a_command_is_applied_once_however_often_it_comes() {
 fn an_answer_under_another_key_is_refused_and_leaves_the_wait() {
     let mut run = asking();
     run.step(&[]);
-    let wrong = run.command(CommandKind::Resume, json!({"payload": {"response": "x"}, "wait_key": "user:other"}));
+    let wrong = run.command(
+        CommandKind::Resume,
+        json!({"payload": {"response": "x"}, "wait_key": "user:other"}),
+    );
     let step = run.step(&[wrong]);
     assert!(matches!(&step.outcomes[0].1, Verdict::Refused { reason } if reason.contains("user:other")));
     assert_eq!(run.state.status, RunStatus::Waiting);
@@ -146,7 +177,10 @@ fn a_cancelled_run_takes_no_late_result() {
     let late = run.done(Ok(json!({"content": "late"})));
     let cancel = run.command(CommandKind::Cancel, json!({"reason": "enough"}));
     let step = run.step(&[cancel]);
-    assert_eq!(statuses(&step), vec![(StepStatus::Completed, Some("emit_event".to_owned()))]);
+    assert_eq!(
+        statuses(&step),
+        vec![(StepStatus::Completed, Some("emit_event".to_owned()))]
+    );
     assert!(matches!(&step.effects[0], Effect::ReportEnd { end, .. } if end.status == RunStatus::Cancelled));
     assert_eq!(run.state.error.as_deref(), Some("enough"));
     assert!(run.step(&[late]).records.is_empty());
@@ -159,7 +193,10 @@ fn a_result_that_comes_while_paused_waits_for_the_resume() {
     let pause = run.command(CommandKind::Pause, json!({"reason": "hold"}));
     run.step(&[pause]);
     let wait = run.state.waiting.clone().unwrap();
-    assert_eq!((wait.reason, wait.wait_key.as_deref()), (WaitReason::User, Some("pause:run")));
+    assert_eq!(
+        (wait.reason, wait.wait_key.as_deref()),
+        (WaitReason::User, Some("pause:run"))
+    );
     let done = run.done(Ok(json!({"content": "pong"})));
     assert!(run.step(&[done.clone(), done]).records.is_empty());
     assert!(run.state.pending.is_none() && run.state.control.held.len() == 1);
@@ -183,13 +220,20 @@ fn a_run_that_waits_for_a_person_is_not_paused() {
 fn only_the_armed_timer_ends_a_delay() {
     let mut run = delaying();
     let step = run.step(&[]);
-    let Effect::ArmTimer { timer, at } = step.effects[0].clone() else { panic!("no timer was armed") };
+    let Effect::ArmTimer { timer, at } = step.effects[0].clone() else {
+        panic!("no timer was armed")
+    };
     assert_eq!(at, run.now.plus_micros(5_000_000));
-    run.step(&[InboxMessage::TimerFired { timer: "another".to_owned() }]);
+    run.step(&[InboxMessage::TimerFired {
+        timer: "another".to_owned(),
+    }]);
     assert_eq!(run.state.status, RunStatus::Waiting);
     run.now = at;
     let step = run.step(&[InboxMessage::TimerFired { timer: timer.clone() }]);
-    assert_eq!(step.records[0].effect, None, "a delay that is over leaves no record of its own");
+    assert_eq!(
+        step.records[0].effect, None,
+        "a delay that is over leaves no record of its own"
+    );
     assert_eq!(run.state.status, RunStatus::Completed);
     assert!(run.step(&[InboxMessage::TimerFired { timer }]).records.is_empty());
 }
@@ -200,7 +244,11 @@ fn an_answered_delay_cancels_its_timer() {
     run.step(&[]);
     let answer = run.command(CommandKind::Resume, json!({"payload": {}}));
     let step = run.try_step(&[answer]);
-    assert!(step.effects.iter().any(|effect| matches!(effect, Effect::CancelTimer { .. })));
+    assert!(
+        step.effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::CancelTimer { .. }))
+    );
     assert_eq!(step.state.timer, None);
 }
 
@@ -210,8 +258,10 @@ fn a_failed_effect_fails_the_run_with_its_own_words() {
     run.step(&[]);
     let done = run.done(Err("no route".to_owned()));
     let step = run.step(&[done]);
-    let expected =
-        vec![(StepStatus::Failed, Some("llm_call".to_owned())), (StepStatus::Completed, Some("emit_event".to_owned()))];
+    let expected = vec![
+        (StepStatus::Failed, Some("llm_call".to_owned())),
+        (StepStatus::Completed, Some("emit_event".to_owned())),
+    ];
     assert_eq!(statuses(&step), expected);
     assert_eq!(run.state.error.as_deref(), Some("no route"));
 }
@@ -220,9 +270,16 @@ fn a_failed_effect_fails_the_run_with_its_own_words() {
 fn a_lost_attempt_is_announced_again_under_the_same_key_and_at_last_fails() {
     let mut run = modelling();
     let first = run.step(&[]);
-    let Effect::CallModel { key, .. } = first.effects[0].clone() else { panic!("no model was called") };
+    let Effect::CallModel { key, .. } = first.effects[0].clone() else {
+        panic!("no model was called")
+    };
     for attempt in 1..ATTEMPTS {
-        let world = World { flow: &run.flow, flows: &run.library, now: run.now, zone: &TimeZone::UTC };
+        let world = World {
+            flow: &run.flow,
+            flows: &run.library,
+            now: run.now,
+            zone: &TimeZone::UTC,
+        };
         let step = flow::attempt_lost(world, run.state.clone(), &key, attempt);
         let last = step.records.last().unwrap();
         assert_eq!((last.status, last.attempt), (StepStatus::Started, attempt + 1));
@@ -230,46 +287,93 @@ fn a_lost_attempt_is_announced_again_under_the_same_key_and_at_last_fails() {
         assert!(matches!(&step.effects[0], Effect::CallModel { attempt: next, .. } if *next == attempt + 1));
         run.state = step.state;
     }
-    let old = InboxMessage::EffectDone { key: key.clone(), attempt: 1, outcome: Ok(json!({"content": "old"})) };
-    assert!(run.step(&[old]).records.is_empty(), "the result of an older attempt is refused");
-    let world = World { flow: &run.flow, flows: &run.library, now: run.now, zone: &TimeZone::UTC };
+    let old = InboxMessage::EffectDone {
+        key: key.clone(),
+        attempt: 1,
+        outcome: Ok(json!({"content": "old"})),
+    };
+    assert!(
+        run.step(&[old]).records.is_empty(),
+        "the result of an older attempt is refused"
+    );
+    let world = World {
+        flow: &run.flow,
+        flows: &run.library,
+        now: run.now,
+        zone: &TimeZone::UTC,
+    };
     let step = flow::attempt_lost(world, run.state.clone(), &key, ATTEMPTS);
     assert_eq!(step.state.status, RunStatus::Failed);
-    assert!(step.state.error.unwrap().starts_with("Effect failed after 3 attempts: "));
+    assert!(
+        step.state
+            .error
+            .unwrap()
+            .starts_with("Effect failed after 3 attempts: ")
+    );
 }
 
 #[test]
 fn a_subflow_that_does_not_exist_fails_the_run() {
     let mut run = Run::of(
-        &[("sub", "subflow", json!({"subflowId": "nowhere"})), ("end", "on_flow_end", json!({}))],
+        &[
+            ("sub", "subflow", json!({"subflowId": "nowhere"})),
+            ("end", "on_flow_end", json!({})),
+        ],
         &["sub.exec-out>end.exec-in"],
         json!({}),
     );
     run.step(&[]);
-    assert_eq!(run.state.error.as_deref(), Some("Workflow 'nowhere' not found in registry"));
+    assert_eq!(
+        run.state.error.as_deref(),
+        Some("Workflow 'nowhere' not found in registry")
+    );
 }
 
 #[test]
 fn a_child_that_fails_does_not_fail_its_parent() {
     let mut run = Run::of(
-        &[("sub", "subflow", json!({"subflowId": "w"})), ("end", "on_flow_end", json!({}))],
+        &[
+            ("sub", "subflow", json!({"subflowId": "w"})),
+            ("end", "on_flow_end", json!({})),
+        ],
         &["sub.exec-out>end.exec-in", "sub.child_output>end.child"],
         json!({}),
     );
     let step = run.step(&[]);
-    let Effect::StartChild { child, report: true, .. } = step.effects[0].clone() else { panic!("no child was started") };
-    let end = ChildEnd { child, status: RunStatus::Cancelled, output: None, error: Some("why".to_owned()) };
+    let Effect::StartChild {
+        child, report: true, ..
+    } = step.effects[0].clone()
+    else {
+        panic!("no child was started")
+    };
+    let end = ChildEnd {
+        child,
+        status: RunStatus::Cancelled,
+        output: None,
+        error: Some("why".to_owned()),
+    };
     run.step(&[InboxMessage::ChildEnded(end)]);
     let child = json!({"success": false, "cancelled": true, "error": "why"});
     assert_eq!(run.state.status, RunStatus::Completed);
     assert!(run.state.children.is_empty());
     // A declared `child_output` pin hides the real one; the outputs of a failed child lack that key.
-    assert_eq!(run.state.output, Some(json!({"child": null, "success": true})), "{child}");
+    assert_eq!(
+        run.state.output,
+        Some(json!({"child": null, "success": true})),
+        "{child}"
+    );
 }
 
 #[test]
 fn a_node_that_this_version_does_not_execute_is_named_in_the_error() {
-    for kind in ["agent", "tool_calls", "code", "write_file", "memory_note", "generate_image"] {
+    for kind in [
+        "agent",
+        "tool_calls",
+        "code",
+        "write_file",
+        "memory_note",
+        "generate_image",
+    ] {
         let mut run = Run::of(
             &[("x9", kind, json!({})), ("end", "on_flow_end", json!({}))],
             &["x9.exec-out>end.exec-in"],
@@ -278,7 +382,10 @@ fn a_node_that_this_version_does_not_execute_is_named_in_the_error() {
         let step = run.step(&[]);
         let error = run.state.error.clone().unwrap();
         assert!(error.contains("'x9'") && error.contains(kind), "{error}");
-        assert_eq!(step.records[0].idempotency_key.as_deref(), Some("system:tick_exception:run"));
+        assert_eq!(
+            step.records[0].idempotency_key.as_deref(),
+            Some("system:tick_exception:run")
+        );
         assert_eq!(step.records.len(), 1);
     }
 }
@@ -305,7 +412,10 @@ fn an_event_reaches_a_waiting_run_once() {
         },
     });
     run.step(&[event.clone(), event.clone()]);
-    assert_eq!((run.state.status, run.state.current_node.as_str()), (RunStatus::Waiting, "two"));
+    assert_eq!(
+        (run.state.status, run.state.current_node.as_str()),
+        (RunStatus::Waiting, "two")
+    );
 }
 
 #[test]
