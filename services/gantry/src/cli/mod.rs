@@ -105,6 +105,10 @@ pub enum Command {
     Config(config::ConfigCommand),
     /// Check this installation and say how to repair it
     Doctor,
+    /// Empty the list of runs and fill it again from the ledgers
+    Rebuild,
+    /// Print the broker's layout: every stream, bucket and consumer
+    Topology,
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -183,9 +187,24 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Context(command) => context::run(command, session),
         Command::Config(command) => config::run(command, session),
         Command::Doctor => doctor::run(session).await,
+        Command::Rebuild => rebuild(session).await,
+        Command::Topology => {
+            session.screen.data(bus::topology::text().trim_end())?;
+            Ok(Exit::Ok)
+        }
         Command::Completions { shell } => complete::completions(shell, session),
         Command::Man { into } => complete::manual(into.as_deref(), session),
     }
+}
+
+async fn rebuild(session: &mut Session) -> Result<Exit, Trouble> {
+    let flags = serve::flags(&session.global, &Listen::default());
+    let reader = Reader::open(flags, session.environment.clone())
+        .map_err(|error| Trouble::usage("cannot rebuild", error).next("gantry config show"))?;
+    let rebuilt = Box::pin(crate::process::rebuild(reader)).await;
+    let runs = rebuilt.map_err(|error| Trouble::new("cannot rebuild", format!("{error:#}")).next("gantry doctor"))?;
+    session.screen.remark(&format!("the list of runs holds {runs} again"));
+    Ok(Exit::Ok)
 }
 
 async fn services(mode: Mode, listen: &Listen, session: &mut Session) -> Result<Exit, Trouble> {

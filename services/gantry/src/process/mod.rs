@@ -3,9 +3,11 @@
 mod broker;
 mod config;
 mod hello;
+mod rebuild;
 mod run;
 mod web;
 
 pub use config::{BrokerConfig, ProcessConfig};
 pub use hello::pack as pack_hello;
+pub use rebuild::rebuild;
 pub use run::serve;

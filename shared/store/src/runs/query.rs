@@ -101,6 +101,15 @@ impl Runs {
         rows.iter().map(parse).collect()
     }
 
+    /// How many runs it holds, all planes.
+    pub async fn count(&self) -> Result<u64, RunsError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM gantry_runs")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(RunsError::database("counting runs"))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// One run.
     pub async fn find(&self, plane: &Plane, run: &RunId) -> Result<Option<Row>, RunsError> {
         let row = sqlx::query(AssertSqlSafe(format!(
