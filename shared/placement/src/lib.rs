@@ -24,8 +24,8 @@ pub mod sim;
 
 pub use action::{Action, outstanding};
 pub use cluster::Cluster;
-pub use decide::{Plan, decide};
 pub use container::{Container, Spot, State, StopReason};
+pub use decide::{Plan, decide};
 pub use device::{Device, DeviceInfo, Hold, Measure, Node};
 pub use engine::Engine;
 pub use event::{Change, Event};

@@ -196,42 +196,86 @@ pub enum Frees {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoService { service_type, pinned, disabled } => {
+            Self::NoService {
+                service_type,
+                pinned,
+                disabled,
+            } => {
                 match pinned {
                     Some(pin) => write!(f, "no enabled service '{pin}' of type '{service_type}' is registered")?,
                     None => write!(f, "no enabled service of type '{service_type}' is registered")?,
                 }
-                if disabled.is_empty() { Ok(()) } else { write!(f, "; disabled: {}", list(disabled)) }
+                if disabled.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, "; disabled: {}", list(disabled))
+                }
             }
             Self::NoNode => f.write_str("no GPU host is connected"),
-            Self::BackingOff { until, failures, max_attempts } => {
-                write!(f, "attempt {failures} of {max_attempts} failed; the next is due at {until}")
+            Self::BackingOff {
+                until,
+                failures,
+                max_attempts,
+            } => {
+                write!(
+                    f,
+                    "attempt {failures} of {max_attempts} failed; the next is due at {until}"
+                )
             }
             Self::PausedFor { job: Some(job) } => write!(f, "made way for the more urgent job {job}"),
             Self::PausedFor { job: None } => f.write_str("paused by a person; release it to go on"),
             Self::SlotsBusy { slots, holders } => {
                 write!(f, "all {slots} slots are taken")?;
                 holders.iter().try_for_each(|one| {
-                    let SlotHolder { job, service, priority, for_ms, interrupted } = one;
+                    let SlotHolder {
+                        job,
+                        service,
+                        priority,
+                        for_ms,
+                        interrupted,
+                    } = one;
                     let going = if *interrupted { ", being stopped" } else { "" };
-                    write!(f, "; {job} (P{priority}) on {service} for {:.1} s{going}", seconds(*for_ms))
+                    write!(
+                        f,
+                        "; {job} (P{priority}) on {service} for {:.1} s{going}",
+                        seconds(*for_ms)
+                    )
                 })
             }
-            Self::Starting { service, for_ms, typical_ms } => write!(
+            Self::Starting {
+                service,
+                for_ms,
+                typical_ms,
+            } => write!(
                 f,
                 "{service} has been starting for {:.1} s; that usually takes {:.1} s",
                 seconds(*for_ms),
                 seconds(*typical_ms)
             ),
             Self::Unhealthy { service, for_ms } => {
-                write!(f, "{service} has not answered its health check for {:.1} s", seconds(*for_ms))
+                write!(
+                    f,
+                    "{service} has not answered its health check for {:.1} s",
+                    seconds(*for_ms)
+                )
             }
             Self::Stopping { service, jobs: 0 } => write!(f, "{service} is stopping; it can be started again after"),
             Self::Stopping { service, jobs } => write!(f, "{service} finishes {jobs} jobs and then stops"),
-            Self::StartFailed { service, failures, retry_at, error } => {
-                write!(f, "{service} failed to start {failures} times ({error}); it is tried again at {retry_at}")
+            Self::StartFailed {
+                service,
+                failures,
+                retry_at,
+                error,
+            } => {
+                write!(
+                    f,
+                    "{service} failed to start {failures} times ({error}); it is tried again at {retry_at}"
+                )
             }
-            Self::NodeLost { service, node: Some(node) } => write!(f, "{service} is on node {node}, which is silent"),
+            Self::NodeLost {
+                service,
+                node: Some(node),
+            } => write!(f, "{service} is on node {node}, which is silent"),
             Self::NodeLost { service, node: None } => write!(f, "every node that may run {service} is silent"),
             Self::NoRoom { .. } => self.write_no_room(f),
         }
@@ -240,7 +284,17 @@ impl fmt::Display for Reason {
 
 impl Reason {
     fn write_no_room(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::NoRoom { service, need_mb, gpus, device, capacity_mb, free_mb, foreign_mb, holders, frees } = self
+        let Self::NoRoom {
+            service,
+            need_mb,
+            gpus,
+            device,
+            capacity_mb,
+            free_mb,
+            foreign_mb,
+            holders,
+            frees,
+        } = self
         else {
             return Ok(());
         };

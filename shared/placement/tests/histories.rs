@@ -5,7 +5,10 @@ use placement::sim::{Knobs, run};
 /// A whole history is one seed; a failure names it, so it can be run alone.
 fn histories(seeds: std::ops::Range<u64>, compare: bool) {
     for seed in seeds {
-        let knobs = Knobs { compare, ..Knobs::hostile(seed) };
+        let knobs = Knobs {
+            compare,
+            ..Knobs::hostile(seed)
+        };
         if let Err(broken) = run(&knobs) {
             panic!("{broken}");
         }

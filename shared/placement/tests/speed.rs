@@ -1,18 +1,17 @@
 //! How fast decisions are, with ten thousand queued jobs and sixty-four GPUs.
 
 use domain::Time;
-use placement::{
-    Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide,
-};
+use placement::{Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide};
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const QUEUED: usize = 10_000;
 const SERVICES: usize = 96;
 
-#[expect(clippy::disallowed_methods, reason = "the test measures; the crate does not")]
-fn instant() -> Instant {
-    Instant::now()
+/// Time that this thread has had a core, so that other work on the machine does not count.
+fn on_core() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
 }
 
 struct Bench {
@@ -24,22 +23,43 @@ struct Bench {
     actions: usize,
     swaps: usize,
     priority: fn(usize) -> i32,
+    event_micros: i64,
 }
 
 impl Bench {
     /// Eight hosts of eight GPUs; each GPU has room for one service, so a third of the services wait for room.
-    fn new(priority: fn(usize) -> i32) -> Self {
+    fn new(priority: fn(usize) -> i32, event_micros: i64) -> Self {
         let now = Time::from_micros(0);
         let engine = Engine::new(Cluster::default(), now);
-        let mut bench = Self { engine, now, running: VecDeque::new(), submitted: 0, decisions: 0, actions: 0, swaps: 0, priority };
+        let mut bench = Self {
+            engine,
+            now,
+            running: VecDeque::new(),
+            submitted: 0,
+            decisions: 0,
+            actions: 0,
+            swaps: 0,
+            priority,
+            event_micros,
+        };
         for node in 0..8 {
-            let devices = (0..8).map(|gpu| DeviceInfo { id: format!("n{node}-g{gpu}").into(), total_mb: 81_920, reserve_mb: 512 });
+            let devices = (0..8).map(|gpu| DeviceInfo {
+                id: format!("n{node}-g{gpu}").into(),
+                total_mb: 81_920,
+                reserve_mb: 512,
+            });
             let devices = devices.collect();
-            bench.event(Change::NodeSeen { node: format!("n{node}").into(), devices, running: BTreeMap::new() });
+            bench.event(Change::NodeSeen {
+                node: format!("n{node}").into(),
+                devices,
+                running: BTreeMap::new(),
+            });
         }
         for number in 0..SERVICES {
             let service = Service::new(format!("service-{number}"), format!("type-{number}"), 60_000);
-            bench.event(Change::ServiceRegistered { service: Box::new(service) });
+            bench.event(Change::ServiceRegistered {
+                service: Box::new(service),
+            });
         }
         for _ in 0..QUEUED + 64 {
             bench.submit();
@@ -48,7 +68,7 @@ impl Bench {
     }
 
     fn event(&mut self, change: Change) {
-        self.now = self.now.plus_micros(5_000);
+        self.now = self.now.plus_micros(self.event_micros);
         let (actions, applied) = self.engine.on_event(&Event { at: self.now, change });
         applied.unwrap();
         self.decisions += 1;
@@ -57,14 +77,23 @@ impl Bench {
         for action in actions {
             if let Action::Dispatch { job, attempt, .. } = action {
                 self.running.push_back((job, attempt));
-            } else if let Action::Start { service, generation, .. } = action {
+            } else if let Action::Start {
+                service, generation, ..
+            } = action
+            {
                 answers.push(Change::ContainerReady { service, generation });
-            } else if let Action::Stop { service, generation, .. } = action {
+            } else if let Action::Stop {
+                service, generation, ..
+            } = action
+            {
                 self.swaps += 1;
                 answers.push(Change::ContainerStopped { service, generation });
             } else if let Action::Interrupt { job, attempt, .. } = action {
                 self.running.retain(|(other, _)| *other != job);
-                answers.push(Change::Job { job, what: JobEvent::Interrupted { attempt } });
+                answers.push(Change::Job {
+                    job,
+                    what: JobEvent::Interrupted { attempt },
+                });
             }
         }
         answers.into_iter().for_each(|change| self.event(change));
@@ -84,7 +113,10 @@ impl Bench {
     /// One job ends and the next of its service begins; one is submitted. Two events, two decisions.
     fn turn(&mut self) {
         if let Some((job, attempt)) = self.running.pop_front() {
-            self.event(Change::Job { job: job.clone(), what: JobEvent::Completed { attempt } });
+            self.event(Change::Job {
+                job: job.clone(),
+                what: JobEvent::Completed { attempt },
+            });
             self.event(Change::JobForgotten { job });
         }
         self.submit();
@@ -92,36 +124,53 @@ impl Bench {
 
     fn per_second(&mut self, turns: usize) -> f64 {
         let before = self.decisions;
-        let begun = instant();
+        let begun = on_core();
         for _ in 0..turns {
             self.turn();
         }
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let decisions = (self.decisions - before) as f64;
-        decisions / begun.elapsed().as_secs_f64()
+        decisions / (on_core() - begun).as_secs_f64()
     }
 }
 
-fn rate(name: &str, priority: fn(usize) -> i32) -> f64 {
-    let mut bench = Bench::new(priority);
+fn rate(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
+    let mut bench = Bench::new(priority, event_micros);
     let before = (bench.actions, bench.swaps);
     let rate = bench.per_second(20_000);
     let waiting = bench.engine.cluster().jobs.len();
-    println!("{name}: {rate:.0} decisions/s, {} actions, {} swaps, {waiting} jobs known", bench.actions - before.0, bench.swaps - before.1);
-    let begun = instant();
+    println!(
+        "{name}: {rate:.0} decisions per second of one core, {} actions, {} swaps, {waiting} jobs known",
+        bench.actions - before.0,
+        bench.swaps - before.1
+    );
+    let begun = on_core();
     let plan = decide(bench.engine.cluster(), bench.now);
-    let whole = begun.elapsed();
-    println!("{name}: the whole decision with {} reasons takes {whole:?}", plan.waiting.len());
-    assert!(plan.actions.is_empty(), "the whole decides what the parts did not: {:?}", plan.actions);
+    let whole = on_core() - begun;
+    println!(
+        "{name}: the whole decision with {} reasons takes {whole:?}",
+        plan.waiting.len()
+    );
+    assert!(
+        plan.actions.is_empty(),
+        "the whole decides what the parts did not: {:?}",
+        plan.actions
+    );
     assert!(whole < Duration::from_secs(5));
     rate
 }
 
 #[test]
 fn an_event_costs_what_it_touches_and_not_what_waits() {
-    let even = rate("equal priorities", |_| 3);
-    let mixed = rate("mixed priorities", |number| i32::try_from(number % 5).unwrap());
-    // The aim is 100,000 on a quiet core; the bound leaves room for a machine that is busy with other tests.
-    assert!(even > 10_000.0, "{even:.0} decisions/s");
-    assert!(mixed > 5_000.0, "{mixed:.0} decisions/s");
+    let steady = rate("dispatching, nothing to swap", |_| 3, 1);
+    let swapping = rate("seven swaps a second", |_| 3, 5_000);
+    let mixed = rate(
+        "seven swaps a second, five priorities",
+        |number| i32::try_from(number % 5).unwrap(),
+        5_000,
+    );
+    // The aim is 100,000 at full optimisation; the bounds are for the test profile.
+    assert!(steady > 50_000.0, "{steady:.0} decisions/s");
+    assert!(swapping > 20_000.0, "{swapping:.0} decisions/s");
+    assert!(mixed > 10_000.0, "{mixed:.0} decisions/s");
 }

@@ -18,9 +18,17 @@ impl Cluster {
             self.update_device(node, info);
         }
         let ids = devices.iter().map(|info| info.id.clone()).collect();
-        self.nodes.insert(node.clone(), Node { devices: ids, lost_since: None });
+        self.nodes.insert(
+            node.clone(),
+            Node {
+                devices: ids,
+                lost_since: None,
+            },
+        );
         for name in self.containers_on(node) {
-            let Some(registered) = self.services.get(&name) else { continue };
+            let Some(registered) = self.services.get(&name) else {
+                continue;
+            };
             let generation = registered.container.generation;
             if running.get(&name) == Some(&generation) {
                 self.found_again(&name, at);
@@ -41,7 +49,10 @@ impl Cluster {
     }
 
     pub(super) fn node_lost(&mut self, node: &NodeId, at: Time) -> Result<(), Refusal> {
-        let known = self.nodes.get_mut(node).ok_or_else(|| Refusal::Unknown { name: node.to_string() })?;
+        let known = self
+            .nodes
+            .get_mut(node)
+            .ok_or_else(|| Refusal::Unknown { name: node.to_string() })?;
         if known.lost_since.is_none() {
             known.lost_since = Some(at);
         }
@@ -61,7 +72,10 @@ impl Cluster {
         at: Time,
     ) -> Result<(), Refusal> {
         let quiet_mb = self.policy.quiet_mb;
-        let device = self.devices.get_mut(id).ok_or_else(|| Refusal::Unknown { name: id.to_string() })?;
+        let device = self
+            .devices
+            .get_mut(id)
+            .ok_or_else(|| Refusal::Unknown { name: id.to_string() })?;
         let before = device.measured.replace(Measure { used_mb, at });
         if let (Some(since), Some(before)) = (device.settling_since, before)
             && before.at >= since
@@ -70,7 +84,9 @@ impl Cluster {
             device.settling_since = None;
         }
         for (name, mb) in by_service {
-            let Some(hold) = device.holders.get_mut(name) else { continue };
+            let Some(hold) = device.holders.get_mut(name) else {
+                continue;
+            };
             hold.measured_mb = Some(*mb);
             if let Some(registered) = self.services.get_mut(name) {
                 registered.learned.peak_mb = registered.learned.peak_mb.max(*mb);
@@ -82,7 +98,10 @@ impl Cluster {
     /// The services whose container is on a node, as far as known.
     pub(crate) fn containers_on(&self, node: &NodeId) -> Vec<ServiceName> {
         let on = |spot: &crate::Spot| spot.node == *node;
-        let here = self.services.iter().filter(|(_, known)| known.container.spot.as_ref().is_some_and(on));
+        let here = self
+            .services
+            .iter()
+            .filter(|(_, known)| known.container.spot.as_ref().is_some_and(on));
         here.map(|(name, _)| name.clone()).collect()
     }
 }

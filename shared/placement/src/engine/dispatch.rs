@@ -35,7 +35,10 @@ impl Engine {
     }
 
     fn takes_jobs_of(&self, name: &ServiceName, kind: &ServiceType) -> bool {
-        self.cluster.services.get(name).is_some_and(|known| known.takes_jobs() && known.service.service_type == *kind)
+        self.cluster
+            .services
+            .get(name)
+            .is_some_and(|known| known.takes_jobs() && known.service.service_type == *kind)
     }
 
     fn dispatch(&mut self, place: Place, service: &ServiceName) {
@@ -55,13 +58,21 @@ impl Engine {
     /// Walks the queues in order while somebody who runs is less urgent by the gap.
     fn preempt_within(&mut self, kind: &ServiceType) {
         let gap = self.cluster.policy.preempt_priority_gap;
-        let Some(index) = self.index.types.get(kind) else { return };
-        let Some((worst, _)) = index.running.last().copied() else { return };
+        let Some(index) = self.index.types.get(kind) else {
+            return;
+        };
+        let Some((worst, _)) = index.running.last().copied() else {
+            return;
+        };
         let reach = worst.saturating_sub(gap);
-        let queues = std::iter::once((None, &index.queue)).chain(index.pinned.iter().map(|(pin, queue)| (Some(pin), queue)));
+        let queues =
+            std::iter::once((None, &index.queue)).chain(index.pinned.iter().map(|(pin, queue)| (Some(pin), queue)));
         let mut waiting: Vec<(Rank, Option<ServiceName>)> = Vec::new();
         for (pin, queue) in queues {
-            let urgent = queue.iter().take_while(|(priority, _)| *priority <= reach).take(index.running.len());
+            let urgent = queue
+                .iter()
+                .take_while(|(priority, _)| *priority <= reach)
+                .take(index.running.len());
             waiting.extend(urgent.map(|rank| (*rank, pin.cloned())));
         }
         waiting.sort_unstable();
@@ -73,14 +84,26 @@ impl Engine {
     }
 
     fn preempt_for(&mut self, kind: &ServiceType, priority: i32, place: Place, pin: Option<&ServiceName>) {
-        let Some(victim) = self.best_victim(kind, priority, pin) else { return };
-        let Some(victim) = self.cluster.jobs.get(&victim) else { return };
-        let Some(preemptor) = self.cluster.jobs.get(&place) else { return };
+        let Some(victim) = self.best_victim(kind, priority, pin) else {
+            return;
+        };
+        let Some(victim) = self.cluster.jobs.get(&victim) else {
+            return;
+        };
+        let Some(preemptor) = self.cluster.jobs.get(&place) else {
+            return;
+        };
         let by = preemptor.spec.id.clone();
-        let Some(service) = victim.run.as_ref().map(|run| run.service.clone()) else { return };
+        let Some(service) = victim.run.as_ref().map(|run| run.service.clone()) else {
+            return;
+        };
         let grace = self.cluster.policy.interrupt_grace_ms;
-        let Some(action) = Action::interrupt(victim, Interruption::Preempted { by: Some(by.clone()) }, self.now, grace)
-        else {
+        let Some(action) = Action::interrupt(
+            victim,
+            Interruption::Preempted { by: Some(by.clone()) },
+            self.now,
+            grace,
+        ) else {
             return;
         };
         self.decide(action);
@@ -93,10 +116,21 @@ impl Engine {
         let index = self.index.types.get(kind)?;
         let mut best: Option<(u64, i32, Place)> = None;
         let mut wake = None;
-        for (theirs, place) in index.running.iter().rev().take_while(|(theirs, _)| theirs.saturating_sub(gap) >= priority) {
-            let Some(job) = self.cluster.jobs.get(place) else { continue };
-            let Some(run) = job.run.as_ref().filter(|run| run.interrupt.is_none()) else { continue };
-            let Some(known) = self.cluster.services.get(&run.service) else { continue };
+        for (theirs, place) in index
+            .running
+            .iter()
+            .rev()
+            .take_while(|(theirs, _)| theirs.saturating_sub(gap) >= priority)
+        {
+            let Some(job) = self.cluster.jobs.get(place) else {
+                continue;
+            };
+            let Some(run) = job.run.as_ref().filter(|run| run.interrupt.is_none()) else {
+                continue;
+            };
+            let Some(known) = self.cluster.services.get(&run.service) else {
+                continue;
+            };
             if pin.is_some_and(|pin| *pin != run.service) || !known.container.serves() || !known.service.enabled {
                 continue;
             }

@@ -21,7 +21,14 @@ pub(crate) struct Offer {
 
 impl Offer {
     fn key(&self) -> (Class, (i64, u64), usize, u64, &ServiceName, &NodeId) {
-        (self.class, self.cost, self.yields.len(), self.left_mb, &self.service, &self.node)
+        (
+            self.class,
+            self.cost,
+            self.yields.len(),
+            self.left_mb,
+            &self.service,
+            &self.node,
+        )
     }
 }
 
@@ -34,6 +41,12 @@ struct Part<'a> {
     yields: Vec<Yield>,
 }
 
+impl Part<'_> {
+    fn key(&self) -> (Class, (i64, u64), u64, &GpuId) {
+        (self.class, self.cost, self.left_mb, self.id)
+    }
+}
+
 impl Engine {
     /// The cheapest room for a want over all services that would do and all nodes that are heard.
     pub(crate) fn best_offer(&self, asker: &mut Asker<'_>) -> Option<Offer> {
@@ -43,8 +56,16 @@ impl Engine {
                 if best.as_ref().is_some_and(|best| best.class == Class::Free) && !free_only {
                     break;
                 }
-                for (node, gpus) in self.index.shelves.nodes.iter().filter(|(id, _)| known.service.may_be_on(id)) {
-                    let Some(offer) = self.offer_on(known, node, gpus, free_only, asker) else { continue };
+                for (node, gpus) in self
+                    .index
+                    .shelves
+                    .nodes
+                    .iter()
+                    .filter(|(id, _)| known.service.may_be_on(id))
+                {
+                    let Some(offer) = self.offer_on(known, node, gpus, free_only, asker) else {
+                        continue;
+                    };
                     if best.as_ref().is_none_or(|best| offer.key() < best.key()) {
                         best = Some(offer);
                     }
@@ -57,7 +78,9 @@ impl Engine {
     pub(crate) fn startable_for<'a>(&'a self, want: &'a Want) -> impl Iterator<Item = &'a Registered> {
         let asked = want.priority == i32::MIN;
         let index = self.index.types.get(&want.kind);
-        let names = index.into_iter().flat_map(move |index| if asked { &index.services } else { &index.startable });
+        let names = index
+            .into_iter()
+            .flat_map(move |index| if asked { &index.services } else { &index.startable });
         let names = names.filter(|name| want.pin.as_ref().is_none_or(|pin| pin == *name));
         let known = names.filter_map(|name| self.cluster.services.get(name));
         known.filter(|known| super::index::can_start(known, self.now))
@@ -73,15 +96,21 @@ impl Engine {
     ) -> Option<Offer> {
         let need_mb = known.need_mb(&self.cluster.policy);
         let wanted = usize::from(known.service.gpus);
+        let usable = gpus
+            .iter()
+            .filter(|shelf| wanted > 0 && known.service.may_use(&shelf.id, node));
+        let offered = usable.filter_map(|shelf| part(shelf, need_mb, free_only, asker));
         let mut parts: Vec<Part<'_>> = Vec::new();
-        for shelf in gpus.iter().filter(|shelf| wanted > 0 && known.service.may_use(&shelf.id, node)) {
-            parts.extend(part(shelf, need_mb, free_only, asker));
+        if wanted == 1 {
+            parts.extend(offered.reduce(|best, part| if part.key() < best.key() { part } else { best }));
+        } else {
+            parts.extend(offered);
+            parts.sort_by(|a, b| a.key().cmp(&b.key()));
+            parts.truncate(wanted);
         }
         if parts.len() < wanted {
             return None;
         }
-        parts.sort_by(|a, b| (a.class, a.cost, a.left_mb, a.id).cmp(&(b.class, b.cost, b.left_mb, b.id)));
-        parts.truncate(wanted);
         let class = parts.iter().map(|part| part.class).max().unwrap_or(Class::Free);
         let cost = parts.iter().fold((0, 0), |sum, part| add(sum, part.cost));
         let left_mb = parts.iter().map(|part| part.left_mb).sum();
@@ -90,7 +119,16 @@ impl Engine {
         yields.sort_by(|a, b| a.service.cmp(&b.service));
         yields.dedup_by(|a, b| a.service == b.service);
         let (service, node) = (known.service.name.clone(), node.clone());
-        Some(Offer { class, service, node, devices, need_mb, yields, cost, left_mb })
+        Some(Offer {
+            class,
+            service,
+            node,
+            devices,
+            need_mb,
+            yields,
+            cost,
+            left_mb,
+        })
     }
 }
 
@@ -104,7 +142,13 @@ fn part<'a>(shelf: &'a Shelf, need_mb: u64, free_only: bool, asker: &mut Asker<'
         let busy = shelf.busy(asker.policy, asker.now);
         let class = if busy { Class::Wait } else { Class::Free };
         let left_mb = shelf.free_mb - target;
-        return (!free_only || !busy).then(|| Part { id, class, cost: (0, 0), left_mb, yields: Vec::new() });
+        return (!free_only || !busy).then(|| Part {
+            id,
+            class,
+            cost: (0, 0),
+            left_mb,
+            yields: Vec::new(),
+        });
     }
     if free_only {
         return None;
@@ -113,7 +157,13 @@ fn part<'a>(shelf: &'a Shelf, need_mb: u64, free_only: bool, asker: &mut Asker<'
     let class = yields.iter().map(|one| one.class).max().unwrap_or(Class::Wait);
     let dearest = yields.iter().filter(|one| one.class == class);
     let cost = dearest.fold((0, 0), |sum, one| add(sum, one.cost));
-    Some(Part { id, class, cost, left_mb: shelf.free_mb.saturating_add(had_mb).saturating_sub(target), yields })
+    Some(Part {
+        id,
+        class,
+        cost,
+        left_mb: shelf.free_mb.saturating_add(had_mb).saturating_sub(target),
+        yields,
+    })
 }
 
 fn add(a: (i64, u64), b: (i64, u64)) -> (i64, u64) {
@@ -121,19 +171,20 @@ fn add(a: (i64, u64), b: (i64, u64)) -> (i64, u64) {
 }
 
 /// The first that together give enough, without those that turn out not to be needed.
-fn enough(yields: Vec<Yield>, missing_mb: u64) -> Option<(Vec<Yield>, u64)> {
+fn enough(mut taken: Vec<Yield>, missing_mb: u64) -> Option<(Vec<Yield>, u64)> {
     let mut had = 0_u64;
-    let mut taken = Vec::new();
-    for one in yields {
+    let mut count = 0;
+    for one in &taken {
         if had >= missing_mb {
             break;
         }
         had = had.saturating_add(one.mb);
-        taken.push(one);
+        count += 1;
     }
     if had < missing_mb {
         return None;
     }
+    taken.truncate(count);
     taken.retain(|one| {
         let needless = one.class > Class::Wait && had.saturating_sub(one.mb) >= missing_mb;
         if needless {

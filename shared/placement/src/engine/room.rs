@@ -43,7 +43,10 @@ impl Engine {
                 continue;
             }
             let asks = self.asks(&want);
-            if asks.as_ref().is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks))) {
+            if asks
+                .as_ref()
+                .is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks)))
+            {
                 continue;
             }
             let mut asker = self.asker(&want);
@@ -85,14 +88,22 @@ impl Engine {
             if asks.is_some_and(|asks| (asks.need_mb, asks.gpus) != (need_mb, gpus)) {
                 return None;
             }
-            asks = Some(Hopeless { priority: want.priority, since, further: want.further, need_mb, gpus });
+            asks = Some(Hopeless {
+                priority: want.priority,
+                since,
+                further: want.further,
+                need_mb,
+                gpus,
+            });
         }
         asks
     }
 
     /// Whether an earlier start of the same look has not served this want already.
     fn still_wanted(&self, want: &Want) -> bool {
-        let Some(index) = self.index.types.get(&want.kind) else { return false };
+        let Some(index) = self.index.types.get(&want.kind) else {
+            return false;
+        };
         match &want.pin {
             Some(_) => self.startable_for(want).next().is_some(),
             None if want.further => index.queue.len() > index.coming_slots,
@@ -101,14 +112,26 @@ impl Engine {
     }
 
     fn start(&mut self, offer: &Offer) {
-        let spot = Spot { node: offer.node.clone(), devices: offer.devices.clone(), vram_mb: offer.need_mb };
+        let spot = Spot {
+            node: offer.node.clone(),
+            devices: offer.devices.clone(),
+            vram_mb: offer.need_mb,
+        };
         let generation = self.cluster.next_generation.max(1);
-        self.decide(Action::Start { service: offer.service.clone(), spot, generation });
+        self.decide(Action::Start {
+            service: offer.service.clone(),
+            spot,
+            generation,
+        });
     }
 
     fn make_yield(&mut self, one: &Yield, want: &Want, room_for: &ServiceName) {
-        let Some(known) = self.cluster.services.get(&one.service) else { return };
-        let reason = StopReason::Evicted { room_for: room_for.clone() };
+        let Some(known) = self.cluster.services.get(&one.service) else {
+            return;
+        };
+        let reason = StopReason::Evicted {
+            room_for: room_for.clone(),
+        };
         let (generation, leaving) = (known.container.generation, known.container.is_leaving());
         match one.class {
             Class::Free | Class::Wait => {}
@@ -119,7 +142,11 @@ impl Engine {
             }
             Class::Drain | Class::Preempt => {
                 if !leaving {
-                    self.decide(Action::Drain { service: one.service.clone(), generation, reason });
+                    self.decide(Action::Drain {
+                        service: one.service.clone(),
+                        generation,
+                        reason,
+                    });
                 }
                 if one.class == Class::Preempt {
                     self.interrupt_all(&one.service, want);
@@ -131,11 +158,15 @@ impl Engine {
     fn interrupt_all(&mut self, service: &ServiceName, want: &Want) {
         let by = self.cluster.jobs.get(&want.place).map(|job| job.spec.id.clone());
         let grace = self.cluster.policy.interrupt_grace_ms;
-        let Some(known) = self.cluster.services.get(service) else { return };
+        let Some(known) = self.cluster.services.get(service) else {
+            return;
+        };
         let jobs = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
         let jobs = jobs.filter(|job| job.run.as_ref().is_some_and(|run| run.interrupt.is_none()));
         let cause = Interruption::Preempted { by };
-        let actions: Vec<_> = jobs.filter_map(|job| Action::interrupt(job, cause.clone(), self.now, grace)).collect();
+        let actions: Vec<_> = jobs
+            .filter_map(|job| Action::interrupt(job, cause.clone(), self.now, grace))
+            .collect();
         actions.into_iter().for_each(|action| self.decide(action));
     }
 }

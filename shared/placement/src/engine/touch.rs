@@ -47,7 +47,11 @@ impl Engine {
             | Change::ContainerExited { service, .. }
             | Change::StartAsked { service }
             | Change::StopAsked { service, .. } => {
-                let spot = self.cluster.services.get(service).and_then(|known| known.container.spot.as_ref());
+                let spot = self
+                    .cluster
+                    .services
+                    .get(service)
+                    .and_then(|known| known.container.spot.as_ref());
                 let mut names = self.neighbours(spot.iter().flat_map(|spot| &spot.devices));
                 names.insert(service.clone());
                 Touch::Services(names)
@@ -72,17 +76,31 @@ impl Engine {
         let service = service.or_else(|| slot_taken_on(&event.change));
         let load = service.as_ref().and_then(|name| self.load_of(name));
         // Only a lost attempt can change more of a service than its load: it taints the container.
-        let taints = matches!(&event.change, Change::Job { what: JobEvent::AttemptLost { .. }, .. });
-        if let (true, Some(known)) = (taints, service.as_ref().and_then(|name| self.cluster.services.get(name))) {
+        let taints = matches!(
+            &event.change,
+            Change::Job {
+                what: JobEvent::AttemptLost { .. },
+                ..
+            }
+        );
+        if let (true, Some(known)) = (
+            taints,
+            service.as_ref().and_then(|name| self.cluster.services.get(name)),
+        ) {
             self.index.drop_service(known);
         }
         let applied = self.cluster.apply(event);
-        if let (true, Some(known)) = (taints, service.as_ref().and_then(|name| self.cluster.services.get(name))) {
+        if let (true, Some(known)) = (
+            taints,
+            service.as_ref().and_then(|name| self.cluster.services.get(name)),
+        ) {
             self.index.add_service(&self.cluster, known, self.now);
         }
         match self.cluster.job(id) {
             Some(job) => self.index.add_job(&self.cluster, job, self.now),
-            None => place.into_iter().for_each(|place| self.index.timers.set(Owner::Job(place), None)),
+            None => place
+                .into_iter()
+                .for_each(|place| self.index.timers.set(Owner::Job(place), None)),
         }
         applied?;
         if let Some(place) = self.cluster.places.get(id).copied() {
@@ -97,12 +115,17 @@ impl Engine {
 
     fn load_of(&self, name: &ServiceName) -> Option<(usize, bool, Load)> {
         let known = self.cluster.services.get(name)?;
-        let load = Load { idle: known.running.is_empty(), worst: self.worst_running(known) };
+        let load = Load {
+            idle: known.running.is_empty(),
+            worst: self.worst_running(known),
+        };
         Some((known.running.len(), known.takes_jobs(), load))
     }
 
     fn mark_job(&mut self, place: Place) {
-        let Some(job) = self.cluster.jobs.get(&place) else { return };
+        let Some(job) = self.cluster.jobs.get(&place) else {
+            return;
+        };
         let kind = &job.spec.service_type;
         if !self.index.dirty.types.contains(kind) {
             self.index.dirty.types.insert(kind.clone());
@@ -123,7 +146,9 @@ impl Engine {
 
     /// A service gained or lost a job. What that means for others is looked at once its queue was.
     fn mark_load(&mut self, name: &ServiceName, (jobs, free, before): (usize, bool, Load), tainted: bool) {
-        let Some(known) = self.cluster.services.get(name) else { return };
+        let Some(known) = self.cluster.services.get(name) else {
+            return;
+        };
         if !tainted {
             self.index.move_load((jobs, free), known);
             let due = super::containers::container_due(known, &self.cluster.policy, self.now);
@@ -140,7 +165,9 @@ impl Engine {
 
     /// Who wants room has to know if a service became idle, stopped being idle, or has jobs less urgent than theirs.
     pub(super) fn look_at_load(&mut self, name: &ServiceName, before: Load) {
-        let Some(known) = self.cluster.services.get(name) else { return };
+        let Some(known) = self.cluster.services.get(name) else {
+            return;
+        };
         let idle = known.running.is_empty();
         if idle {
             self.index.dirty.services.insert(name.clone());
@@ -194,23 +221,47 @@ impl Engine {
     }
 
     fn need_of(&self, name: &ServiceName) -> Option<u64> {
-        self.cluster.services.get(name).map(|known| known.need_mb(&self.cluster.policy))
+        self.cluster
+            .services
+            .get(name)
+            .map(|known| known.need_mb(&self.cluster.policy))
     }
 
     /// What a service needs has changed, so whether its jobs can ever fit has too.
     fn mark_queue_of(&mut self, name: &ServiceName) {
-        let Some(known) = self.cluster.services.get(name) else { return };
-        let Some(kind) = self.index.types.get(&known.service.service_type) else { return };
-        let queued = kind.queue.iter().chain(kind.pinned.values().flatten()).map(|(_, place)| *place);
-        self.index.dirty.jobs.extend(queued.chain(kind.backing_off.iter().copied()));
+        let Some(known) = self.cluster.services.get(name) else {
+            return;
+        };
+        let Some(kind) = self.index.types.get(&known.service.service_type) else {
+            return;
+        };
+        let queued = kind
+            .queue
+            .iter()
+            .chain(kind.pinned.values().flatten())
+            .map(|(_, place)| *place);
+        self.index
+            .dirty
+            .jobs
+            .extend(queued.chain(kind.backing_off.iter().copied()));
     }
 
     fn absorb_measure(&mut self, id: &crate::GpuId, event: &Event) -> Result<(), Refusal> {
         let view = |engine: &Self| {
-            engine.cluster.devices.get(id).map(|device| (device.free_mb(), device.settling_since.is_some()))
+            engine
+                .cluster
+                .devices
+                .get(id)
+                .map(|device| (device.free_mb(), device.settling_since.is_some()))
         };
         let before = view(self);
-        let names: Vec<_> = self.cluster.devices.get(id).iter().flat_map(|device| device.holders.keys().cloned()).collect();
+        let names: Vec<_> = self
+            .cluster
+            .devices
+            .get(id)
+            .iter()
+            .flat_map(|device| device.holders.keys().cloned())
+            .collect();
         let needs: Vec<_> = names.iter().map(|name| self.need_of(name)).collect();
         self.cluster.apply(event)?;
         self.index.shelves.stale.insert(id.clone());
@@ -250,7 +301,12 @@ impl Engine {
                     self.index.dirty.room = true;
                 }
                 Owner::Device(id) => {
-                    let holders = self.cluster.devices.get(&id).into_iter().flat_map(|device| device.holders.keys());
+                    let holders = self
+                        .cluster
+                        .devices
+                        .get(&id)
+                        .into_iter()
+                        .flat_map(|device| device.holders.keys());
                     self.index.dirty.services.extend(holders.cloned());
                     self.index.dirty.room = true;
                 }
@@ -259,14 +315,18 @@ impl Engine {
     }
 
     fn devices_of(&self, names: &BTreeSet<ServiceName>) -> BTreeSet<crate::GpuId> {
-        let spots = names.iter().filter_map(|name| self.cluster.services.get(name)?.container.spot.as_ref());
+        let spots = names
+            .iter()
+            .filter_map(|name| self.cluster.services.get(name)?.container.spot.as_ref());
         spots.flat_map(|spot| spot.devices.iter().cloned()).collect()
     }
 
     fn set_device_timer(&mut self, id: &crate::GpuId) {
         let settle = self.cluster.policy.settle_timeout_ms;
         let since = self.cluster.devices.get(id).and_then(|device| device.settling_since);
-        let due = since.map(|since| crate::clock::after(since, settle)).filter(|due| *due > self.now);
+        let due = since
+            .map(|since| crate::clock::after(since, settle))
+            .filter(|due| *due > self.now);
         self.index.timers.set(Owner::Device(id.clone()), due);
     }
 
@@ -292,7 +352,11 @@ impl Engine {
 }
 
 fn slot_taken_on(change: &Change) -> Option<ServiceName> {
-    if let Change::Job { what: JobEvent::Dispatched { service, .. }, .. } = change {
+    if let Change::Job {
+        what: JobEvent::Dispatched { service, .. },
+        ..
+    } = change
+    {
         return Some(service.clone());
     }
     None

@@ -29,7 +29,13 @@ pub(crate) struct Asker<'a> {
 
 impl Engine {
     pub(crate) fn asker<'a>(&'a self, want: &'a Want) -> Asker<'a> {
-        Asker { want, since: want.since(&self.cluster), policy: &self.cluster.policy, now: self.now, wake: None }
+        Asker {
+            want,
+            since: want.since(&self.cluster),
+            policy: &self.cluster.policy,
+            now: self.now,
+            wake: None,
+        }
     }
 }
 
@@ -39,7 +45,12 @@ impl Asker<'_> {
         let mut found: Vec<Yield> = Vec::new();
         for view in &shelf.views {
             if let Some((class, cost)) = self.class_of(view) {
-                found.push(Yield { service: view.service.clone(), class, mb: view.mb, cost });
+                found.push(Yield {
+                    service: view.service.clone(),
+                    class,
+                    mb: view.mb,
+                    cost,
+                });
             }
         }
         found.sort_by(|a, b| (a.class, a.cost, &a.service).cmp(&(b.class, b.cost, &b.service)));
@@ -54,7 +65,11 @@ impl Asker<'_> {
         }
         let draining = view.standing == Standing::Draining;
         if view.jobs == 0 {
-            return if draining { Some((Class::Wait, (0, 0))) } else { self.idle_class(view) };
+            return if draining {
+                Some((Class::Wait, (0, 0)))
+            } else {
+                self.idle_class(view)
+            };
         }
         if !self.want.further
             && let Some(found) = self.preempt_class(view)
@@ -81,7 +96,9 @@ impl Asker<'_> {
     /// An idle container that was started a short while ago is not thrown out at once for someone as urgent as those
     /// it was started for: more work for it may come, and every swap costs a start.
     fn has_paid_off(&mut self, view: &View) -> bool {
-        let (Some(paid_off), Some(waiting)) = (view.paid_off_at, self.since) else { return true };
+        let (Some(paid_off), Some(waiting)) = (view.paid_off_at, self.since) else {
+            return true;
+        };
         let patience = after(waiting, self.policy.batch_patience_ms);
         self.want.priority < view.priority || self.is_past(patience.min(paid_off))
     }
@@ -91,14 +108,20 @@ impl Asker<'_> {
         if !view.owned || self.since.is_none() {
             return None;
         }
-        let Some(fresh_urgent) = view.fresh_urgent else { return Some((Class::Wait, (0, 0))) };
+        let Some(fresh_urgent) = view.fresh_urgent else {
+            return Some((Class::Wait, (0, 0)));
+        };
         if fresh_urgent.saturating_sub(self.policy.preempt_priority_gap) < self.want.priority {
             return None;
         }
         if !self.is_past(view.preemptable_at) {
             return None;
         }
-        let lost = self.now.as_micros().saturating_mul(view.unsaved.0).saturating_sub(view.unsaved.1);
+        let lost = self
+            .now
+            .as_micros()
+            .saturating_mul(view.unsaved.0)
+            .saturating_sub(view.unsaved.1);
         Some((Class::Preempt, (0, u64::try_from(lost).unwrap_or(0))))
     }
 
