@@ -79,9 +79,9 @@ pub enum Effect {
         /// How.
         end: Box<ChildEnd>,
     },
-    /// Pass a tree-wide command on to a child.
+    /// Pass a command on: a tree-wide one to each child, one that concerns a schedule to the run above.
     ForwardCommand {
-        /// The child.
+        /// The run that is to have it.
         child: RunId,
         /// Position of the command in the command log.
         seq: u64,

@@ -81,7 +81,7 @@ pub struct State {
     /// Deliveries taken in lately, newest last, so that one that is repeated is dropped. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seen: Vec<String>,
-    /// Figures for lists: effects by type.
+    /// Figures for lists: effects by type, and `total_tokens` of all model calls.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: BTreeMap<String, u64>,
 }

@@ -30,7 +30,11 @@ impl Machine<'_> {
     /// Applies a command once. See [`crate::State::last_command`] for what makes it come once.
     pub(super) fn command(&mut self, seq: u64, command: &Command) -> Option<Verdict> {
         let own = command.run_id == self.state.run_id;
-        let last = if own { &mut self.state.last_command } else { &mut self.state.last_forwarded };
+        let last = if own {
+            &mut self.state.last_command
+        } else {
+            &mut self.state.last_forwarded
+        };
         if seq <= *last {
             return None;
         }

@@ -244,13 +244,13 @@ impl Machine<'_> {
             wait.reason == WaitReason::Event && wait.wait_key.as_deref() == Some(&delivery.wait_key)
         });
         let envelope = &delivery.envelope;
-        let mark = envelope.event_id.as_ref().map(|id| {
-            format!(
-                "{id}|{}|{}",
-                envelope.name,
-                envelope.emitted_at.as_deref().unwrap_or_default()
-            )
-        });
+        // A flow names its events for good; a client's name counts together with the moment that it gives.
+        let moment = envelope
+            .emitted_at
+            .as_deref()
+            .filter(|_| !envelope.emitter.contains_key("run_id"));
+        let mark = envelope.event_id.as_ref();
+        let mark = mark.map(|id| format!("{id}|{}|{}", envelope.name, moment.unwrap_or_default()));
         let repeated = mark.as_ref().is_some_and(|mark| self.state.seen.contains(mark));
         if !waits || repeated || self.state.control.paused {
             return;

@@ -149,6 +149,7 @@ impl Machine<'_> {
         if let Some(used) = used {
             super::vars::child(&mut self.state.vars, "_limits").insert("estimated_tokens_used".to_owned(), json!(used));
         }
+        *self.state.counts.entry("total_tokens".to_owned()).or_default() += usage("total_tokens").unwrap_or_default();
         let payload = &announced.effect.payload;
         let node = self.world.flow.find(&announced.node_id).map(|place| self.node(place));
         let keeps = payload

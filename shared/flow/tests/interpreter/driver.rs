@@ -104,13 +104,18 @@ impl Driver {
 
     /// Handles messages until every run rests.
     pub(crate) fn drive(&mut self) {
-        for _ in 0..MESSAGES {
+        assert!(self.drive_at_most(MESSAGES), "the runs do not come to rest");
+    }
+
+    /// Handles so many messages at most; whether every run rests then.
+    pub(crate) fn drive_at_most(&mut self, messages: usize) -> bool {
+        for _ in 0..messages {
             let Some((run, message)) = self.inbox.pop_front() else {
-                return;
+                return true;
             };
             self.step(&run, message);
         }
-        panic!("the runs do not come to rest");
+        self.inbox.is_empty()
     }
 
     fn place(&self, run: &RunId) -> usize {

@@ -1,129 +1,28 @@
-//! A seeded world of runs, inboxes, ledgers and runners in which everything that can go wrong does.
-//!
-//! Doorbells come late, twice or to two runners; a runner dies before it appends, after it, or between two effects;
-//! an acknowledgement is lost; a slow runner appends or performs long after another has taken over; model calls fail
-//! or vanish; commands are repeated. What must hold all the same:
-//!
-//! 1. A ledger is gapless and only grows; the cursor of the stored state is its length.
-//! 2. A run ends once: one terminal record, and nothing after it.
-//! 3. Every closing record of an effect follows its `started` record, and no attempt is closed twice.
-//! 4. No effect completes twice under one key.
-//! 5. A wait is answered once, and a child is started once for each wait for it.
-//! 6. Every command has exactly one outcome.
-//! 7. No event reaches a listener twice.
-//! 8. Nothing is stuck: once the clients have answered everything, every run has ended, except listeners.
-//! 9. The same seed gives the same bytes.
-//! 10. When a cancelled tree has come to rest, nothing in it is alive.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+//! The world: inboxes, ledgers, runners that die, and clients.
 
 use domain::{
-    Command, CommandKind, EventDelivery, InboxMessage, Object, RunId, RunStatus, SessionId, Source, StartRun,
-    StepRecord, StepStatus, Time, Verdict, WaitReason, WorkflowId,
+    Command, CommandKind, EventDelivery, InboxMessage, Object, RunId, SessionId, Source, StartRun, StepRecord, Time,
+    Verdict, WaitReason, WorkflowId,
 };
 use flow::{Effect, Library, State, Step, World};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-const SEEDS: u64 = 10_000;
 const MICROS_OF_SECOND: i64 = 1_000_000;
-
-fn document(nodes: &Value, edges: &[&str]) -> Value {
-    let edge = |edge: &&str| {
-        let (from, to) = edge.split_once('>').unwrap();
-        let ((source, handle), (target, pin)) = (from.split_once('.').unwrap(), to.split_once('.').unwrap());
-        json!({"source": source, "sourceHandle": handle, "target": target, "targetHandle": pin})
-    };
-    json!({"entryNode": "start", "nodes": nodes, "edges": edges.iter().map(edge).collect::<Vec<_>>()})
-}
-
-fn node(id: &str, kind: &str, data: Value, pins: &[&str]) -> Value {
-    let mut data = data;
-    let mut inputs = vec![json!({"id": "exec-in", "type": "execution"})];
-    inputs.extend(pins.iter().map(|pin| json!({"id": pin, "type": "any"})));
-    data["inputs"] = json!(inputs);
-    json!({"id": id, "type": kind, "data": data})
-}
-
-/// A loop over a child that asks a person, a model call, an event and a delay; beside it a listener.
-fn library() -> Library {
-    let main = document(
-        &json!([
-            node("start", "on_flow_start", json!({}), &[]),
-            node("for", "for", json!({"pinDefaults": {"start": 0, "end": 2}}), &[]),
-            node(
-                "sub",
-                "subflow",
-                json!({"subflowId": "child", "outputs": [{"id": "response", "type": "any"}]}),
-                &["n"]
-            ),
-            node("llm", "llm_call", json!({}), &["prompt"]),
-            node(
-                "emit",
-                "emit_event",
-                json!({"pinDefaults": {"name": "tick"}}),
-                &["name"]
-            ),
-            node(
-                "wait",
-                "wait_until",
-                json!({"pinDefaults": {"duration": 1}}),
-                &["duration"]
-            ),
-            node("end", "on_flow_end", json!({}), &["text"]),
-            node("on", "on_event", json!({"eventConfig": {"name": "tick"}}), &[]),
-            node(
-                "say",
-                "answer_user",
-                json!({"pinDefaults": {"message": "heard"}}),
-                &["message"]
-            ),
-        ]),
-        &[
-            "start.exec-out>for.exec-in",
-            "for.loop>sub.exec-in",
-            "for.done>end.exec-in",
-            "sub.exec-out>llm.exec-in",
-            "llm.exec-out>emit.exec-in",
-            "emit.exec-out>wait.exec-in",
-            "for.i>sub.n",
-            "sub.response>llm.prompt",
-            "llm.response>end.text",
-            "on.exec-out>say.exec-in",
-        ],
-    );
-    let child = document(
-        &json!([
-            node("start", "on_flow_start", json!({}), &[]),
-            node(
-                "ask",
-                "ask_user",
-                json!({"pinDefaults": {"prompt": "which?"}}),
-                &["prompt"]
-            ),
-            node("end", "on_flow_end", json!({}), &["response"]),
-        ]),
-        &[
-            "start.exec-out>ask.exec-in",
-            "ask.exec-out>end.exec-in",
-            "ask.response>end.response",
-        ],
-    );
-    Library::from_documents([(&"main".into(), &main), (&"child".into(), &child)]).unwrap()
-}
 
 /// What is stored of a run.
 #[derive(Default)]
-struct Stored {
+pub(crate) struct Stored {
     inbox: Vec<InboxMessage>,
-    state: Option<State>,
+    pub(crate) state: Option<State>,
     applied: usize,
     version: u64,
     /// Effects of the last step; performed again when it is not known that they were.
     effects: Vec<Effect>,
     owed: bool,
-    ledger: Vec<StepRecord>,
-    outcomes: BTreeMap<u64, usize>,
+    pub(crate) ledger: Vec<StepRecord>,
+    pub(crate) outcomes: BTreeMap<u64, usize>,
 }
 
 enum Happening {
@@ -138,21 +37,21 @@ enum Happening {
     Client,
 }
 
-struct Sim<'a> {
+pub(crate) struct Sim<'a> {
     library: &'a Library,
     random: u64,
     now: i64,
     order: u64,
     queue: BTreeMap<(i64, u64), Happening>,
-    runs: BTreeMap<RunId, Stored>,
+    pub(crate) runs: BTreeMap<RunId, Stored>,
     armed: BTreeSet<String>,
     commands: u64,
     /// Commands sent, by place in the log, with the run that each names.
-    sent: BTreeMap<u64, RunId>,
+    pub(crate) sent: BTreeMap<u64, RunId>,
 }
 
 impl<'a> Sim<'a> {
-    fn new(library: &'a Library, seed: u64) -> Self {
+    pub(crate) fn new(library: &'a Library, seed: u64) -> Self {
         let (queue, runs) = (BTreeMap::new(), BTreeMap::new());
         let armed = BTreeSet::new();
         Self {
@@ -542,7 +441,7 @@ impl<'a> Sim<'a> {
         panic!("the world does not come to rest");
     }
 
-    fn live(mut self) -> Self {
+    pub(crate) fn live(mut self) -> Self {
         let request = |sim: &Self, run: &str| sim.request(run, &"main".into(), Object::new(), None, false);
         let (one, two) = (request(&self, "root-0"), request(&self, "root-1"));
         self.start(one);
@@ -552,7 +451,7 @@ impl<'a> Sim<'a> {
             self.later(delay, Happening::Client);
         }
         self.drain();
-        check_cancelled(&self.runs);
+        crate::check::check_cancelled(&self.runs);
         // The clients become reasonable: they let every run go on and answer whatever is asked.
         for _ in 0..24 {
             let open = |stored: &Stored| stored.state.as_ref().is_some_and(|state| !state.status.is_terminal());
@@ -591,145 +490,4 @@ fn first(library: &Library, inputs: &[InboxMessage]) -> Option<State> {
         | InboxMessage::Event(_)
         | InboxMessage::Continue => None,
     })
-}
-
-fn kind(record: &StepRecord) -> &str {
-    record.effect.as_ref().map_or("", |effect| effect.kind.as_str())
-}
-
-fn is_terminal(record: &StepRecord) -> bool {
-    let key = record.idempotency_key.as_deref().unwrap_or_default();
-    key.starts_with("system:terminal_status:") || key.starts_with("system:tick_exception:")
-}
-
-fn check_ledger(run: &RunId, stored: &Stored) {
-    let ledger = &stored.ledger;
-    let ends = ledger.iter().filter(|record| is_terminal(record)).count();
-    assert!(ends <= 1, "law 2: {run} ended {ends} times");
-    assert!(
-        ends == 0 || is_terminal(ledger.last().unwrap()),
-        "law 2: {run} went on after its end"
-    );
-    let (mut open, mut closed, mut done) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut waits, mut answers, mut events) = (0, 0, BTreeSet::new());
-    for record in ledger
-        .iter()
-        .filter(|record| record.effect.is_some() && !is_terminal(record))
-    {
-        if kind(record) == "resume" {
-            answers += 1;
-            let payload = &record.effect.as_ref().unwrap().payload["payload"];
-            if let Some(id) = payload.get("event_id").and_then(Value::as_str) {
-                assert!(events.insert(id.to_owned()), "law 7: {run} took {id} twice");
-            }
-            continue;
-        }
-        let step = (record.step_id.clone(), record.attempt);
-        match record.status {
-            StepStatus::Started => assert!(open.insert(step), "law 3: {run}"),
-            StepStatus::Completed | StepStatus::Failed | StepStatus::Waiting => {
-                assert!(open.contains(&step) && closed.insert(step), "law 3: {run}");
-            }
-        }
-        if record.status == StepStatus::Completed {
-            assert!(done.insert(record.idempotency_key.clone()), "law 4: {run}");
-        }
-        if record.status == StepStatus::Waiting {
-            waits += 1;
-        }
-    }
-    assert!(answers <= waits, "law 5: {run} has {answers} answers to {waits} waits");
-}
-
-fn check_cancelled(runs: &BTreeMap<RunId, Stored>) {
-    let states = || runs.values().filter_map(|stored| stored.state.as_ref());
-    for root in states().filter(|state| state.status == RunStatus::Cancelled) {
-        let alive =
-            states().find(|state| state.parent_run_id.as_ref() == Some(&root.run_id) && !state.status.is_terminal());
-        assert!(
-            alive.is_none(),
-            "law 10: {:?} outlives {}",
-            alive.map(|state| &state.run_id),
-            root.run_id
-        );
-    }
-}
-
-fn check(sim: &Sim<'_>, seed: u64) {
-    let mut children = 0;
-    for (run, stored) in &sim.runs {
-        check_ledger(run, stored);
-        let state = stored.state.as_ref().expect("every run has taken its first step");
-        let listens = state.workflow_id.as_str().starts_with("visual_event_listener_");
-        let rests = state
-            .waiting
-            .as_ref()
-            .is_some_and(|wait| wait.reason == WaitReason::Event);
-        let over = state.status.is_terminal() || (listens && rests && state.status == RunStatus::Waiting);
-        assert!(
-            over,
-            "law 8, seed {seed}: {run} rests at {} {:?} {:?}",
-            state.current_node, state.status, state.waiting
-        );
-        children += stored
-            .ledger
-            .iter()
-            .filter(|record| kind(record) == "start_subworkflow" && record.status == StepStatus::Waiting)
-            .count();
-    }
-    let started = sim
-        .runs
-        .values()
-        .filter(|stored| stored.state.as_ref().unwrap().workflow_id.as_str() == "child")
-        .count();
-    assert_eq!(
-        children, started,
-        "law 5, seed {seed}: children waited for and children started"
-    );
-    for (seq, run) in &sim.sent {
-        let outcomes = sim.runs[run].outcomes.get(seq).copied().unwrap_or_default();
-        assert_eq!(outcomes, 1, "law 6, seed {seed}: command {seq} of {run}");
-    }
-}
-
-fn bytes(sim: &Sim<'_>) -> String {
-    let ledgers: BTreeMap<&str, (&Vec<StepRecord>, &Option<State>)> = sim
-        .runs
-        .iter()
-        .map(|(run, stored)| (run.as_str(), (&stored.ledger, &stored.state)))
-        .collect();
-    serde_json::to_string(&ledgers).unwrap()
-}
-
-#[test]
-fn ten_thousand_worlds_keep_every_law() {
-    let library = library();
-    let (mut records, mut completed) = (0, 0);
-    for seed in 0..SEEDS {
-        let sim = Sim::new(&library, seed).live();
-        check(&sim, seed);
-        records += sim.runs.values().map(|stored| stored.ledger.len()).sum::<usize>();
-        let is_completed = |stored: &&Stored| {
-            stored
-                .state
-                .as_ref()
-                .is_some_and(|state| state.status == RunStatus::Completed)
-        };
-        completed += sim.runs.values().filter(is_completed).count();
-    }
-    // A world in which nothing happens keeps every law too.
-    assert!(records > 30 * usize::try_from(SEEDS).unwrap(), "{records} records");
-    assert!(
-        completed > 2 * usize::try_from(SEEDS).unwrap(),
-        "{completed} completed runs"
-    );
-}
-
-#[test]
-fn the_same_seed_gives_the_same_bytes() {
-    let library = library();
-    for seed in 0..50 {
-        let (one, two) = (Sim::new(&library, seed).live(), Sim::new(&library, seed).live());
-        assert_eq!(bytes(&one), bytes(&two), "seed {seed}");
-    }
 }
