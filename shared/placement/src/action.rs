@@ -136,49 +136,34 @@ impl Action {
                 service,
                 generation,
                 deadline,
-            } => Change::Job {
+            } => of_job(
                 job,
-                what: JobEvent::Dispatched {
+                JobEvent::Dispatched {
                     attempt,
                     service,
                     generation,
                     deadline,
                 },
-            },
+            ),
             Self::Interrupt {
                 job,
                 attempt,
                 cause,
                 deadline,
                 ..
-            } => Change::Job {
+            } => of_job(
                 job,
-                what: JobEvent::InterruptRequested {
+                JobEvent::InterruptRequested {
                     attempt,
                     cause,
                     deadline,
                 },
-            },
-            Self::Claim { job, service } => Change::Job {
-                job,
-                what: JobEvent::Claimed { service },
-            },
-            Self::Resume { job } => Change::Job {
-                job,
-                what: JobEvent::Resumed,
-            },
-            Self::Requeue { job, attempt, cause } => Change::Job {
-                job,
-                what: JobEvent::AttemptLost { attempt, cause },
-            },
-            Self::Expire { job } => Change::Job {
-                job,
-                what: JobEvent::Expired,
-            },
-            Self::Fail { job, error } => Change::Job {
-                job,
-                what: JobEvent::Failed { error },
-            },
+            ),
+            Self::Claim { job, service } => of_job(job, JobEvent::Claimed { service }),
+            Self::Resume { job } => of_job(job, JobEvent::Resumed),
+            Self::Requeue { job, attempt, cause } => of_job(job, JobEvent::AttemptLost { attempt, cause }),
+            Self::Expire { job } => of_job(job, JobEvent::Expired),
+            Self::Fail { job, error } => of_job(job, JobEvent::Failed { error }),
         }
     }
 
@@ -192,6 +177,10 @@ impl Action {
             deadline: after(now, grace_ms),
         })
     }
+}
+
+fn of_job(job: JobId, what: JobEvent) -> Change {
+    Change::Job { job, what }
 }
 
 /// The effects that are owed: a function of the state, so that a driver that restarts performs what its

@@ -1,4 +1,5 @@
 //! Batching against plain first come, first served.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use placement::sim::{Discipline, Knobs, Report, run};
 

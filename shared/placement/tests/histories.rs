@@ -26,6 +26,27 @@ fn what_one_event_decides_is_what_the_whole_decides() {
 }
 
 #[test]
+fn it_is_so_on_crowded_hosts_too() {
+    for seed in 30_000..30_060 {
+        let crowd = Knobs {
+            nodes: 2,
+            gpus_per_node: 2,
+            services: 12,
+            replicas: 2,
+            jobs: 60,
+            ..Knobs::hostile(seed)
+        };
+        if let Err(broken) = run(&Knobs {
+            burst_gap_ms: 1_000,
+            compare: true,
+            ..crowd
+        }) {
+            panic!("{broken}");
+        }
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes() {
     let report = |seed| serde_json::to_string(&run(&Knobs::hostile(seed)).unwrap()).unwrap();
     assert_eq!(report(7), report(7));

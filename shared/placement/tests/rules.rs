@@ -1,4 +1,9 @@
 //! Each rule by itself, on the smallest cluster that shows it.
+#![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the actions that it is about"
+)]
 
 use domain::Time;
 use placement::{

@@ -1,4 +1,9 @@
 //! How fast decisions are, with ten thousand queued jobs and sixty-four GPUs.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics where it fails and says what it measured"
+)]
 
 use domain::Time;
 use placement::{Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide};
