@@ -25,18 +25,13 @@ impl Client {
         })
     }
 
-    pub(crate) async fn install(&self, bytes: Vec<u8>) -> Result<()> {
+    /// Uploads a bundle; returns its hash.
+    pub(crate) async fn install(&self, bytes: Vec<u8>) -> Result<String> {
         let part = reqwest::multipart::Part::bytes(bytes).file_name("bench.flow");
-        let form = reqwest::multipart::Form::new()
-            .part("file", part)
-            .text("overwrite", "true");
-        let sent = self
-            .http
-            .post(format!("{}/bundles/upload", self.url))
-            .bearer_auth(&self.token)
-            .multipart(form);
-        sent.send().await?.error_for_status()?;
-        Ok(())
+        let form = reqwest::multipart::Form::new().part("file", part).text("overwrite", "true");
+        let sent = self.http.post(format!("{}/bundles/upload", self.url)).bearer_auth(&self.token).multipart(form);
+        let answer: Value = sent.send().await?.error_for_status()?.json().await?;
+        Ok(answer["sha256"].as_str().context("no hash")?.to_owned())
     }
 
     pub(crate) async fn start(&self, flow: &str) -> Result<String> {

@@ -51,7 +51,7 @@ impl Gateway {
         let ready_after = began.elapsed();
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                eprintln_line(&line)
+                complain(&line)
             }
         });
         let token = std::fs::read_to_string(directory.path().join("auth/token"))?
@@ -64,6 +64,13 @@ impl Gateway {
             child,
             directory,
         })
+    }
+
+    /// Address and password of its broker.
+    pub(crate) fn broker(&self) -> Result<(String, String)> {
+        let auth = self.directory.path().join("auth");
+        let read = |name: &str| std::fs::read_to_string(auth.join(name)).map(|text| text.trim().to_owned());
+        Ok((read("nats.url")?, read("nats-gantry")?))
     }
 
     pub(crate) async fn stop(mut self) -> Result<()> {
@@ -79,8 +86,10 @@ impl Gateway {
     clippy::print_stderr,
     reason = "what the gateway complains about belongs in front of whoever measures"
 )]
-fn eprintln_line(line: &str) {
-    eprintln!("gantry: {line}");
+fn complain(line: &str) {
+    if line.starts_with('{') {
+        eprintln!("gantry: {line}");
+    }
 }
 
 /// On the disk of the build, not on a temporary file system in memory, which would sync for nothing.

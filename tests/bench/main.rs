@@ -9,6 +9,7 @@ mod client;
 mod gateway;
 mod memory;
 mod runs;
+mod steps;
 mod streams;
 
 use anyhow::Result;
@@ -46,15 +47,18 @@ async fn measure(durability: &str, finished: usize) -> Result<()> {
         "ready after                     {:>8.0} ms",
         gateway.ready_after.as_secs_f64() * 1e3
     );
+    memory::report(&gateway);
+    let steps = steps::per_second(&gateway, 5_000).await?;
+    println!("durable steps, no HTTP          {steps:>8.0} /s  ({:.0}% of the ceiling)", steps / ceiling * 100.0);
     for clients in CLIENTS {
         let echo = runs::echo(&gateway, clients, Duration::from_secs(3)).await?;
         println!(
-            "echo runs, {clients:>2} clients           {echo}  ({:.0}% of the ceiling as steps)",
+            "echo runs, {clients:>2} clients           {echo}  ({:.0}% of the ceiling)",
             echo.rate() / ceiling * 100.0
         );
     }
-    let steps = runs::many_steps(&gateway, 16).await?;
-    println!("flow of 20 effects, 16 clients  {steps}");
+    let twenty = runs::many_steps(&gateway, 16).await?;
+    println!("flow of 20 effects, 16 clients  {twenty}");
     let first = streams::first_record(&gateway, 1_000).await?;
     println!(
         "first record, 1,000 streams     p50 {:.1} ms, p99 {:.1} ms",

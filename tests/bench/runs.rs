@@ -127,7 +127,7 @@ pub(crate) async fn list(gateway: &Gateway) -> Result<f64> {
     Ok(percentile(&times, 0.5))
 }
 
-fn bundle() -> Result<Vec<u8>> {
+pub(crate) fn bundle() -> Result<Vec<u8>> {
     let entry = |flow: &str| json!({ "flow_id": flow, "name": flow, "description": "", "interfaces": [] });
     let manifest = json!({
         "bundle_format_version": "1", "bundle_id": "bench", "bundle_version": "1.0.0", "created_at": "",
