@@ -71,16 +71,17 @@ impl Machine<'_> {
     fn child_vars(&self, node: &Node, mut inputs: Object, inherit: bool) -> Object {
         let declares = |pin: &str| node.inputs.iter().any(|input| input.id == pin);
         let mut vars = Object::new();
+        let mut given = false;
         for pin in ["vars", "input"] {
             if let Some(Value::Object(map)) = inputs.get(pin).filter(|value| value.is_object()) {
                 vars = super::vars::public(map);
                 inputs.shift_remove(pin);
+                given = true;
                 break;
             }
         }
-        let named = vars.len();
         for (name, value) in inputs {
-            if declares(&name) || (node.inputs.is_empty() && named == 0) {
+            if declares(&name) || (node.inputs.is_empty() && !given) {
                 vars.insert(name, value);
             }
         }

@@ -39,6 +39,7 @@ impl Machine<'_> {
 
     pub(super) fn cancelled(&mut self, reason: String) {
         self.state.control.paused = false;
+        self.state.control.pause_reason = None;
         self.end(RunStatus::Cancelled, Some(reason));
         self.terminal_event();
     }

@@ -427,3 +427,113 @@ fn a_run_that_is_ended_from_outside_says_why_and_stays_ended() {
     assert_eq!(step.state.status, RunStatus::Failed);
     assert!(flow::fail(step.state, "again", run.now).records.is_empty());
 }
+
+#[test]
+fn an_event_sent_from_outside_goes_to_one_key_and_never_to_the_wildcard() {
+    let mut run = asking();
+    run.step(&[]);
+    let event = run.command(CommandKind::EmitEvent, json!({"name": "go", "payload": 7}));
+    let step = run.step(&[event]);
+    let Effect::DeliverEvent { wait_key, envelope, .. } = &step.effects[0] else {
+        panic!("nothing is delivered")
+    };
+    assert_eq!(wait_key, "evt:session:run:go");
+    assert_eq!(envelope.payload, json!({"value": 7}).as_object().cloned().unwrap());
+    assert_eq!(
+        Value::Object(envelope.emitter.clone()),
+        json!({"source": "external", "client_id": null})
+    );
+    for payload in [
+        json!({}),
+        json!({"name": "x", "scope": "galaxy"}),
+        json!({"name": "x", "scope": "workflow"}),
+    ] {
+        let event = run.command(CommandKind::EmitEvent, payload);
+        let step = run.step(&[event]);
+        assert!(matches!(step.outcomes[0].1, Verdict::Refused { .. }) && step.effects.is_empty());
+    }
+}
+
+#[test]
+fn an_emitted_event_offers_its_own_key_and_the_wildcard_of_its_scope() {
+    let mut run = Run::of(
+        &[
+            (
+                "emit",
+                "emit_event",
+                json!({"pinDefaults": {"name": "tick", "payload": {"n": 1}}}),
+            ),
+            ("end", "on_flow_end", json!({})),
+        ],
+        &["emit.exec-out>end.exec-in", "emit.delivered>end.count"],
+        json!({}),
+    );
+    let step = run.step(&[]);
+    let Effect::EmitEvent {
+        wait_keys, envelope, ..
+    } = &step.effects[0]
+    else {
+        panic!("nothing is emitted")
+    };
+    assert_eq!(wait_keys, &["evt:session:s:tick", "evt:session:s:*"]);
+    assert_eq!(envelope.event_id.as_deref(), Some("run:emit:1"));
+    assert_eq!(
+        Value::Object(envelope.emitter.clone()),
+        json!({"run_id": "run", "workflow_id": "w", "node_id": "emit"})
+    );
+    let done = run.done(Ok(json!({"delivered": 2})));
+    run.step(&[done]);
+    assert_eq!(run.state.output, Some(json!({"count": 2, "success": true})));
+}
+
+#[test]
+fn a_tree_command_goes_on_to_every_child_also_when_the_run_itself_has_ended() {
+    let mut run = Run::of(
+        &[
+            ("sub", "subflow", json!({"subflowId": "w"})),
+            ("end", "on_flow_end", json!({})),
+        ],
+        &["sub.exec-out>end.exec-in"],
+        json!({}),
+    );
+    run.step(&[]);
+    let answer = run.command(CommandKind::Resume, json!({"payload": {"output": {}}}));
+    run.step(&[answer]);
+    assert_eq!((run.state.status, run.state.children.len()), (RunStatus::Completed, 1));
+    let cancel = run.command(CommandKind::Cancel, json!({}));
+    let step = run.step(&[cancel]);
+    assert!(matches!(&step.effects[..], [Effect::ForwardCommand { seq: 2, .. }]));
+    assert_eq!(run.state.status, RunStatus::Completed);
+}
+
+#[test]
+fn a_failing_function_completes_the_run_with_its_error_or_returns_to_its_loop() {
+    let failing = ("divide", "divide", json!({"pinDefaults": {"a": 1, "b": 0}}));
+    let mut run = Run::of(
+        &[failing.clone(), ("end", "on_flow_end", json!({}))],
+        &["divide.exec-out>end.exec-in"],
+        json!({}),
+    );
+    run.step(&[]);
+    let output = run.state.output.clone().unwrap();
+    assert_eq!(
+        (run.state.status, &output["success"], &output["node"]),
+        (RunStatus::Completed, &json!(false), &json!("divide"))
+    );
+    let mut run = Run::of(
+        &[
+            ("each", "loop", json!({"pinDefaults": {"items": [1, 2]}})),
+            failing,
+            ("end", "on_flow_end", json!({})),
+        ],
+        &[
+            "each.loop>divide.exec-in",
+            "each.done>end.exec-in",
+            "each.index>end.last",
+        ],
+        json!({}),
+    );
+    run.step(&[]);
+    assert_eq!(run.state.output, Some(json!({"last": 1, "success": true})));
+    assert_eq!(run.state.vars["_flow_error_node"], "divide");
+}

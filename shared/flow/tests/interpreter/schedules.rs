@@ -19,6 +19,10 @@ fn plan(interval: Option<&str>, count: Option<u64>, prefix: Option<&str>) -> sch
 
 /// A driver with a schedule as its root run. The target is the same id in the same library, replaced by an echo.
 fn scheduled(plan: &schedule::Plan) -> (Driver, domain::RunId) {
+    scheduled_with(plan, json!({"prompt": "Ping"}))
+}
+
+fn scheduled_with(plan: &schedule::Plan, input: Value) -> (Driver, domain::RunId) {
     let id: WorkflowId = "scheduled:1".into();
     let document = schedule::document(&id, plan);
     let echo = json!({"id": "echo", "entryNode": "start", "nodes": [
@@ -31,7 +35,7 @@ fn scheduled(plan: &schedule::Plan) -> (Driver, domain::RunId) {
     let library = Library::from_documents([(&id, &document), (&plan.target, &echo)]).unwrap();
     let mut driver = Driver::new(library, &[]);
     let meta = schedule::meta(plan, domain::Object::new());
-    let vars = json!({"vars": {"prompt": "Ping"}, "_meta": {"schedule": meta}})
+    let vars = json!({"vars": input, "_meta": {"schedule": meta}})
         .as_object()
         .cloned()
         .unwrap();
@@ -140,4 +144,11 @@ fn a_bad_interval_fails_the_schedule_at_its_first_sleep() {
     let (driver, _) = scheduled(&plan(Some("soon"), None, None));
     assert_eq!(driver.runs[0].status, RunStatus::Failed);
     assert!(driver.runs[0].error.as_deref().unwrap().contains("soon"));
+}
+
+#[test]
+fn a_target_without_input_gets_none_of_the_schedules_own_values() {
+    let (driver, _) = scheduled_with(&plan(Some("2h"), Some(2), None), json!({}));
+    let started = &driver.ledgers[0][2]["effect"]["payload"];
+    assert_eq!(started["vars"], json!({}));
 }
