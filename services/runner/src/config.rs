@@ -11,8 +11,6 @@ pub struct Config {
     pub concurrency: usize,
     /// Slow effects (model calls) under way at once.
     pub slow_effects: usize,
-    /// Attempts of a slow effect whose runners died, before it counts as failed.
-    pub effect_attempts: u32,
     /// Model calls.
     pub model: ModelConfig,
 }
@@ -46,12 +44,7 @@ impl Config {
             .about("model calls under way at once in one runner process")
             .within(1..=4_096)
             .default(256)?;
-        let effect_attempts = reader
-            .value::<u32>("GANTRY_EFFECT_ATTEMPTS")
-            .about("attempts of a model call whose runners died before it counts as failed")
-            .within(1..=100)
-            .default(5)?;
-        Ok(Self { concurrency, slow_effects, effect_attempts, model: ModelConfig::read(reader, proxy)? })
+        Ok(Self { concurrency, slow_effects, model: ModelConfig::read(reader, proxy)? })
     }
 }
 

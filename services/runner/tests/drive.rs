@@ -23,7 +23,6 @@ fn config() -> Config {
     Config {
         concurrency: 16,
         slow_effects: 4,
-        effect_attempts: 3,
         model: ModelConfig {
             base_url: "http://127.0.0.1:9/v1".to_owned(),
             api_key: None,
@@ -43,12 +42,13 @@ impl Bench {
         let bundles = Bundles::new(&bus, &plane);
         let tasks = Tasks::new();
         let watched = bundles.clone();
-        tasks.supervised("bundles", move || {
-            let watched = watched.clone();
-            async move {
-                watched.keep_watching().await;
-                Ok::<(), std::convert::Infallible>(())
+        let stop = tasks.stop_token();
+        tasks.critical("bundles", async move {
+            tokio::select! {
+                () = watched.keep_watching() => {}
+                () = stop.cancelled() => {}
             }
+            Ok::<(), std::convert::Infallible>(())
         });
         _ = rustls::crypto::ring::default_provider().install_default();
         runner::spawn(Parts { bus: bus.clone(), bundles: bundles.clone(), config: config() }, &tasks).unwrap();

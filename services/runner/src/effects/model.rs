@@ -9,6 +9,7 @@ use futures::StreamExt;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Bytes of an answer; a larger one is refused.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -33,7 +34,13 @@ impl ModelClient {
 
     /// Performs a call; a failure is an answer too.
     pub(crate) async fn perform(&self, slow: &Slow) -> InboxMessage {
-        let outcome = self.call(slow).await;
+        let span = tracing::info_span!(
+            "model_call",
+            gen_ai.operation.name = "chat",
+            gen_ai.request.model = slow.request.get("model").and_then(Value::as_str),
+            attempt = slow.attempt,
+        );
+        let outcome = self.call(slow).instrument(span).await;
         let word = if outcome.is_ok() { "ok" } else { "failed" };
         ::metrics::counter!(metrics::MODEL_CALLS, "outcome" => word).increment(1);
         InboxMessage::EffectDone { key: slow.key.clone(), attempt: slow.attempt, outcome }
