@@ -87,6 +87,7 @@ pub(crate) struct Face {
 
 /// No client is told to wait longer than this: some of them obey without a limit of their own.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const AFTER_A_FULL_QUEUE: Duration = Duration::from_secs(5);
 
 impl ProxyError {
     /// What a client sees of it.
@@ -137,34 +138,43 @@ impl ProxyError {
 
     /// When to try again, where that helps; never longer than [`LONGEST_WAIT`].
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let wait = match self {
-            Self::RateLimited { retry, .. } | Self::QueueFull { retry, .. } | Self::NoReplica { retry, .. } => *retry,
-            Self::QueueTimeout { .. } => Duration::from_secs(5),
-            Self::Upstream(refusal) => refusal.retry?,
-            _ => return None,
+        let wait = if let Self::RateLimited { retry, .. }
+        | Self::QueueFull { retry, .. }
+        | Self::NoReplica { retry, .. } = self
+        {
+            *retry
+        } else if let Self::Upstream(refusal) = self {
+            refusal.retry?
+        } else if matches!(self, Self::QueueTimeout { .. }) {
+            AFTER_A_FULL_QUEUE
+        } else {
+            return None;
         };
         Some(wait.clamp(Duration::from_millis(1), LONGEST_WAIT))
     }
 
     /// Whether another replica may be asked in its place: it says nothing about the request itself.
     pub(crate) fn is_failover(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::ConnectTimeout { .. } => true,
-            Self::Disconnected { .. } | Self::BadReply { .. } | Self::NoReplica { .. } => true,
-            Self::Upstream(refusal) => matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529),
-            _ => false,
-        }
+        matches!(self, Self::NoReplica { .. } | Self::BadReply { .. })
+            || matches!(
+                self,
+                Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. }
+            )
+            || matches!(self, Self::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529))
     }
 
     /// Whether it speaks against the replica's health.
     pub(crate) fn blames_replica(&self) -> bool {
-        match self {
-            Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } => true,
-            Self::Upstream(refusal) => {
-                refusal.status.is_server_error() && refusal.status != StatusCode::NOT_IMPLEMENTED
-            }
-            other => other.is_failover() && !matches!(other, Self::NoReplica { .. }),
+        if let Self::Upstream(refusal) = self {
+            return refusal.status.is_server_error() && refusal.status != StatusCode::NOT_IMPLEMENTED;
         }
+        matches!(
+            self,
+            Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } | Self::BadReply { .. }
+        ) || matches!(
+            self,
+            Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. }
+        )
     }
 }
 

@@ -4,6 +4,7 @@ use crate::config::{Config, FileError, FileSettings};
 use crate::error::ProxyError;
 use crate::keys::{Buckets, Keys};
 use crate::relay::client::Upstream;
+use crate::relay::watchdog::Watchdog;
 use crate::routing::{Fleet, FleetError, Model, Permits, look};
 use crate::usage::{Discard, SharedSink};
 use futures::future::join_all;
@@ -20,6 +21,7 @@ pub struct Proxy {
     permits: Arc<Permits>,
     sink: SharedSink,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
+    watchdog: Arc<Watchdog>,
     looking: tokio::sync::Mutex<()>,
     file_seen: Mutex<Option<std::time::SystemTime>>,
 }
@@ -68,6 +70,7 @@ impl Proxy {
             permits: Arc::default(),
             sink: Arc::new(Discard),
             metrics: Box::new(String::new),
+            watchdog: Arc::default(),
             looking: tokio::sync::Mutex::default(),
         })
     }
@@ -128,10 +131,20 @@ impl Proxy {
                     tracing::error!(%error, "the proxy's file was not taken; the last good one stays in force")
                 }
             }
+            self.sweep();
             let setup = self.setup();
             self.look(&setup, Duration::ZERO).await;
             tokio::time::sleep(setup.config.timeouts.probe.max(Duration::from_millis(100))).await;
         }
+    }
+
+    /// Drops streams whose client takes nothing any more; how many. [`Self::watch`] does it by itself.
+    pub fn sweep(&self) -> usize {
+        let dropped = self.watchdog.sweep(Instant::now());
+        if dropped > 0 {
+            tracing::warn!(dropped, "streams whose clients stood still were dropped");
+        }
+        dropped
     }
 
     /// Guards that are held by requests that have ended; must be 0.
@@ -165,6 +178,10 @@ impl Proxy {
 
     pub(crate) fn permits(&self) -> &Arc<Permits> {
         &self.permits
+    }
+
+    pub(crate) fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.watchdog)
     }
 
     pub(crate) fn sink(&self) -> SharedSink {

@@ -1,18 +1,23 @@
 //! Anthropic's messages in OpenAI's words and back, for backends that speak only the latter.
 
-use crate::error::ProxyError;
-use crate::relay::completion::Completion;
-use bytes::Bytes;
+mod answer;
+mod count;
+mod request;
+mod stream;
+#[cfg(test)]
+mod tests;
 
-pub(crate) fn to_chat(_: &Bytes, _: Option<&str>, _: bool) -> Result<Bytes, ProxyError> {
-    Err(ProxyError::Unsupported(String::new()))
-}
-pub(crate) fn from_chat(_: &Bytes, _: &str) -> Result<Bytes, String> {
-    Err(String::new())
-}
-pub(crate) struct Translated;
-impl Translated {
-    pub(crate) fn new(_: Completion, _: String) -> crate::relay::native::Native {
-        crate::relay::native::Native::messages("", 0)
+pub(crate) use answer::from_chat;
+pub(crate) use count::count;
+pub(crate) use request::to_chat;
+pub(crate) use stream::Translated;
+
+/// Anthropic's word for why an answer ended.
+fn stop_reason(finish: &str) -> &'static str {
+    match finish {
+        "length" => "max_tokens",
+        "tool_calls" | "function_call" => "tool_use",
+        "content_filter" => "refusal",
+        _ => "end_turn",
     }
 }

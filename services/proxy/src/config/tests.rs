@@ -1,1 +1,114 @@
-//! Tests.
+//! The names that deployments know are read, and the file is held to its form.
+
+use super::{Config, FileSettings, read_address};
+use secrecy::ExposeSecret;
+use service::config::{Environment, File, Flags, Reader};
+
+fn read(pairs: &[(&str, &str)]) -> Config {
+    let mut reader = Reader::new(
+        Flags::default(),
+        Environment::from_pairs(pairs.iter().copied()),
+        File::default(),
+    );
+    Config::read(&mut reader).unwrap()
+}
+
+#[test]
+fn one_backend_comes_from_the_environment() {
+    let config = read(&[
+        ("BACKEND_KIND", "vllm"),
+        ("BACKEND_BASE_URL", "http://vllm:8001/v1"),
+        ("BACKEND_API_KEY", "secret"),
+        ("MODEL_NAME", "qwen"),
+        ("API_KEYS", "a, b"),
+        ("RATE_LIMIT_ENABLED", "true"),
+        ("RATE_LIMIT_RPM", "5"),
+        ("RATE_LIMIT_BURST", "3"),
+    ]);
+    let backend = &config.backends[0];
+    assert_eq!(
+        (backend.kind.as_str(), backend.base_url.as_str()),
+        ("vllm", "http://vllm:8001/v1")
+    );
+    assert_eq!(backend.api_key.as_ref().unwrap().expose_secret(), "secret");
+    assert_eq!(config.default_model.as_deref(), Some("qwen"));
+    assert_eq!(
+        config
+            .api_keys
+            .iter()
+            .map(ExposeSecret::expose_secret)
+            .collect::<Vec<_>>(),
+        ["a", "b"]
+    );
+    assert_eq!(
+        (config.rate.enabled, config.rate.per_minute, config.rate.burst),
+        (true, 5, 3)
+    );
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
+fn the_names_of_the_runs_gateway_name_a_backend_too() {
+    let config = read(&[
+        ("OPENAI_COMPATIBLE_BASE_URL", "http://localhost:1234/v1"),
+        ("OPENAI_COMPATIBLE_API_KEY", "k"),
+    ]);
+    assert_eq!(
+        (config.backends[0].kind.as_str(), config.backends[0].base_url.as_str()),
+        ("openai", "http://localhost:1234/v1")
+    );
+    assert!(config.backends[0].api_key.is_some());
+    assert!(read(&[]).backends.is_empty());
+}
+
+#[test]
+fn the_address_is_on_this_machine_unless_it_is_said_otherwise() {
+    let address = |pairs: &[(&str, &str)]| {
+        let environment = Environment::from_pairs(pairs.iter().copied());
+        read_address(&mut Reader::new(Flags::default(), environment, File::default()))
+    };
+    assert_eq!(address(&[]).unwrap().to_string(), "127.0.0.1:8000");
+    assert_eq!(
+        address(&[("GANTRY_PROXY_HOST", "::"), ("GANTRY_PROXY_PORT", "9")])
+            .unwrap()
+            .to_string(),
+        "[::]:9"
+    );
+    assert!(address(&[("GANTRY_PROXY_HOST", "not an address")]).is_err());
+}
+
+#[test]
+fn a_file_adds_to_the_environment_and_its_secrets_may_lie_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, secret) = (folder.path().join("proxy.toml"), folder.path().join("key"));
+    std::fs::write(&secret, "hush\n").unwrap();
+    let text = format!(
+        "default_model = \"chat\"\n[[backend]]\nname = \"b\"\nkind = \"sglang\"\nbase_url = \"http://b/v1\"\napi_key_file = \"{}\"\ncapabilities = [\"chat\", \"messages\"]\n[[model]]\nname = \"chat\"\nreplicas = [{{ backend = \"b\", weight = 2 }}]\n",
+        secret.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = FileSettings::read(&file)
+        .unwrap()
+        .merged_into(&read(&[("BACKEND_BASE_URL", "http://a/v1")]));
+    assert_eq!(
+        config
+            .backends
+            .iter()
+            .map(|backend| backend.name.as_str())
+            .collect::<Vec<_>>(),
+        ["openai", "b"]
+    );
+    assert_eq!(config.backends[1].api_key.as_ref().unwrap().expose_secret(), "hush");
+    assert_eq!(
+        (config.default_model.as_deref(), config.models[0].replicas[0].weight),
+        (Some("chat"), Some(2))
+    );
+
+    std::fs::write(
+        &file,
+        "[[backend]]\nname = \"b\"\nkind = \"vllm\"\nbase_url = \"x\"\nconcurency = 4\n",
+    )
+    .unwrap();
+    let error = FileSettings::read(&file).unwrap_err().to_string();
+    assert!(error.contains("concurency"), "{error}");
+}

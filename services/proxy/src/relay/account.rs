@@ -51,11 +51,6 @@ impl Account {
         self.begun
     }
 
-    /// The request's id.
-    pub(crate) fn request_id(&self) -> &str {
-        self.usage.as_ref().map_or("", |usage| &usage.request_id)
-    }
-
     /// Names the model.
     pub(crate) fn model(&mut self, model: &str) {
         self.edit(|usage| model.clone_into(&mut usage.model));

@@ -3,6 +3,7 @@
 use super::job::Job;
 use super::live::{BrokenOff, Live};
 use super::open::{Opened, Raw, open};
+use super::watchdog::Watch;
 use crate::error::ProxyError;
 use crate::routing::{Guard, Route};
 use crate::sse::frame::{KEEP_ALIVE, event, named_event};
@@ -24,29 +25,32 @@ type Opening = Pin<Box<dyn Future<Output = Result<Opened, ProxyError>> + Send>>;
 /// Serves the job. A stream's head waits for its first event, so that an early error is a real one; only when that
 /// takes longer than the keep-alive does the head go first, with comments behind it.
 pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
-    let (route, patience, is_stream) = (job.route, job.timeouts.keep_alive, job.is_stream());
+    let (route, patience, is_stream, watch) = (job.route, job.timeouts.keep_alive, job.is_stream(), job.watch());
     let mut opening: Opening = Box::pin(open(job));
     if !is_stream || patience.is_zero() {
-        return opening.await.map(|opened| respond(route, opened));
+        return opening.await.map(|opened| respond(opened, &watch));
     }
     match timeout(patience, &mut opening).await {
-        Ok(opened) => opened.map(|opened| respond(route, opened)),
-        Err(_) => Ok(events(Phase::Greeting(Box::new(Patient {
-            opening,
-            route,
-            patience,
-        })))),
+        Ok(opened) => opened.map(|opened| respond(opened, &watch)),
+        Err(_) => {
+            let patient = Patient {
+                opening,
+                route,
+                patience,
+            };
+            Ok(events(Phase::Greeting(Box::new(patient)), &watch))
+        }
     }
 }
 
-fn respond(route: Route, opened: Opened) -> Response {
+fn respond(opened: Opened, watch: &Watch) -> Response {
     match opened {
-        Opened::Live(live) => events(Phase::Live(live)),
+        Opened::Live(live) => events(Phase::Live(live), watch),
         Opened::Whole(whole) => {
             let json = HeaderValue::from_static("application/json");
             typed(whole.content_type.unwrap_or(json), Body::from(whole.text))
         }
-        Opened::Raw(raw) => passed_on(route, raw),
+        Opened::Raw(raw) => passed_on(*raw, watch),
     }
 }
 
@@ -72,8 +76,8 @@ struct Patient {
     patience: Duration,
 }
 
-fn events(phase: Phase) -> Response {
-    let body = Body::from_stream(stream::unfold(phase, |phase| Box::pin(advance(phase))));
+fn events(phase: Phase, watch: &Watch) -> Response {
+    let body = Body::from_stream(watch.over(Box::pin(stream::unfold(phase, |phase| Box::pin(advance(phase))))));
     let mut response = typed(HeaderValue::from_static("text/event-stream; charset=utf-8"), body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
@@ -119,7 +123,7 @@ fn failure(route: Route, error: &ProxyError) -> Bytes {
 }
 
 /// Bytes as they come, held to the request's deadline.
-fn passed_on(_: Route, raw: Raw) -> Response {
+fn passed_on(raw: Raw, watch: &Watch) -> Response {
     let Raw {
         content_type,
         length,
@@ -140,7 +144,7 @@ fn passed_on(_: Route, raw: Raw) -> Response {
         name: backend.name().to_owned(),
         over: false,
     };
-    let body = Body::from_stream(stream::unfold(flow, |flow| Box::pin(flow.advance())));
+    let body = Body::from_stream(watch.over(Box::pin(stream::unfold(flow, |flow| Box::pin(flow.advance())))));
     let binary = HeaderValue::from_static("application/octet-stream");
     let mut response = typed(content_type.unwrap_or(binary), body);
     *response.status_mut() = StatusCode::OK;

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::client::Upstream;
+use super::watchdog::{Watch, Watchdog};
 use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
 use crate::json::{Change, Edit, Peek, Pieces};
@@ -26,6 +27,7 @@ pub(crate) struct Job {
     pub(crate) body: Bytes,
     /// None for a body that is not JSON.
     pub(crate) peek: Option<Peek>,
+    pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) account: Account,
     pub(crate) deadline: Instant,
     /// What the key and the limits hold for this request. Goes before the ticket.
@@ -37,6 +39,17 @@ impl Job {
     /// Whether the client wants events.
     pub(crate) fn is_stream(&self) -> bool {
         self.peek.as_ref().is_some_and(|peek| peek.stream)
+    }
+
+    /// Who drops the answer when its client stands still: it must take a piece in the longest time in which a backend
+    /// may be silent.
+    pub(crate) fn watch(&self) -> Watch {
+        let patience = self.timeouts.between_tokens + self.timeouts.keep_alive;
+        Watch {
+            watchdog: Arc::clone(&self.watchdog),
+            patience,
+            deadline: self.deadline.into_std(),
+        }
     }
 
     /// A number for the beginning of the prompt.

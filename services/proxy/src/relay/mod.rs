@@ -11,6 +11,5 @@ pub(crate) mod live;
 pub(crate) mod native;
 pub(crate) mod open;
 pub(crate) mod repair;
-#[cfg(test)]
-mod tests;
+pub(crate) mod watchdog;
 pub(crate) mod whole;

@@ -31,7 +31,7 @@ pub(crate) enum Opened {
     /// A whole answer, checked.
     Whole(Whole),
     /// Bytes that are passed on as they come: sound, pictures.
-    Raw(Raw),
+    Raw(Box<Raw>),
 }
 
 /// Bytes on their way, and what they hold.
@@ -52,24 +52,17 @@ pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
         Ok(found) => found,
         Err(_) => Err(ProxyError::TotalTimeout { after: total }),
     };
-    let found = match found {
-        Ok(Found::Whole(answer, backend, held)) => {
-            return whole::finish(job, answer, &backend, held);
-        }
-        Ok(found) => found,
-        Err(error) => {
-            job.account
-                .close(Outcome::Failed(error.face().code.unwrap_or_default()));
-            return Err(error);
-        }
-    };
+    let found = found.inspect_err(|error| {
+        job.account
+            .close(Outcome::Failed(error.face().code.unwrap_or_default()));
+    })?;
     Ok(match found {
         Found::Live(mut live) => {
             live.adopt(job);
             Opened::Live(live)
         }
-        Found::Raw(answer, backend, held) => Opened::Raw(raw(job, *answer, backend, held)),
-        Found::Whole(answer, backend, held) => return whole::finish(job, answer, &backend, held),
+        Found::Raw(answer, backend, held) => Opened::Raw(Box::new(raw(job, *answer, backend, held))),
+        Found::Whole(answer, backend, held) => whole::finish(job, answer, &backend, held),
     })
 }
 
@@ -176,6 +169,9 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
 /// Asks one replica. What it holds is let go if that fails.
 async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
+    if job.route == Route::CountTokens {
+        return count_tokens(job, replica, held).await;
+    }
     let path = if job.is_translated(backend) {
         Route::Chat.upstream_path()
     } else {
@@ -214,6 +210,46 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
             after,
         })
     })
+}
+
+/// Asks a backend that has the route, and counts here where it has not.
+async fn count_tokens(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
+    let backend = &replica.backend;
+    let text = match native_count(job, replica).await {
+        Err(ProxyError::Upstream(refusal)) if matches!(refusal.status.as_u16(), 404 | 405 | 501) => {
+            crate::anthropic::count(job, replica).await?
+        }
+        other => other?,
+    };
+    let json = http::HeaderValue::from_static("application/json");
+    Ok(Found::Whole(
+        whole::Read::plain(text).with_type(Some(json)),
+        Arc::clone(backend),
+        held,
+    ))
+}
+
+async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, ProxyError> {
+    let backend = &replica.backend;
+    let uri = backend
+        .api(job.route.upstream_path())
+        .filter(|_| !job.is_translated(backend));
+    let Some(uri) = uri else {
+        return crate::anthropic::count(job, replica).await;
+    };
+    let call = Call {
+        method: Method::POST,
+        uri,
+        headers: job.headers_for(backend),
+        body: job.body_for(replica)?,
+    };
+    let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
+    let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
+    // Some servers answer 200 to what they do not know.
+    match crate::json::find(&text, ["input_tokens"]) {
+        Ok([Some(_)]) => Ok(text),
+        Ok([None]) | Err(_) => crate::anthropic::count(job, replica).await,
+    }
 }
 
 async fn read(

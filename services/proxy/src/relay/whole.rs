@@ -71,7 +71,7 @@ pub(crate) fn read(job: &Job, backend: &Backend, text: Bytes) -> Result<Read, Pr
 }
 
 /// Closes the account and lets go of everything: the answer is whole.
-pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Guard>) -> Result<Opened, ProxyError> {
+pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Guard>) -> Opened {
     let estimated = || Tally {
         tokens_in: usage::estimate(job.prompt_bytes()),
         tokens_out: if matches!(job.route, Route::Embeddings | Route::Rerank) {
@@ -87,10 +87,10 @@ pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Gu
     job.account.first_token();
     job.account.close(Outcome::Completed);
     drop(held);
-    Ok(Opened::Whole(Whole {
+    Opened::Whole(Whole {
         text: answer.text,
         content_type: answer.content_type,
-    }))
+    })
 }
 
 fn change(job: &Job, backend: &Backend, text: Bytes) -> Result<Bytes, String> {

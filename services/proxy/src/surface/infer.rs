@@ -29,7 +29,7 @@ pub(crate) async fn infer(
     request_id: &str,
 ) -> Result<Response, ProxyError> {
     let setup = proxy.setup();
-    let arrived = tokio::time::Instant::now();
+    let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
     let caller = Caller::of(request.headers(), peer, &setup.keys, Scope::Inference)?;
     let ticket = proxy.permits().ticket();
     let key = caller.key_name();
@@ -39,9 +39,14 @@ pub(crate) async fn infer(
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
-    let body = read_body(request.into_body(), setup.config.bounds.request_bytes)
-        .await
-        .inspect_err(|error| fail(&mut account, error))?;
+    let after = setup.config.timeouts.total;
+    let body = tokio::time::timeout_at(
+        deadline,
+        read_body(request.into_body(), setup.config.bounds.request_bytes),
+    )
+    .await
+    .unwrap_or(Err(ProxyError::TotalTimeout { after }))
+    .inspect_err(|error| fail(&mut account, error))?;
     let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
     let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
     account.model(&model.name);
@@ -57,8 +62,9 @@ pub(crate) async fn infer(
         headers: onward,
         body,
         peek,
+        watchdog: proxy.watchdog(),
         account,
-        deadline: arrived + setup.config.timeouts.total,
+        deadline,
         held,
         ticket,
     };

@@ -92,11 +92,6 @@ impl Open {
         self
     }
 
-    /// What has come so far.
-    pub fn so_far(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-
     /// Reads to the end.
     pub async fn reply(mut self) -> Reply {
         let reading = async { while self.stream.read_buf(&mut self.bytes).await.is_ok_and(|read| read > 0) {} };

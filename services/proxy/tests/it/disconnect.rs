@@ -137,3 +137,32 @@ async fn a_thousand_who_leave_at_any_moment_leave_nothing_behind() {
     gateway.settled().await;
     assert_eq!(gateway.proxy.leaked_permits(), 0);
 }
+
+#[tokio::test]
+async fn a_client_that_stays_and_reads_nothing_is_dropped_and_its_backend_with_it() {
+    let upstream = Upstream::start(|_, mut conn| async move {
+        conn.events().await;
+        let more = piece(
+            &format!(r#"{{"role":"assistant","content":"{}"}}"#, "b".repeat(60_000)),
+            "null",
+        );
+        conn.flood_until_hung_up(more.as_bytes()).await;
+        None
+    })
+    .await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.timeouts.keep_alive = Duration::ZERO;
+        config.timeouts.between_tokens = Duration::from_millis(300);
+    })
+    .await;
+    let open = gateway.open("/v1/chat/completions", STREAM).await;
+    gateway.until_open(1).await;
+    let begun = Instant::now();
+    while gateway.proxy.sweep() == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "never dropped");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upstream.until("was hung up on", |counts| counts.hung_up == 1).await;
+    gateway.settled().await;
+    drop(open);
+}

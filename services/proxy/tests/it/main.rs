@@ -11,6 +11,7 @@ mod config;
 mod disconnect;
 mod endings;
 mod gateway;
+mod real;
 mod refusals;
 mod relay;
 mod scenarios;

@@ -248,6 +248,13 @@ impl Conn {
         });
     }
 
+    /// Sends pieces as fast as they are taken, until the proxy hangs up.
+    pub async fn flood_until_hung_up(&mut self, piece: &[u8]) {
+        let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        while self.stream.write_all(&chunk).await.is_ok() {}
+        self.counts.send_modify(|counts| counts.hung_up += 1);
+    }
+
     /// Sends pieces until the proxy hangs up.
     pub async fn chunk_until_hung_up(&mut self, piece: &[u8], every: Duration) {
         let mut byte = [0];

@@ -1,0 +1,114 @@
+//! Streams whose client takes nothing any more.
+//!
+//! A stream is read only as fast as its client reads, so one whose client stands still is not polled and cannot notice
+//! its own deadline. Whoever watches drops it from outside, and with it the backend's connection and every place.
+
+use super::live::BrokenOff;
+use crate::error::ProxyError;
+use bytes::Bytes;
+use futures::Stream;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+type Piece = Result<Bytes, BrokenOff>;
+type Inner = Pin<Box<dyn Stream<Item = Piece> + Send>>;
+
+/// Knows every stream that is open.
+#[derive(Default)]
+pub(crate) struct Watchdog {
+    streams: Mutex<Vec<Weak<Shared>>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    patience: Duration,
+    deadline: Instant,
+}
+
+struct State {
+    stream: Option<Inner>,
+    polled: Instant,
+}
+
+/// A stream that can be dropped from outside.
+pub(crate) struct Watched {
+    shared: Arc<Shared>,
+    over: bool,
+}
+
+/// How one stream is to be watched.
+pub(crate) struct Watch {
+    pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) patience: Duration,
+    pub(crate) deadline: Instant,
+}
+
+impl Watch {
+    /// The stream, watched.
+    pub(crate) fn over(&self, stream: Inner) -> Watched {
+        self.watchdog.watch(stream, self.patience, self.deadline)
+    }
+}
+
+impl Watchdog {
+    /// Watches a stream that must be asked for its next piece within `patience`, and be over by `deadline`.
+    fn watch(&self, stream: Inner, patience: Duration, deadline: Instant) -> Watched {
+        let state = Mutex::new(State {
+            stream: Some(stream),
+            polled: Instant::now(),
+        });
+        let shared = Arc::new(Shared {
+            state,
+            patience,
+            deadline,
+        });
+        self.lock().push(Arc::downgrade(&shared));
+        Watched { shared, over: false }
+    }
+
+    /// Drops the streams whose client stands still; how many.
+    pub(crate) fn sweep(&self, now: Instant) -> usize {
+        let mut dropped = 0;
+        let mut streams = self.lock();
+        streams.retain(|stream| {
+            let Some(shared) = stream.upgrade() else { return false };
+            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let stalled = now.saturating_duration_since(state.polled);
+            // At its deadline a stream that is read ends by itself, so some time is left for that.
+            let is_over = now > shared.deadline && stalled > Duration::from_secs(1);
+            if is_over || stalled > shared.patience {
+                dropped += usize::from(state.stream.take().is_some());
+                return false;
+            }
+            true
+        });
+        dropped
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Shared>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stream for Watched {
+    type Item = Piece;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let polled = {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.polled = Instant::now();
+            state.stream.as_mut().map(|stream| stream.as_mut().poll_next(cx))
+        };
+        let piece = polled.unwrap_or_else(|| {
+            let after = self.shared.patience;
+            Poll::Ready(Some(Err(BrokenOff(ProxyError::TotalTimeout { after }))))
+        });
+        self.over = matches!(piece, Poll::Ready(None | Some(Err(_))));
+        piece
+    }
+}
