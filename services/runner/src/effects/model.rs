@@ -34,10 +34,11 @@ impl ModelClient {
 
     /// Performs a call; a failure is an answer too.
     pub(crate) async fn perform(&self, slow: &Slow) -> InboxMessage {
+        let model = slow.request.get("model").and_then(Value::as_str);
         let span = tracing::info_span!(
             "model_call",
             gen_ai.operation.name = "chat",
-            gen_ai.request.model = slow.request.get("model").and_then(Value::as_str),
+            gen_ai.request.model = model,
             attempt = slow.attempt,
         );
         let outcome = self.call(slow).instrument(span).await;
