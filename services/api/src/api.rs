@@ -2,20 +2,24 @@
 
 use crate::config::ApiConfig;
 use crate::principal::Principal;
+use crate::runs::announce::Announcer;
 use bus::{Bus, CommandLog, Inbox, Outcomes};
 use domain::{Plane, Time};
 use ledger::{Feed, Ledger};
 use service::Health;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 use store::bundles::Bundles;
 use store::runs::{Projector, Runs};
 use telemetry::Metrics;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Uploads read into memory at once.
 const UPLOADS: usize = 4;
+/// How long a list waits for the read model.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// The parts of the surface, shared by all requests. Cheap to clone.
 #[derive(Clone)]
@@ -49,6 +53,10 @@ pub struct Shared {
     pub uploads: Semaphore,
     /// The ready-made parts.
     pub parts: Parts,
+    /// Lists accepted runs.
+    pub announcer: Announcer,
+    /// Whether live steps reach this process without delay.
+    pub live: watch::Sender<bool>,
     main: PlaneData,
 }
 
@@ -71,14 +79,23 @@ pub struct PlaneData {
 
 impl Api {
     /// The surface over its settings and parts.
-    pub fn new(config: ApiConfig, parts: Parts) -> Self {
+    pub fn new(config: ApiConfig, parts: Parts, announcer: Announcer) -> Self {
         let main = PlaneData::new(&parts, Plane::main());
+        let (uploads, live) = (Semaphore::new(UPLOADS), watch::Sender::new(false));
         Self(Arc::new(Shared {
             config,
-            uploads: Semaphore::new(UPLOADS),
+            uploads,
             parts,
+            announcer,
+            live,
             main,
         }))
+    }
+
+    /// Waits, a moment at most, until lists hold what this process has already shown to anybody.
+    pub async fn settle_lists(&self) {
+        self.announcer.settle(SETTLE).await;
+        self.parts.projector.settle(SETTLE).await;
     }
 
     /// The data plane of a caller. Without user accounts there is one.

@@ -3,16 +3,23 @@
 use crate::auth::Credentials;
 use crate::bundles::scan::{is_transient, scan};
 use crate::routes::bundles::report;
+use crate::runs::announce::Announcer;
 use crate::security::{AuditLog, Guard, Security, audit_path, write_entries};
 use crate::{Api, ApiConfig, Parts, layers, routes};
 use axum::Router;
+use domain::Plane;
+use ledger::Summary;
 use service::Tasks;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use store::runs::RunsError;
+use tokio::sync::mpsc;
 
 /// A failed scan of the flows directory is tried again after this long, while the broker is away.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
+/// How long one wait for the ledger readers takes before it is begun anew.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The surface, ready to be served.
 pub struct Service {
@@ -37,8 +44,11 @@ impl Service {
                 write_entries(path, settings, &mut entries, stop).await
             });
         }
-        let api = Api::new(config, parts);
+        let (announcer, queue) = Announcer::new();
+        let api = Api::new(config, parts, announcer);
+        list_accepted(&api, queue, tasks);
         follow_ledgers(&api, tasks);
+        tell_when_live(&api, tasks);
         install_bundles(&api, tasks);
         Self {
             api,
@@ -57,6 +67,35 @@ impl Service {
         let merged = routers.into_iter().fold(Router::new(), Router::merge);
         layers(crate::fallbacks(merged), self.security.clone())
     }
+}
+
+/// Rows for runs that were accepted and have not taken a step.
+fn list_accepted(api: &Api, mut queue: mpsc::Receiver<(Plane, Summary)>, tasks: &Tasks) {
+    let (announcer, runs, stop) = (api.announcer.clone(), api.parts.runs.clone(), tasks.stop_token());
+    tasks.critical("accepted runs", async move {
+        announcer.write(&runs, &mut queue, stop).await;
+        Ok::<(), Infallible>(())
+    });
+}
+
+/// Streams read the ledger by themselves until the readers have come to its end: after a rebuild of the list they
+/// first pass through everything that ever happened.
+fn tell_when_live(api: &Api, tasks: &Tasks) {
+    let (api, stop) = (api.clone(), tasks.stop_token());
+    tasks.supervised("ledger end", move || {
+        let (api, stop) = (api.clone(), stop.clone());
+        async move {
+            let reached = async {
+                while !api.parts.projector.reach_end(LOOK_AGAIN).await? {}
+                api.live.send_replace(true);
+                Ok::<(), bus::BusError>(())
+            };
+            tokio::select! {
+                reached = reached => reached,
+                () = stop.cancelled() => Ok(()),
+            }
+        }
+    });
 }
 
 /// One reader per shard feeds every stream of the process, and the list of runs.
@@ -90,7 +129,7 @@ fn install_bundles(api: &Api, tasks: &Tasks) {
             () = bundles.keep_watching() => {}
             () = stop.cancelled() => {}
         }
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     });
     let (bundles, path, stop) = (
         api.parts.bundles.clone(),
@@ -116,6 +155,6 @@ fn install_bundles(api: &Api, tasks: &Tasks) {
         }
         // A check that is dropped counts as stopped, so it is kept until the service stops.
         stop.cancelled().await;
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     });
 }

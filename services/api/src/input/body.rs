@@ -47,10 +47,12 @@ pub fn read_object(headers: &HeaderMap, bytes: &Bytes, fields: &[Field], closed:
     scan(text).map_err(|flaw| Issue::json_invalid(flaw.offset, flaw.error))?;
     let value: Value =
         serde_json::from_str(text).map_err(|problem| Issue::json_invalid(problem.column(), &problem.to_string()))?;
-    match value {
-        Value::Object(given) => check_object(&given, fields, closed, &at).map_err(ApiError::Invalid),
+    match &value {
+        Value::Object(given) => check_object(given, fields, closed, &at).map_err(ApiError::Invalid),
         Value::Null => Err(Issue::missing(&at, Value::Null).into()),
-        other => Err(not_an_object(&other, &at).into()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(not_an_object(&value, &at).into())
+        }
     }
 }
 

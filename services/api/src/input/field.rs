@@ -1,5 +1,6 @@
 //! Declared parameters: one declaration checks the request and writes the OpenAPI schema.
 
+use super::scalar::{flag, integer, number};
 use super::{Issue, Place};
 use domain::Object;
 use serde_json::{Value, json};
@@ -159,9 +160,9 @@ impl Kind {
         match self {
             Self::Text | Self::File if value.is_string() => Ok(value.clone()),
             Self::Text | Self::File => one("string_type", "Input should be a valid string"),
-            Self::Integer { min, max } => integer(value, min, max, at).map_err(|issue| vec![issue]),
-            Self::Number { above, max } => number(value, above, max, at).map_err(|issue| vec![issue]),
-            Self::Flag => flag(value, at).map(Value::Bool).map_err(|issue| vec![issue]),
+            Self::Integer { min, max } => integer(value, min, max, at),
+            Self::Number { above, max } => number(value, above, max, at),
+            Self::Flag => flag(value, at).map(Value::Bool),
             Self::FlagOrText if value.is_boolean() || value.is_string() => Ok(value.clone()),
             Self::FlagOrText => Err(flag_or_text(value, at)),
             Self::Object if value.is_object() => Ok(value.clone()),
@@ -251,101 +252,6 @@ fn list(
         Ok(Value::Array(checked))
     } else {
         Err(issues)
-    }
-}
-
-fn integer(value: &Value, min: Option<i64>, max: Option<i64>, at: &[Place]) -> Result<Value, Issue> {
-    let issue = |kind, msg: &str| Issue::new(kind, at, msg, value.clone());
-    let number = match value {
-        Value::Bool(flag) => i64::from(*flag),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => number,
-            #[expect(clippy::cast_possible_truncation, reason = "whole and within the range of i64")]
-            (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9.0e18 => float as i64,
-            (None, Some(float)) if float.fract() == 0.0 => {
-                let msg = "Unable to parse input string as an integer, exceeded maximum size";
-                return Err(issue("int_parsing_size", msg));
-            }
-            (None, _) => {
-                return Err(issue(
-                    "int_from_float",
-                    "Input should be a valid integer, got a number with a fractional part",
-                ));
-            }
-        },
-        Value::String(text) => text.trim().parse().map_err(|_| {
-            issue(
-                "int_parsing",
-                "Input should be a valid integer, unable to parse string as an integer",
-            )
-        })?,
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            return Err(issue("int_type", "Input should be a valid integer"));
-        }
-    };
-    if let Some(min) = min.filter(|min| number < *min) {
-        return Err(issue(
-            "greater_than_equal",
-            &format!("Input should be greater than or equal to {min}"),
-        )
-        .with("ge", min.into()));
-    }
-    if let Some(max) = max.filter(|max| number > *max) {
-        return Err(issue(
-            "less_than_equal",
-            &format!("Input should be less than or equal to {max}"),
-        )
-        .with("le", max.into()));
-    }
-    Ok(number.into())
-}
-
-fn number(value: &Value, above: f64, max: f64, at: &[Place]) -> Result<Value, Issue> {
-    let issue = |kind, msg: &str| Issue::new(kind, at, msg, value.clone());
-    let parsed = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.trim().parse::<f64>() {
-            Ok(number) => Some(number),
-            Err(_) => {
-                let msg = "Input should be a valid number, unable to parse string as a number";
-                return Err(issue("float_parsing", msg));
-            }
-        },
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    };
-    let number = parsed.ok_or_else(|| issue("float_type", "Input should be a valid number"))?;
-    if number.is_nan() || number <= above {
-        let msg = format!("Input should be greater than {above}");
-        return Err(issue("greater_than", &msg).with("gt", above.into()));
-    }
-    if number > max {
-        let msg = format!("Input should be less than or equal to {max}");
-        return Err(issue("less_than_equal", &msg).with("le", max.into()));
-    }
-    Ok(number.into())
-}
-
-fn flag(value: &Value, at: &[Place]) -> Result<bool, Issue> {
-    let word = match value {
-        Value::Bool(flag) => return Ok(*flag),
-        Value::Number(number) => number.to_string(),
-        Value::String(text) => text.to_ascii_lowercase(),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            return Err(Issue::new(
-                "bool_type",
-                at,
-                "Input should be a valid boolean",
-                value.clone(),
-            ));
-        }
-    };
-    match word.as_str() {
-        "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
-        "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
-        _ => {
-            let msg = "Input should be a valid boolean, unable to interpret input";
-            Err(Issue::new("bool_parsing", at, msg, value.clone()))
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod field;
 mod issue;
 mod multipart;
 mod query;
+mod scalar;
 mod scan;
 
 pub use body::{read_bytes, read_object};

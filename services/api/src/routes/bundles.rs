@@ -96,15 +96,11 @@ pub(super) async fn upload(api: Api, input: Input) -> Result<Response, ApiError>
 pub(super) async fn reload(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     let scanned = scan(&data.bundles, &api.config.flows_dir).await;
-    if let Ok(Report { broken, .. }) = &scanned {
-        if !broken.is_empty() {
-            return Err(ApiError::bad_request(format!(
-                "Failed reloading bundles: {}",
-                broken.join("; ")
-            )));
-        }
+    let scanned = scanned?;
+    if !scanned.broken.is_empty() {
+        let broken = scanned.broken.join("; ");
+        return Err(ApiError::bad_request(format!("Failed reloading bundles: {broken}")));
     }
-    scanned?;
     let snapshot = data.bundles.snapshot();
     let mut ids: Vec<&str> = snapshot.bundles().map(|bundle| bundle.reference.id.as_str()).collect();
     ids.dedup();

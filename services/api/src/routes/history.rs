@@ -1,6 +1,5 @@
 //! `GET /runs/{run_id}/history_bundle`
 
-use super::runs::SETTLE;
 use crate::api::now;
 use crate::error::ok;
 use crate::input::Input;
@@ -66,7 +65,7 @@ pub(super) async fn bundle(api: Api, input: Input) -> Result<Response, ApiError>
     };
     let run = RunId::new(input.path("run_id"));
     let known = known(data, &run).await?;
-    api.parts.projector.settle(SETTLE).await;
+    api.settle_lists().await;
     let mut windows = vec![window(data, &run, most).await?];
     if input.flag("include_subruns") {
         for row in api.parts.runs.descendants(&data.plane, &run, DESCENDANTS).await? {

@@ -110,7 +110,8 @@ pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError>
     }
     let heartbeat = Duration::from_secs_f64(input.number("heartbeat_s").unwrap_or(5.0));
     let cursor = cursor(&input);
-    let stream = Stream::new(data, &api.parts.feed, run, cursor, heartbeat, api.parts.stop.clone());
+    let (live, stop) = (api.live.subscribe(), api.parts.stop.clone());
+    let stream = Stream::new(data, &api.parts.feed, run, cursor, heartbeat, live, stop);
     let pieces = futures::stream::unfold(stream, |mut stream| async move {
         match stream.next().await {
             Next::Bytes(bytes) => Some((Ok::<Bytes, Infallible>(bytes), stream)),

@@ -1,6 +1,5 @@
 //! `POST /runs/purge_drafts`: expired, ephemeral draft runs go, with everything below them.
 
-use super::runs::SETTLE;
 use crate::api::now;
 use crate::error::ok;
 use crate::input::Input;
@@ -34,7 +33,7 @@ pub(super) async fn purge(api: Api, input: Input) -> Result<Response, ApiError> 
         force: input.flag("force"),
         include_active: input.flag("include_active"),
     };
-    api.parts.projector.settle(SETTLE).await;
+    api.settle_lists().await;
     let (rows, missing) = candidates(&api, data, &input).await?;
     let scanned = rows.len() + missing.len();
     let dry_run = input.flag("dry_run");

@@ -10,11 +10,7 @@ use crate::{Api, ApiError, PlaneData};
 use axum::response::Response;
 use domain::{Object, RunId, RunStatus, Source};
 use serde_json::{Value, json};
-use std::time::Duration;
 use store::runs::Filter;
-
-/// How long a list waits for the read model to hold what this process has already shown.
-pub(super) const SETTLE: Duration = Duration::from_millis(300);
 
 /// `GET /runs/{run_id}`
 pub(super) async fn get(api: Api, input: Input) -> Result<Response, ApiError> {
@@ -57,7 +53,7 @@ pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
         include_drafts: input.flag("include_drafts"),
         ..Filter::default()
     };
-    api.parts.projector.settle(SETTLE).await;
+    api.settle_lists().await;
     let rows = api.parts.runs.list(&data.plane, &filter).await?;
     let (metrics, ledger_len) = (input.flag("include_metrics"), input.flag("include_ledger_len"));
     let items: Vec<Object> = rows.iter().map(|row| light(row, metrics, ledger_len)).collect();

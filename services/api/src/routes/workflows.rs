@@ -1,7 +1,6 @@
 //! `GET /workflows/{workflow_id}/flow`
 
 use super::bundles::answer_flow;
-use super::runs::SETTLE;
 use crate::error::ok;
 use crate::input::Input;
 use crate::runs::find::find;
@@ -31,7 +30,7 @@ pub(super) async fn flow(api: Api, input: Input) -> Result<Response, ApiError> {
 
 async fn generated(api: &Api, input: &Input, workflow: &WorkflowId) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
-    api.parts.projector.settle(SETTLE).await;
+    api.settle_lists().await;
     let filter = Filter {
         limit: 1,
         workflow_id: Some(workflow.to_string()),

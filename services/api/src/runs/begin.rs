@@ -109,9 +109,7 @@ pub async fn accept(
     data.inbox
         .send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input))
         .await?;
-    if let Err(error) = api.parts.runs.announce(&data.plane, summary).await {
-        tracing::warn!(%error, %run, "a started run is listed only after its first step");
-    }
+    api.announcer.announce(&data.plane, summary);
     Ok(())
 }
 

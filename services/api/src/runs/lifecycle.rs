@@ -29,10 +29,13 @@ pub fn sanitised(given: &Object) -> Option<Value> {
             kept.insert(key.to_owned(), text.chars().take(CHARACTERS).collect::<String>().into());
         }
     }
-    if let Some(retention) = given.get("retention").and_then(Value::as_object).map(retention) {
-        if !retention.is_empty() {
-            kept.insert("retention".to_owned(), Value::Object(retention));
-        }
+    let retention = given
+        .get("retention")
+        .and_then(Value::as_object)
+        .map(retention)
+        .unwrap_or_default();
+    if !retention.is_empty() {
+        kept.insert("retention".to_owned(), Value::Object(retention));
     }
     (!kept.is_empty()).then_some(Value::Object(kept))
 }

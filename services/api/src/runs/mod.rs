@@ -1,5 +1,6 @@
 //! What the surface knows of runs: finding them, showing them, beginning them.
 
+pub mod announce;
 pub mod begin;
 pub mod find;
 pub mod history;

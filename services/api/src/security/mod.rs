@@ -1,8 +1,8 @@
 //! The security layer of every path below `/api/gateway`, in the fixed order that clients depend on.
 //!
-//! 1. security switched off; 2. origin; 3. lockout; 4. `OPTIONS`; 5. authentication; 6. CSRF; 7. admin-only
-//! families; 8. body size; 9. concurrency; 10. audit of every write, refused ones included. The permissive CORS
-//! layer lies outside of it, and a request id is on every answer.
+//! Security switched off; origin; lockout; `OPTIONS`; authentication; CSRF; admin-only families; body size; concurrency;
+//! and the audit of every write, refused ones included. The permissive CORS layer lies outside of it, and a request id
+//! is on every answer.
 
 mod answer;
 mod audit;

@@ -8,6 +8,7 @@ use ledger::{Feed, FeedMessage, Item, LedgerError, Subscription};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 const PAGE: usize = 256;
 /// How often a broker that does not answer is asked again before the stream ends; the client then reconnects.
 const READS: u32 = 8;
+/// How often the ledger is read while live steps do not come without delay yet.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// One client's stream.
 pub struct Stream {
@@ -27,6 +30,7 @@ pub struct Stream {
     behind: bool,
     ended: bool,
     closed: bool,
+    caught_up: watch::Receiver<bool>,
     stop: CancellationToken,
     _open: OpenStream,
 }
@@ -48,6 +52,7 @@ impl Stream {
         run: RunId,
         cursor: u64,
         heartbeat: Duration,
+        live_steps: watch::Receiver<bool>,
         stop: CancellationToken,
     ) -> Self {
         let live = feed.subscribe(&data.plane, &run);
@@ -61,6 +66,7 @@ impl Stream {
             behind: true,
             ended: false,
             closed: false,
+            caught_up: live_steps,
             stop,
             _open: OpenStream::new(),
         }
@@ -87,8 +93,10 @@ impl Stream {
                 }
                 continue;
             }
+            let delayed = !*self.caught_up.borrow();
             tokio::select! {
                 () = self.stop.cancelled() => return Next::Closed,
+                () = tokio::time::sleep(LOOK), if delayed => self.behind = true,
                 () = sleep_until(silence) => return Next::Bytes(event::keep_alive()),
                 step = self.live.next() => match step {
                     Ok(step) => self.take(&step),

@@ -1,6 +1,13 @@
 //! The surface over a real broker of its own, with bundles of the contract's fixtures, and runs moved on by hand: what
 //! a runner would do at its own time, a test does at the time it needs.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test's world may fail loudly"
+)]
+
 use api::{ApiConfig, Parts, Service};
 use axum::Router;
 use axum::body::Body;
@@ -149,6 +156,33 @@ impl World {
         let answer = self.post("/runs/start", body).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         RunId::new(answer.json()["run_id"].as_str().unwrap())
+    }
+
+    /// A run of the echo flow that has ended.
+    pub(crate) async fn echo_run(&self) -> RunId {
+        let input = json!({"prompt": "Hello"});
+        let body = json!({"bundle_id": "fix", "flow_id": "echo", "input_data": input, "session_id": "s-1"});
+        let run = self.start_run(body).await;
+        self.step(&run).await;
+        run
+    }
+
+    /// Steps a run that never waits until it has ended.
+    pub(crate) async fn run_to_end(&self, run: &RunId) {
+        loop {
+            self.step(run).await;
+            let head = self.ledger.head(run).await.unwrap().unwrap();
+            if head.state.status.is_terminal() {
+                return;
+            }
+            let more = serde_json::to_vec(&InboxMessage::Continue).unwrap();
+            let id = format!("continue-{run}-{}", head.sequence);
+            self.bus
+                .inbox(&Plane::main())
+                .send(run, &id, &more.into(), &TraceContext::default())
+                .await
+                .unwrap();
+        }
     }
 
     pub(crate) async fn upload(&self, bytes: &[u8], overwrite: bool) -> Answer {
@@ -326,6 +360,29 @@ fn ask() -> Value {
         edge("e1", ("start", "exec-out"), ("ask", "exec-in")),
         edge("e2", ("ask", "exec-out"), ("end", "exec-in")),
         edge("e3", ("ask", "response"), ("end", "response")),
+    ], "entryNode": "start"})
+}
+
+/// A flow that answers its user so many times.
+pub(crate) fn loop_flow(passes: u32) -> Value {
+    let exec = |id: &str| pin(id, "execution");
+    let bounds = json!([
+        exec("exec-in"),
+        pin("start", "number"),
+        pin("end", "number"),
+        pin("step", "number")
+    ]);
+    let turns = json!([exec("loop"), exec("done"), pin("index", "number")]);
+    let say = json!([exec("exec-in"), pin("message", "string")]);
+    json!({"id": "loop", "name": "loop", "nodes": [
+        node("start", "on_flow_start", json!([]), json!([exec("exec-out")]), json!({})),
+        node("for", "for", bounds, turns, json!({"pinDefaults": {"start": 0, "end": passes, "step": 1}})),
+        node("say", "answer_user", say, json!([exec("exec-out")]), json!({"pinDefaults": {"message": "hello"}})),
+        node("end", "on_flow_end", json!([exec("exec-in")]), json!([]), json!({})),
+    ], "edges": [
+        edge("e1", ("start", "exec-out"), ("for", "exec-in")),
+        edge("e2", ("for", "loop"), ("say", "exec-in")),
+        edge("e3", ("for", "done"), ("end", "exec-in")),
     ], "entryNode": "start"})
 }
 

@@ -1,0 +1,7 @@
+//! Laws of the HTTP surface over a real broker.
+
+mod bundles;
+mod edges;
+mod runs;
+mod streams;
+mod world;
