@@ -88,17 +88,7 @@ fn print(items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
                 &record["ended_at"]
             })
         }),
-        Column::new("RESULT", |item| {
-            let record = &item["record"];
-            short(
-                &text_of(if record["error"].is_null() {
-                    &record["result"]
-                } else {
-                    &record["error"]
-                }),
-                60,
-            )
-        }),
+        Column::new("RESULT", |item| short(&result(&item["record"]), 60)),
         Column::wide("STEP", |item| text_of(&item["record"]["step_id"])),
         Column::wide("KEY", |item| text_of(&item["record"]["idempotency_key"])),
     ];
@@ -107,6 +97,16 @@ fn print(items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
         columns: &columns,
         name: "cursor",
     })
+}
+
+/// The error, what is waited for, or the result as it is.
+fn result(record: &Value) -> String {
+    let wait = &record["result"]["wait"];
+    match (record["error"].as_str(), wait["reason"].as_str()) {
+        (Some(error), _) => error.to_owned(),
+        (None, Some(reason)) => format!("waits for {reason} {}", text_of(&wait["prompt"])),
+        (None, None) => text_of(&record["result"]),
+    }
 }
 
 /// Prints each record as it comes. A person reads the lines of `watch`, a program one JSON document a line.

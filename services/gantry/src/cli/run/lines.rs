@@ -75,10 +75,11 @@ impl Painter {
         if let Some(output) = super::show::output_of(record) {
             return format!("output {}", faint(&short(&output.to_string(), SUMMARY)));
         }
-        let text = if status == "started" {
-            arguments(kind, &effect["payload"])
-        } else {
-            outcome(kind, record)
+        let text = match status {
+            "started" => arguments(kind, &effect["payload"]),
+            // The block below the line says what is waited for.
+            "waiting" => String::new(),
+            _ => outcome(kind, record),
         };
         let took = duration(record).map(|took| format!(" {took}")).unwrap_or_default();
         format!("{}{} {}", plain(kind), faint(&took), faint(&short(&text, SUMMARY)))

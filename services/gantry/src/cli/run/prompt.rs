@@ -33,7 +33,7 @@ pub(super) fn lines(wait: &Value, run: &str, style: Style) -> Vec<String> {
         }
         "until" => {
             let until = when::moment(&wait["until"]);
-            let left = until.map(|until| when::rough(until.as_micros() - when::now().as_micros()));
+            let left = until.map(|until| when::took(until.as_micros() - when::now().as_micros()));
             block.push(format!(
                 "waits until {} (in {})",
                 plain(&text_of(&wait["until"])),

@@ -9,6 +9,10 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 use std::pin::pin;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// A question that stays open for so long is passed on.
+const PATIENCE: Duration = Duration::from_millis(150);
 
 /// Wait until a run ends.
 #[derive(Clone, Debug, Args)]
@@ -31,12 +35,12 @@ pub(super) async fn run(wait: Wait, session: &mut Session) -> Result<Exit, Troub
 pub(super) async fn until_end(
     client: Client,
     id: &str,
-    timeout: Option<Duration>,
+    limit: Option<Duration>,
     session: &mut Session,
 ) -> Result<Exit, Trouble> {
-    let output = match timeout {
+    let output = match limit {
         None => end_of(client.clone(), id, session).await?,
-        Some(limit) => match tokio::time::timeout(limit, end_of(client.clone(), id, session)).await {
+        Some(limit) => match timeout(limit, end_of(client.clone(), id, session)).await {
             Ok(output) => output?,
             Err(_) => {
                 let why = format!(
@@ -71,25 +75,36 @@ pub(super) async fn until_end(
     Ok(exit)
 }
 
-/// Follows the ledger to its end and hands back the output. A question is passed on to whoever waits.
+/// Follows the ledger to its end and hands back the output. A question is passed on to whoever waits, unless the
+/// ledger goes on at once: then it was answered long ago.
 async fn end_of(client: Client, id: &str, session: &mut Session) -> Result<Option<Value>, Trouble> {
-    let mut output = None;
+    let (mut output, mut question) = (None, None::<Value>);
     let mut records = pin!(follow(client, id.to_owned(), 0));
-    while let Some(followed) = records.next().await {
-        match followed? {
-            Followed::Record { record, .. } => {
+    loop {
+        let next = match timeout(PATIENCE, records.next()).await {
+            Ok(next) => next,
+            Err(_) => {
+                question.take().iter().for_each(|wait| ask(wait, id, session));
+                records.next().await
+            }
+        };
+        match next.transpose()? {
+            Some(Followed::Record { record, .. }) => {
                 output = show::output_of(&record).or(output);
                 let wait = &record["result"]["wait"];
-                if wait["reason"] == "user" {
-                    session.screen.remark(&format!("run {} waits:", brief(id)));
-                    for line in prompt::lines(wait, id, Style::default()) {
-                        session.screen.remark(&line);
-                    }
-                }
+                question = (wait["reason"] == "user").then(|| wait.clone());
             }
-            Followed::Lost { why } => session.screen.remark(&format!("connection lost ({why}); trying again")),
-            Followed::Done => break,
+            Some(Followed::Lost { why }) => {
+                session.screen.remark(&format!("connection lost ({why}); trying again"));
+            }
+            Some(Followed::Done) | None => return Ok(output),
         }
     }
-    Ok(output)
+}
+
+fn ask(wait: &Value, id: &str, session: &mut Session) {
+    session.screen.remark(&format!("run {} waits:", brief(id)));
+    for line in prompt::lines(wait, id, Style::default()) {
+        session.screen.remark(&line);
+    }
 }

@@ -387,3 +387,35 @@ async fn completions_and_manual_pages_know_every_command() {
     gantry_at("", &format!("man --into {}", dir.path().display()), &[]).await;
     assert!(dir.path().join("gantry-run-watch.1").exists());
 }
+
+#[tokio::test]
+async fn wait_passes_an_open_question_on_and_keeps_an_answered_one_to_itself() {
+    let wait = json!({"wait": {"reason": "user", "prompt": "who?"}});
+    let asks = record("s1", "waiting", json!({"type": "ask_user", "payload": {}}), wait);
+    let answered = steps(std::slice::from_ref(&asks), 1) + &steps(&three_records(), 2) + DONE;
+    let script = Script {
+        run: a_run("completed"),
+        streams: [Some(answered)].into(),
+        ..Script::default()
+    };
+    let answer = World::new(script).await.gantry(&format!("run wait {RUN}")).await;
+    assert_eq!((answer.exit, answer.remarks.as_str()), (Exit::Ok, ""));
+
+    // The stream that never ends follows the one that was lost behind the question.
+    let streams = [Some(steps(&[asks], 1)), None].into();
+    let script = Script {
+        run: a_run("waiting"),
+        streams,
+        ..Script::default()
+    };
+    let answer = World::new(script)
+        .await
+        .gantry(&format!("run wait {RUN} --timeout 2s"))
+        .await;
+    assert_eq!(answer.exit, Exit::TimedOut);
+    assert!(
+        answer.remarks.contains("┃ answer:  gantry run answer 538d88fa"),
+        "{}",
+        answer.remarks
+    );
+}
