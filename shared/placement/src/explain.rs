@@ -6,6 +6,7 @@ use crate::{
     Condition, Device, Engine, Estimate, Frees, GpuId, Job, JobId, JobStatus, Reason, Registered, RoomHolder,
     ServiceName, ServiceType, SlotHolder, State, Waiting,
 };
+use domain::Time;
 use std::collections::BTreeMap;
 
 /// Slots named in a reason.
@@ -131,7 +132,7 @@ impl Engine {
                 candidates
                     .iter()
                     .find(|known| self.could_start(known))
-                    .map(|known| self.no_room(known))
+                    .map(|known| self.no_room(known, job))
             })
             .or_else(|| candidates.iter().find_map(|known| self.reason_of_container(known)))
             .unwrap_or(Reason::NoNode)
@@ -215,8 +216,15 @@ impl Engine {
         })
     }
 
+    /// When somebody who works may have to make room for the first of a queue.
+    fn makes_room_from(&self, job: &Job) -> Option<Time> {
+        let index = self.index.types.get(&job.spec.service_type)?;
+        let want = index.wants.iter().find(|want| want.pin == job.spec.service_name)?;
+        self.next_look_for(want)
+    }
+
     /// The GPU that is closest to having room, who holds it and what would free it.
-    fn no_room(&self, known: &Registered) -> Reason {
+    fn no_room(&self, known: &Registered, job: &Job) -> Reason {
         let service = known.service.name.clone();
         let need_mb = known.need_mb(&self.cluster.policy);
         let heard = self
@@ -249,7 +257,7 @@ impl Engine {
             free_mb,
             foreign_mb,
             holders: best.map_or_else(Vec::new, |(_, device)| self.room_holders(device)),
-            frees: best.map_or(Frees::Nothing, |best| self.frees(best, need_mb)),
+            frees: best.map_or(Frees::Nothing, |best| self.frees(best, need_mb, job)),
         }
     }
 
@@ -289,7 +297,7 @@ impl Engine {
         device.free_mb().saturating_add(leaving.map(|one| one.mb).sum())
     }
 
-    fn frees(&self, (_, device): (&GpuId, &Device), need_mb: u64) -> Frees {
+    fn frees(&self, (_, device): (&GpuId, &Device), need_mb: u64, job: &Job) -> Frees {
         if device.capacity_mb() < need_mb {
             return Frees::Nothing;
         }
@@ -315,7 +323,10 @@ impl Engine {
         if working.is_empty() {
             Frees::Others
         } else {
-            Frees::JobsEnd { services: working }
+            Frees::JobsEnd {
+                services: working,
+                or_from: self.makes_room_from(job),
+            }
         }
     }
 }

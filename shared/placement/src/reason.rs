@@ -187,6 +187,8 @@ pub enum Frees {
     JobsEnd {
         /// Which.
         services: Vec<ServiceName>,
+        /// The earliest moment at which one of them may have to make room although it has more to do.
+        or_from: Option<Time>,
     },
     /// Only other programs, or services that a person started, could free it.
     Others,

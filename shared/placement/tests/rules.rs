@@ -574,6 +574,17 @@ fn a_loaded_service_works_on_until_patience_and_its_start_are_paid_off() {
     for id in ["2", "3", "4", "5"] {
         host.submit(id, "t", 3);
     }
+    let Reason::NoRoom { frees, .. } = host.reason("other") else {
+        panic!("{:?}", host.reason("other"))
+    };
+    let from = Some(Time::from_micros(45_000_000));
+    assert_eq!(
+        frees,
+        Frees::JobsEnd {
+            services: vec!["a".into()],
+            or_from: from
+        }
+    );
     assert_eq!(dispatched(&host.complete("1"))[0].0, "2", "younger, but no swap");
     host.at(44_999);
     assert_eq!(

@@ -4,6 +4,7 @@ use super::shelf::{Class, Shelf};
 use super::yields::{Asker, Yield};
 use super::{Engine, Want};
 use crate::{GpuId, NodeId, Registered, ServiceName};
+use domain::Time;
 
 /// Room that a want could have.
 #[derive(Clone, Debug)]
@@ -73,6 +74,13 @@ impl Engine {
             }
         }
         best
+    }
+
+    /// When a want that was in vain may not be any more, by the passing of time alone.
+    pub(crate) fn next_look_for(&self, want: &Want) -> Option<Time> {
+        let mut asker = self.asker(want);
+        self.best_offer(&mut asker);
+        asker.wake
     }
 
     pub(crate) fn startable_for<'a>(&'a self, want: &'a Want) -> impl Iterator<Item = &'a Registered> {

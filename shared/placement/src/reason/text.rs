@@ -95,7 +95,20 @@ impl Reason {
         match frees {
             Frees::Release { services } => write!(f, "; being freed by {}", list(services)),
             Frees::Quiet => f.write_str("; waiting for its measured memory to become quiet"),
-            Frees::JobsEnd { services } => write!(f, "; free when {} finishes its jobs", list(services)),
+            Frees::JobsEnd {
+                services,
+                or_from: None,
+            } => write!(f, "; free when {} finishes its jobs", list(services)),
+            Frees::JobsEnd {
+                services,
+                or_from: Some(from),
+            } => {
+                write!(
+                    f,
+                    "; free when {} finishes its jobs, which it may be told to from {from} on",
+                    list(services)
+                )
+            }
             Frees::Others => f.write_str("; only what Gantry did not start could free more"),
             Frees::Nothing => f.write_str("; no connected GPU has that much"),
         }
