@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod bundles;
+mod by_hand;
 mod damage;
 mod driver;
+mod effects;
 mod golden;
 mod hostile;
 mod laws;
