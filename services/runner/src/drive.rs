@@ -36,9 +36,14 @@ impl Runner {
     pub(crate) async fn serve(&self, bell: &Delivery) -> Result<Served, RunnerError> {
         let _guard = self.locks.lock(&bell.plane, &bell.run).await;
         let mut head = self.ledger(&bell.plane).head(&bell.run).await?;
+        let mut broken = None;
         for _ in 0..MOST_CONFLICTS {
-            if let Some(served) = self.attempt(bell, head).await? {
-                return Ok(served);
+            match self.attempt(bell, head, broken.as_deref()).await {
+                Ok(Some(served)) => return Ok(served),
+                Ok(None) => {}
+                // Nothing will make this step work, so it ends its run, once.
+                Err(error) if !error.is_transient() && broken.is_none() => broken = Some(error.to_string()),
+                Err(error) => return Err(error),
             }
             ::metrics::counter!(metrics::FENCES_LOST).increment(1);
             head = self.ledger(&bell.plane).head_at_leader(&bell.run).await?;
@@ -51,7 +56,12 @@ impl Runner {
     }
 
     /// One try with a given head; none when the fence was lost.
-    async fn attempt(&self, bell: &Delivery, head: Option<Head>) -> Result<Option<Served>, RunnerError> {
+    async fn attempt(
+        &self,
+        bell: &Delivery,
+        head: Option<Head>,
+        broken: Option<&str>,
+    ) -> Result<Option<Served>, RunnerError> {
         let mut inputs = Vec::new();
         let (cursor, owner) = match &head {
             None => (0, false),
@@ -67,13 +77,19 @@ impl Runner {
         if fresh || owner {
             inputs.extend(self.drain(bell, cursor, head.is_none()).await?);
         }
+        let own = head.as_ref().and_then(|head| self.unstarted(head)).filter(|_| owner);
         let reached = inputs.iter().filter_map(|input| input.sequence).max().unwrap_or(cursor);
         let Some(base) = self.begin(bell, head, &mut inputs).await? else { return Ok(Some(Served::Done)) };
-        let step = if fresh && bell.delivered > limits::CRASHES_PER_STEP {
-            Step::Poisoned { deliveries: bell.delivered, reached }
+        let step = if let Some(error) = broken {
+            Step::Poisoned { error: format!("StepError: {error}"), reached }
+        } else if fresh && bell.delivered > limits::CRASHES_PER_STEP {
+            let error = format!("RunnerCrashed: this step ended its runner {} times", bell.delivered - 1);
+            Step::Poisoned { error, reached }
         } else if !inputs.is_empty() {
             Step::Inputs { inputs, may_take_over: owner }
-        } else if owner && bell.delivered > 1 {
+        } else if let Some(slow) = own {
+            return Ok(Some(Served::Slow(Box::new(slow))));
+        } else if owner {
             Step::TakeOver
         } else {
             return Ok(Some(Served::Done));
@@ -81,6 +97,15 @@ impl Runner {
         let served = self.run_on(bell, base, step).await?;
         // A full batch may end before the doorbell's own message: then there is another round.
         Ok(served.filter(|served| reached >= bell.sequence || !matches!(served, Served::Done)))
+    }
+
+    /// The slow effect of a head that this very process wrote without ever hearing that it was stored: nobody has begun
+    /// it, so it is no new attempt.
+    fn unstarted(&self, head: &Head) -> Option<Slow> {
+        if !self.wrote(&head.writer) {
+            return None;
+        }
+        head.effects.iter().find_map(Slow::of)
     }
 
     /// Steps until nothing is left that can be done at once.
@@ -102,7 +127,7 @@ impl Runner {
             if let Some(slow) = settled.slow {
                 return Ok(Some(Served::Slow(Box::new(slow))));
             }
-            let orphaned = takes_over && bell.delivered > 1 && owes_slow(&head);
+            let orphaned = takes_over && owes_slow(&head);
             step = if !settled.results.is_empty() {
                 Step::Inputs { inputs: settled.results, may_take_over: false }
             } else if orphaned {

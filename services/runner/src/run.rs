@@ -186,6 +186,11 @@ impl Runner {
     pub(crate) fn next_writer(&self) -> String {
         format!("{}-{}", self.name, self.writes.fetch_add(1, Ordering::Relaxed))
     }
+
+    /// Whether a write is this process's own.
+    pub(crate) fn wrote(&self, writer: &str) -> bool {
+        writer.rsplit_once('-').is_some_and(|(name, _)| name == self.name)
+    }
 }
 
 /// Doorbells that this process holds for slow effects.

@@ -40,8 +40,8 @@ pub(crate) enum Step {
     Inputs { inputs: Vec<Input>, may_take_over: bool },
     /// Whoever performed the pending effect is gone.
     TakeOver,
-    /// This step has ended its runner too often.
-    Poisoned { deliveries: i64, reached: u64 },
+    /// This step cannot be taken: it has ended its runner too often, or fails each time.
+    Poisoned { error: String, reached: u64 },
 }
 
 impl Step {
@@ -83,8 +83,7 @@ impl Runner {
                 let again = |world| flow::attempt_lost(world, state.clone(), &pending.key, pending.attempt);
                 (self.guarded(flows, state, moment, again), before, Vec::new())
             }
-            Step::Poisoned { deliveries, reached } => {
-                let error = format!("RunnerCrashed: this step ended its runner {} times", deliveries - 1);
+            Step::Poisoned { error, reached } => {
                 tracing::error!(run_id = %bell.run, error, "the run is ended");
                 (flow::fail(state.clone(), &error, moment), reached.max(bell.sequence), Vec::new())
             }
