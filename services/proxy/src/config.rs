@@ -153,11 +153,7 @@ pub struct Bounds {
 
 impl Default for RateConfig {
     fn default() -> Self {
-        Self {
-            enabled: false,
-            per_minute: 60,
-            burst: 20,
-        }
+        Self { enabled: false, per_minute: 60, burst: 20 }
     }
 }
 
@@ -178,12 +174,7 @@ impl Default for Timeouts {
 impl Default for Bounds {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
-        Self {
-            request_bytes: 32 * MIB,
-            answer_bytes: 64 * MIB,
-            event_bytes: 4 * MIB,
-            queue: 256,
-        }
+        Self { request_bytes: 32 * MIB, answer_bytes: 64 * MIB, event_bytes: 4 * MIB, queue: 256 }
     }
 }
 
@@ -191,10 +182,8 @@ impl Config {
     /// Reads them; the file with backends and models, if one is named, is read by [`crate::Proxy::reload`].
     pub fn read(reader: &mut Reader) -> Result<Self, ConfigError> {
         let reader = reader.section("proxy");
-        let default_model: Option<String> = reader
-            .value("MODEL_NAME")
-            .about("model of a request that names none")
-            .optional()?;
+        let default_model: Option<String> =
+            reader.value("MODEL_NAME").about("model of a request that names none").optional()?;
         Ok(Self {
             backends: read_backend(reader)?.into_iter().collect(),
             default_model,
@@ -206,10 +195,7 @@ impl Config {
                 .value("GANTRY_PROXY_CORS_ORIGINS")
                 .about("origins that browsers may call from, * for any")
                 .default(Vec::new())?,
-            file: reader
-                .value("GANTRY_PROXY_FILE")
-                .about("TOML file with backends, models and keys")
-                .optional()?,
+            file: reader.value("GANTRY_PROXY_FILE").about("TOML file with backends, models and keys").optional()?,
             ..Self::default()
         })
     }
@@ -218,44 +204,25 @@ impl Config {
 /// Where `gantry proxy` listens when it runs alone.
 pub fn read_address(reader: &mut Reader) -> Result<SocketAddr, ConfigError> {
     let reader = reader.section("proxy");
-    let host: String = reader
-        .value("GANTRY_PROXY_HOST")
-        .about("address to listen on")
-        .default("127.0.0.1".to_owned())?;
-    let port: u16 = reader
-        .value("GANTRY_PROXY_PORT")
-        .about("port to listen on")
-        .default(8000)?;
-    format!("{host}:{port}")
-        .parse()
-        .or_else(|_| format!("[{host}]:{port}").parse())
-        .map_err(|_| ConfigError::Missing {
-            name: "GANTRY_PROXY_HOST".to_owned(),
-            accepted: "an address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned(),
-        })
+    let host: String =
+        reader.value("GANTRY_PROXY_HOST").about("address to listen on").default("127.0.0.1".to_owned())?;
+    let port: u16 = reader.value("GANTRY_PROXY_PORT").about("port to listen on").default(8000)?;
+    format!("{host}:{port}").parse().or_else(|_| format!("[{host}]:{port}").parse()).map_err(|_| ConfigError::Missing {
+        name: "GANTRY_PROXY_HOST".to_owned(),
+        accepted: "an address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned(),
+    })
 }
 
 fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigError> {
     let kinds: Vec<(&'static str, &'static str)> =
         crate::backends::ALL.iter().map(|kind| (kind.name, kind.name)).collect();
-    let kind = reader
-        .choice("BACKEND_KIND", &kinds)
-        .about("kind of the one model server")
-        .default("openai")?;
-    let base_url: Option<String> = reader
-        .value("BACKEND_BASE_URL")
-        .alias("OPENAI_COMPATIBLE_BASE_URL")
-        .about("its URL, with /v1")
-        .optional()?;
-    let api_key: Option<SecretString> = reader
-        .value("BACKEND_API_KEY")
-        .alias("OPENAI_COMPATIBLE_API_KEY")
-        .about("its key")
-        .optional()?;
-    let concurrency: Option<usize> = reader
-        .value("GANTRY_PROXY_CONCURRENCY")
-        .about("requests that it takes at once")
-        .optional()?;
+    let kind = reader.choice("BACKEND_KIND", &kinds).about("kind of the one model server").default("openai")?;
+    let base_url: Option<String> =
+        reader.value("BACKEND_BASE_URL").alias("OPENAI_COMPATIBLE_BASE_URL").about("its URL, with /v1").optional()?;
+    let api_key: Option<SecretString> =
+        reader.value("BACKEND_API_KEY").alias("OPENAI_COMPATIBLE_API_KEY").about("its key").optional()?;
+    let concurrency: Option<usize> =
+        reader.value("GANTRY_PROXY_CONCURRENCY").about("requests that it takes at once").optional()?;
     Ok(base_url.map(|base_url| BackendConfig {
         name: kind.to_owned(),
         kind: kind.to_owned(),
@@ -269,44 +236,24 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
 fn read_rate(reader: &mut Reader) -> Result<RateConfig, ConfigError> {
     let usual = RateConfig::default();
     Ok(RateConfig {
-        enabled: reader
-            .value("RATE_LIMIT_ENABLED")
-            .about("whether callers are limited")
-            .default(usual.enabled)?,
-        per_minute: reader
-            .value("RATE_LIMIT_RPM")
-            .about("requests in a minute")
-            .default(usual.per_minute)?,
-        burst: reader
-            .value("RATE_LIMIT_BURST")
-            .about("requests at once")
-            .default(usual.burst)?,
+        enabled: reader.value("RATE_LIMIT_ENABLED").about("whether callers are limited").default(usual.enabled)?,
+        per_minute: reader.value("RATE_LIMIT_RPM").about("requests in a minute").default(usual.per_minute)?,
+        burst: reader.value("RATE_LIMIT_BURST").about("requests at once").default(usual.burst)?,
     })
 }
 
 fn read_timeouts(reader: &mut Reader) -> Result<Timeouts, ConfigError> {
     let usual = Timeouts::default();
     let mut read = |name: &str, about: &'static str, usual| {
-        reader
-            .value(&format!("GANTRY_PROXY_{name}_S"))
-            .about(about)
-            .default(usual)
+        reader.value(&format!("GANTRY_PROXY_{name}_S")).about(about).default(usual)
     };
     Ok(Timeouts {
         connect: read("CONNECT_TIMEOUT", "until a backend takes the connection", usual.connect)?,
         queue: read("QUEUE_TIMEOUT", "longest wait in a model's queue", usual.queue)?,
         first_token: read("FIRST_TOKEN_TIMEOUT", "until a stream's first event", usual.first_token)?,
-        between_tokens: read(
-            "BETWEEN_TOKENS_TIMEOUT",
-            "from one event to the next",
-            usual.between_tokens,
-        )?,
+        between_tokens: read("BETWEEN_TOKENS_TIMEOUT", "from one event to the next", usual.between_tokens)?,
         total: read("TOTAL_TIMEOUT", "longest request", usual.total)?,
-        keep_alive: read(
-            "KEEP_ALIVE",
-            "between comments on a silent stream, 0 for none",
-            usual.keep_alive,
-        )?,
+        keep_alive: read("KEEP_ALIVE", "between comments on a silent stream, 0 for none", usual.keep_alive)?,
         probe: read("PROBE", "between looks at every backend", usual.probe)?,
     })
 }
@@ -314,18 +261,11 @@ fn read_timeouts(reader: &mut Reader) -> Result<Timeouts, ConfigError> {
 fn read_bounds(reader: &mut Reader) -> Result<Bounds, ConfigError> {
     let usual = Bounds::default();
     let mut read = |name: &str, about: &'static str, usual| {
-        reader
-            .value(&format!("GANTRY_PROXY_{name}"))
-            .about(about)
-            .default(usual)
+        reader.value(&format!("GANTRY_PROXY_{name}")).about(about).default(usual)
     };
     Ok(Bounds {
         request_bytes: read("REQUEST_BYTES", "largest request", usual.request_bytes)?,
-        answer_bytes: read(
-            "ANSWER_BYTES",
-            "largest answer that is not streamed",
-            usual.answer_bytes,
-        )?,
+        answer_bytes: read("ANSWER_BYTES", "largest answer that is not streamed", usual.answer_bytes)?,
         event_bytes: read("EVENT_BYTES", "largest event of a stream", usual.event_bytes)?,
         queue: read("QUEUE", "requests that may wait for one model", usual.queue)?,
     })

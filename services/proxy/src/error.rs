@@ -31,11 +31,7 @@ pub(crate) enum ProxyError {
     #[error("{what}; try again in {} s", .retry.as_secs_f64().ceil())]
     RateLimited { what: String, retry: Duration },
     #[error("the queue of model '{model}' is full with {waiting} requests; try again in {} s", .retry.as_secs_f64().ceil())]
-    QueueFull {
-        model: String,
-        waiting: usize,
-        retry: Duration,
-    },
+    QueueFull { model: String, waiting: usize, retry: Duration },
     #[error("the request waited {} s in the queue of model '{model}' without a free place", .after.as_secs_f64())]
     QueueTimeout { model: String, after: Duration },
     #[error("no backend of model '{model}' is answering; try again in {} s", .retry.as_secs_f64().ceil())]
@@ -102,20 +98,14 @@ impl ProxyError {
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "permission_error", "not_allowed"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
             Self::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
-            Self::NotSupported { .. } => (
-                StatusCode::NOT_IMPLEMENTED,
-                "not_supported_error",
-                "capability_not_supported",
-            ),
+            Self::NotSupported { .. } => {
+                (StatusCode::NOT_IMPLEMENTED, "not_supported_error", "capability_not_supported")
+            }
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "body_too_large"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
-            Self::NoReplica { .. } => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "overloaded_error",
-                "no_backend_available",
-            ),
+            Self::NoReplica { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available"),
             Self::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
             Self::ConnectTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "connect_timeout"),
             Self::FirstTokenTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "first_token_timeout"),
@@ -128,12 +118,7 @@ impl ProxyError {
             Self::Upstream(refusal) => return refusal.face(),
         };
         let param = matches!(self, Self::NoModel { .. } | Self::UnknownModel { .. }).then(|| "model".to_owned());
-        Face {
-            status,
-            kind: kind.to_owned(),
-            code: Some(code.to_owned()),
-            param,
-        }
+        Face { status, kind: kind.to_owned(), code: Some(code.to_owned()), param }
     }
 
     /// When to try again, where that helps; never longer than [`LONGEST_WAIT`].
@@ -156,10 +141,7 @@ impl ProxyError {
     /// Whether another replica may be asked in its place: it says nothing about the request itself.
     pub(crate) fn is_failover(&self) -> bool {
         matches!(self, Self::NoReplica { .. } | Self::BadReply { .. })
-            || matches!(
-                self,
-                Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. }
-            )
+            || matches!(self, Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. })
             || matches!(self, Self::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529))
     }
 
@@ -168,13 +150,8 @@ impl ProxyError {
         if let Self::Upstream(refusal) = self {
             return refusal.status.is_server_error() && refusal.status != StatusCode::NOT_IMPLEMENTED;
         }
-        matches!(
-            self,
-            Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } | Self::BadReply { .. }
-        ) || matches!(
-            self,
-            Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. }
-        )
+        matches!(self, Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } | Self::BadReply { .. })
+            || matches!(self, Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. })
     }
 }
 
@@ -204,12 +181,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() {
         return "none yet".to_owned();
     }
-    let mut text = names
-        .iter()
-        .take(SHOWN)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }

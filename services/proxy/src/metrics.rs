@@ -40,11 +40,7 @@ pub(crate) fn ended(usage: &Usage) {
         Outcome::Failed(code) => code.clone(),
     };
     // A name that nobody knows must not become a label: a client could make any number of them.
-    let model = if usage.backend.is_some() {
-        usage.model.clone()
-    } else {
-        String::new()
-    };
+    let model = if usage.backend.is_some() { usage.model.clone() } else { String::new() };
     let backend = usage.backend.clone().unwrap_or_default();
     counter!(REQUESTS, "route" => usage.route, "model" => model.clone(), "backend" => backend, "outcome" => outcome)
         .increment(1);

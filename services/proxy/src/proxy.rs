@@ -159,12 +159,7 @@ impl Proxy {
 
     /// Requests that stand in the queue of their model.
     pub fn waiting_requests(&self) -> usize {
-        self.setup()
-            .fleet
-            .active()
-            .iter()
-            .map(|model| model.admission.load().0)
-            .sum()
+        self.setup().fleet.active().iter().map(|model| model.admission.load().0).sum()
     }
 
     /// Whether anybody but this machine may call.
@@ -219,10 +214,7 @@ impl Proxy {
 }
 
 fn buckets(config: &Config) -> Option<Arc<Buckets>> {
-    config
-        .rate
-        .enabled
-        .then(|| Arc::new(Buckets::new(config.rate.per_minute, config.rate.burst)))
+    config.rate.enabled.then(|| Arc::new(Buckets::new(config.rate.per_minute, config.rate.burst)))
 }
 
 fn with_file(config: &Config) -> Result<Config, FileError> {
@@ -233,7 +225,5 @@ fn with_file(config: &Config) -> Result<Config, FileError> {
 }
 
 fn changed_at(config: &Config) -> Option<std::time::SystemTime> {
-    std::fs::metadata(config.file.as_ref()?)
-        .and_then(|file| file.modified())
-        .ok()
+    std::fs::metadata(config.file.as_ref()?).and_then(|file| file.modified()).ok()
 }

@@ -37,9 +37,7 @@ pub async fn run(
     prepare: impl FnOnce(Proxy) -> Proxy,
 ) -> Result<(), RunError> {
     let proxy = Arc::new(prepare(Proxy::new(config)?));
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     tracing::info!(%address, "the model proxy listens");
     if !proxy.has_keys() {
         tracing::warn!("no API key is configured: /v1 answers callers on this machine only; set API_KEYS for others");

@@ -83,11 +83,8 @@ pub(crate) fn read(usage: &serde_json::Value) -> Option<Tally> {
     if tokens_in.is_none() && tokens_out.is_none() {
         return None;
     }
-    let cached = [
-        "/prompt_tokens_details/cached_tokens",
-        "/input_tokens_details/cached_tokens",
-        "/cache_read_input_tokens",
-    ];
+    let cached =
+        ["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens", "/cache_read_input_tokens"];
     Some(Tally {
         tokens_in: tokens_in.unwrap_or(0),
         tokens_out: tokens_out.unwrap_or(0),

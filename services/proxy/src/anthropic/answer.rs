@@ -26,11 +26,7 @@ pub(crate) fn from_chat(text: &Bytes, model: &str) -> Result<Bytes, String> {
     }
     let finish = choice["finish_reason"].as_str().ok_or("no finish_reason")?;
     let called = message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
-    let stop = if called && finish == "stop" {
-        "tool_use"
-    } else {
-        stop_reason(finish)
-    };
+    let stop = if called && finish == "stop" { "tool_use" } else { stop_reason(finish) };
     let answer = json!({
         "id": message_id(&from["id"]),
         "type": "message",
@@ -46,9 +42,7 @@ pub(crate) fn from_chat(text: &Bytes, model: &str) -> Result<Bytes, String> {
 
 /// Reasoning goes by two names.
 pub(super) fn thought_of(message: &Value) -> Option<&str> {
-    let found = message["reasoning_content"]
-        .as_str()
-        .or_else(|| message["reasoning"].as_str());
+    let found = message["reasoning_content"].as_str().or_else(|| message["reasoning"].as_str());
     found.filter(|text| !text.is_empty())
 }
 

@@ -19,19 +19,11 @@ const PER_MESSAGE: u64 = 4;
 
 /// `{"input_tokens":n}` for a backend that has no such route.
 pub(crate) async fn count(job: &Job, replica: &Replica) -> Result<Bytes, ProxyError> {
-    let chat = to_chat(
-        &job.body,
-        replica.upstream_name.as_deref().or(Some(&job.model.name)),
-        false,
-    )?;
+    let chat = to_chat(&job.body, replica.upstream_name.as_deref().or(Some(&job.model.name)), false)?;
     let chat: Value = serde_json::from_slice(&chat).unwrap_or_default();
     let (text, messages) = spoken(&chat);
-    let counted = ask(job, replica, &text)
-        .await
-        .unwrap_or_else(|| usage::estimate(text.len()));
-    Ok(json!({"input_tokens": counted + PER_MESSAGE * messages})
-        .to_string()
-        .into())
+    let counted = ask(job, replica, &text).await.unwrap_or_else(|| usage::estimate(text.len()));
+    Ok(json!({"input_tokens": counted + PER_MESSAGE * messages}).to_string().into())
 }
 
 /// All that the model will read, and how many messages there are.
@@ -41,10 +33,9 @@ fn spoken(chat: &Value) -> (String, u64) {
     for message in messages {
         match &message["content"] {
             Value::String(content) => text.push_str(content),
-            Value::Array(parts) => parts
-                .iter()
-                .filter_map(|part| part["text"].as_str())
-                .for_each(|part| text.push_str(part)),
+            Value::Array(parts) => {
+                parts.iter().filter_map(|part| part["text"].as_str()).for_each(|part| text.push_str(part))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
         }
         if message["tool_calls"].is_array() {
@@ -66,21 +57,9 @@ async fn ask(job: &Job, replica: &Replica, text: &str) -> Option<u64> {
         Tokenizer::Content(path) => (path, json!({"content": text})),
     };
     let body = Pieces::whole(body.to_string().into());
-    let call = Call {
-        method: Method::POST,
-        uri: backend.beside_api(path)?,
-        headers: job.headers_for(backend),
-        body,
-    };
-    let answer = job
-        .upstream
-        .send(backend, &call)
-        .await
-        .ok()
-        .filter(|answer| answer.status().is_success())?;
+    let call = Call { method: Method::POST, uri: backend.beside_api(path)?, headers: job.headers_for(backend), body };
+    let answer = job.upstream.send(backend, &call).await.ok().filter(|answer| answer.status().is_success())?;
     let answer: Value =
         serde_json::from_slice(&read_whole(backend, answer.into_body(), ANSWER_BYTES).await.ok()?).ok()?;
-    answer["count"]
-        .as_u64()
-        .or_else(|| answer["tokens"].as_array().map(|tokens| tokens.len() as u64))
+    answer["count"].as_u64().or_else(|| answer["tokens"].as_array().map(|tokens| tokens.len() as u64))
 }

@@ -26,10 +26,8 @@ pub(crate) fn to_chat(body: &Bytes, model: Option<&str>, ask_usage: bool) -> Res
     if ask_usage && from.get("stream") == Some(&Value::Bool(true)) {
         to.insert("stream_options".to_owned(), json!({"include_usage": true}));
     }
-    if let Some(user) = from
-        .get("metadata")
-        .and_then(|metadata| metadata.get("user_id"))
-        .filter(|user| user.is_string())
+    if let Some(user) =
+        from.get("metadata").and_then(|metadata| metadata.get("user_id")).filter(|user| user.is_string())
     {
         to.insert("user".to_owned(), user.clone());
     }
@@ -43,10 +41,7 @@ fn messages(from: &Map<String, Value>) -> Result<Vec<Value>, ProxyError> {
     if let Some(system) = from.get("system").filter(|system| !system.is_null()) {
         messages.push(json!({"role": "system", "content": text_of(system)?}));
     }
-    let list = from
-        .get("messages")
-        .and_then(Value::as_array)
-        .ok_or_else(|| bad("messages: a list is needed"))?;
+    let list = from.get("messages").and_then(Value::as_array).ok_or_else(|| bad("messages: a list is needed"))?;
     for message in list {
         match message["role"].as_str() {
             Some("assistant") => messages.push(assistant(&message["content"])?),
@@ -113,19 +108,12 @@ fn assistant(content: &Value) -> Result<Value, ProxyError> {
 }
 
 fn tools(from: &Map<String, Value>, to: &mut Map<String, Value>) -> Result<(), ProxyError> {
-    let Some(tools) = from
-        .get("tools")
-        .and_then(Value::as_array)
-        .filter(|tools| !tools.is_empty())
-    else {
+    let Some(tools) = from.get("tools").and_then(Value::as_array).filter(|tools| !tools.is_empty()) else {
         return Ok(());
     };
     let function = |tool: &Value| {
         if !tool["input_schema"].is_object() {
-            let name = tool["name"]
-                .as_str()
-                .or_else(|| tool["type"].as_str())
-                .unwrap_or_default();
+            let name = tool["name"].as_str().or_else(|| tool["type"].as_str()).unwrap_or_default();
             return Err(ProxyError::Unsupported(format!(
                 "tools: '{name}' runs at Anthropic and has no schema; this model server cannot offer it"
             )));
@@ -136,10 +124,7 @@ fn tools(from: &Map<String, Value>, to: &mut Map<String, Value>) -> Result<(), P
         }
         Ok(json!({"type": "function", "function": function}))
     };
-    to.insert(
-        "tools".to_owned(),
-        tools.iter().map(function).collect::<Result<Vec<_>, _>>()?.into(),
-    );
+    to.insert("tools".to_owned(), tools.iter().map(function).collect::<Result<Vec<_>, _>>()?.into());
     let Some(choice) = from.get("tool_choice") else {
         return Ok(());
     };
@@ -197,34 +182,25 @@ fn images_of(content: &Value) -> Result<Vec<Value>, ProxyError> {
         return Ok(Vec::new());
     };
     let images = blocks.iter().filter(|block| block["type"] == "image");
-    images
-        .map(|block| Ok(json!({"type": "image_url", "image_url": {"url": image_url(&block["source"])?}})))
-        .collect()
+    images.map(|block| Ok(json!({"type": "image_url", "image_url": {"url": image_url(&block["source"])?}}))).collect()
 }
 
 fn image_url(source: &Value) -> Result<String, ProxyError> {
     match source["type"].as_str() {
         Some("base64") => {
             let kind = source["media_type"].as_str().unwrap_or("image/png");
-            let data = source["data"]
-                .as_str()
-                .ok_or_else(|| bad("messages: an image has no data"))?;
+            let data = source["data"].as_str().ok_or_else(|| bad("messages: an image has no data"))?;
             Ok(format!("data:{kind};base64,{data}"))
         }
-        Some("url") => source["url"]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or_else(|| bad("messages: an image has no url")),
-        _ => Err(ProxyError::Unsupported(
-            "messages: images must come as base64 or url to this model server".to_owned(),
-        )),
+        Some("url") => source["url"].as_str().map(str::to_owned).ok_or_else(|| bad("messages: an image has no url")),
+        _ => {
+            Err(ProxyError::Unsupported("messages: images must come as base64 or url to this model server".to_owned()))
+        }
     }
 }
 
 fn document(block: &Value) -> Result<String, ProxyError> {
-    let text = (block["source"]["type"] == "text")
-        .then(|| block["source"]["data"].as_str())
-        .flatten();
+    let text = (block["source"]["type"] == "text").then(|| block["source"]["data"].as_str()).flatten();
     text.map(str::to_owned).ok_or_else(|| {
         ProxyError::Unsupported("messages: this model server reads only documents of plain text".to_owned())
     })
@@ -232,9 +208,7 @@ fn document(block: &Value) -> Result<String, ProxyError> {
 
 fn unknown_block(kind: Option<&str>) -> ProxyError {
     let kind = kind.unwrap_or("without a type");
-    ProxyError::Unsupported(format!(
-        "messages: a block '{kind}' cannot be put into words that this model server knows"
-    ))
+    ProxyError::Unsupported(format!("messages: a block '{kind}' cannot be put into words that this model server knows"))
 }
 
 fn bad(message: &str) -> ProxyError {

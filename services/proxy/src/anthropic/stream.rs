@@ -37,16 +37,7 @@ enum Block {
 impl Translated {
     /// For a model as the client named it.
     pub(crate) fn new(inner: Completion, model: String) -> Self {
-        Self {
-            inner,
-            model,
-            started: false,
-            open: None,
-            blocks: 0,
-            finish: None,
-            usage: Value::Null,
-            ended: false,
-        }
+        Self { inner, model, started: false, open: None, blocks: 0, finish: None, usage: Value::Null, ended: false }
     }
 
     fn chunk(&mut self, chunk: &Value, out: &mut VecDeque<Bytes>) {
@@ -55,19 +46,12 @@ impl Translated {
             self.usage = chunk["usage"].clone();
         }
         // A message is one choice.
-        let Some(choice) = chunk["choices"]
-            .get(0)
-            .filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0)
-        else {
+        let Some(choice) = chunk["choices"].get(0).filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) else {
             return;
         };
         let delta = &choice["delta"];
         if let Some(thought) = thought_of(delta) {
-            let at = self.enter(
-                Block::Thinking,
-                || json!({"type": "thinking", "thinking": "", "signature": ""}),
-                out,
-            );
+            let at = self.enter(Block::Thinking, || json!({"type": "thinking", "thinking": "", "signature": ""}), out);
             self.say("content_block_delta", &json!({"type": "content_block_delta", "index": at, "delta": {"type": "thinking_delta", "thinking": thought}}), out);
         }
         if let Some(text) = delta["content"].as_str().filter(|text| !text.is_empty()) {
@@ -104,11 +88,7 @@ impl Translated {
             "stop_reason": null, "stop_sequence": null,
             "usage": {"input_tokens": self.inner.tally().tokens_in, "output_tokens": 0},
         });
-        self.say(
-            "message_start",
-            &json!({"type": "message_start", "message": message}),
-            out,
-        );
+        self.say("message_start", &json!({"type": "message_start", "message": message}), out);
     }
 
     /// Makes that block the open one; its index.
@@ -132,11 +112,7 @@ impl Translated {
 
     fn leave(&mut self, out: &mut VecDeque<Bytes>) {
         if let Some((at, _)) = self.open.take() {
-            self.say(
-                "content_block_stop",
-                &json!({"type": "content_block_stop", "index": at}),
-                out,
-            );
+            self.say("content_block_stop", &json!({"type": "content_block_stop", "index": at}), out);
         }
     }
 
@@ -168,7 +144,10 @@ impl Dialect for Translated {
             return Verdict::Continue;
         }
         if frame.is_done() {
-            return self.end(out);
+            return match self.inner.done() {
+                Verdict::Complete | Verdict::Continue => self.finish(out),
+                broken @ Verdict::Broken(_) => broken,
+            };
         }
         match self.inner.chunk(&frame) {
             Err(verdict) => return verdict,

@@ -60,15 +60,9 @@ fn a_conversation_with_tools_images_and_thinking_keeps_its_meaning() {
 #[test]
 fn what_has_no_words_on_the_other_side_is_refused_and_not_dropped() {
     for (content, says) in [
-        (
-            json!([{"type": "document", "source": {"type": "base64", "data": "AA"}}]),
-            "plain text",
-        ),
+        (json!([{"type": "document", "source": {"type": "base64", "data": "AA"}}]), "plain text"),
         (json!([{"type": "server_tool_use"}]), "server_tool_use"),
-        (
-            json!([{"type": "image", "source": {"type": "file", "file_id": "f"}}]),
-            "base64 or url",
-        ),
+        (json!([{"type": "image", "source": {"type": "file", "file_id": "f"}}]), "base64 or url"),
     ] {
         let from = json!({"messages": [{"role": "user", "content": content}]});
         let error = to_chat(&from.to_string().into(), None, false).unwrap_err().to_string();
@@ -96,10 +90,7 @@ fn an_answer_with_thinking_text_and_a_call_becomes_three_blocks() {
         (&answer["stop_reason"], &answer["model"], &answer["id"]),
         (&json!("tool_use"), &json!("claude"), &json!("msg_c1"))
     );
-    assert_eq!(
-        answer["usage"],
-        json!({"input_tokens": 5, "output_tokens": 3, "cache_read_input_tokens": 2})
-    );
+    assert_eq!(answer["usage"], json!({"input_tokens": 5, "output_tokens": 3, "cache_read_input_tokens": 2}));
 }
 
 fn stream(text: &str) -> (Vec<Value>, Verdict) {
@@ -117,11 +108,7 @@ fn stream(text: &str) -> (Vec<Value>, Verdict) {
     let events = out.iter().map(|event| {
         let frame = Frame::read(event.clone());
         let value: Value = serde_json::from_slice(&frame.data.unwrap()).unwrap();
-        assert_eq!(
-            value["type"].as_str().unwrap().as_bytes(),
-            frame.event.unwrap(),
-            "every event has its name"
-        );
+        assert_eq!(value["type"].as_str().unwrap().as_bytes(), frame.event.unwrap(), "every event has its name");
         value
     });
     (events.collect(), verdict)
@@ -150,15 +137,7 @@ fn a_stream_of_thinking_text_and_two_calls_becomes_four_blocks_in_order() {
     assert_eq!(verdict, Verdict::Complete);
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     let block = ["content_block_start", "content_block_delta", "content_block_stop"];
-    let wanted = [
-        &["message_start"][..],
-        &block,
-        &block,
-        &block,
-        &block,
-        &["message_delta", "message_stop"],
-    ]
-    .concat();
+    let wanted = [&["message_start"][..], &block, &block, &block, &block, &["message_delta", "message_stop"]].concat();
     assert_eq!(kinds, wanted);
     let deltas: Vec<Value> = events
         .iter()

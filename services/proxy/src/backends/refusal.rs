@@ -37,9 +37,7 @@ pub(crate) fn inside_success(value: &Value) -> Option<StatusCode> {
     let code = error.get("code").or_else(|| value.get("status")).and_then(number);
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
     Some(
-        status
-            .filter(|status| status.is_client_error() || status.is_server_error())
-            .unwrap_or(StatusCode::BAD_GATEWAY),
+        status.filter(|status| status.is_client_error() || status.is_server_error()).unwrap_or(StatusCode::BAD_GATEWAY),
     )
 }
 
@@ -51,23 +49,11 @@ fn fields(value: &Value) -> Fields {
         Some(error) => (error, value),
     };
     if let Value::String(message) = from {
-        return (
-            Some(message.clone()),
-            beside.get("error_type").and_then(text),
-            None,
-            None,
-        );
+        return (Some(message.clone()), beside.get("error_type").and_then(text), None, None);
     }
-    let message = ["message", "detail", "msg"]
-        .iter()
-        .find_map(|key| from.get(key).and_then(text));
+    let message = ["message", "detail", "msg"].iter().find_map(|key| from.get(key).and_then(text));
     let kind = from.get("type").and_then(text).filter(|kind| kind != "error");
-    (
-        message,
-        kind,
-        from.get("code").and_then(text),
-        from.get("param").and_then(text),
-    )
+    (message, kind, from.get("code").and_then(text), from.get("param").and_then(text))
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -79,10 +65,7 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn number(value: &Value) -> Option<u16> {
-    value
-        .as_u64()
-        .and_then(|code| u16::try_from(code).ok())
-        .or_else(|| value.as_str()?.parse().ok())
+    value.as_u64().and_then(|code| u16::try_from(code).ok()).or_else(|| value.as_str()?.parse().ok())
 }
 
 fn plain(body: &[u8]) -> Option<String> {

@@ -15,12 +15,7 @@ pub(crate) static KIND: Kind = Kind {
     ],
     usage_option: true,
     floats_only: false,
-    repairs: &[
-        Repair::Role,
-        Repair::EmptyFinish,
-        Repair::SecondFinish,
-        Repair::ToolFinish,
-    ],
+    repairs: &[Repair::Role, Repair::EmptyFinish, Repair::SecondFinish, Repair::ToolFinish],
     on_disconnect: OnDisconnect::Propagate,
     tokenizer: Tokenizer::Prompt("/tokenize"),
 };

@@ -14,34 +14,18 @@ fn every_kind_is_found_by_its_name_and_names_are_distinct() {
 #[test]
 fn every_recorded_error_body_gives_its_message_and_a_code_of_text() {
     let recorded = [
-        (
-            "vllm",
-            r#"{"error":{"message":"m","type":"BadRequestError","param":null,"code":400}}"#,
-            Some("400"),
-        ),
+        ("vllm", r#"{"error":{"message":"m","type":"BadRequestError","param":null,"code":400}}"#, Some("400")),
         (
             "vllm, older",
             r#"{"object":"error","message":"m","type":"BadRequestError","param":null,"code":400}"#,
             Some("400"),
         ),
-        (
-            "llamacpp",
-            r#"{"error":{"code":503,"message":"m","type":"unavailable_error"}}"#,
-            Some("503"),
-        ),
-        (
-            "ollama",
-            r#"{"error":{"message":"m","type":"api_error","param":null,"code":null}}"#,
-            None,
-        ),
+        ("llamacpp", r#"{"error":{"code":503,"message":"m","type":"unavailable_error"}}"#, Some("503")),
+        ("ollama", r#"{"error":{"message":"m","type":"api_error","param":null,"code":null}}"#, None),
         ("ollama, native", r#"{"error":"m"}"#, None),
         ("tgi", r#"{"error":"m","error_type":"overloaded"}"#, None),
         ("fastapi", r#"{"detail":"m"}"#, None),
-        (
-            "anthropic",
-            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
-            None,
-        ),
+        ("anthropic", r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, None),
         ("text", "m", None),
     ];
     for (name, body, code) in recorded {

@@ -10,12 +10,7 @@ pub(crate) static KIND: Kind = Kind {
     // Versions of 2024 refuse the option.
     usage_option: false,
     floats_only: true,
-    repairs: &[
-        Repair::Envelope,
-        Repair::ToolIndex,
-        Repair::ToolArguments,
-        Repair::ToolFinish,
-    ],
+    repairs: &[Repair::Envelope, Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],
     on_disconnect: OnDisconnect::Propagate,
     tokenizer: Tokenizer::None,
 };

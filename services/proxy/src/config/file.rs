@@ -107,10 +107,7 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SecretString>, D:
 impl Settings {
     /// Reads the file, and the secrets that it points to.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let refuse = |reason: String| FileError {
-            path: path.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| FileError { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
         let mut settings: Self = toml::from_str(&text).map_err(|error| refuse(error.to_string()))?;
         for backend in &mut settings.backend {
@@ -127,16 +124,14 @@ impl Settings {
     pub fn merged_into(self, base: &Config) -> Config {
         let mut config = base.clone();
         config.default_model = base.default_model.clone().or(self.default_model);
-        config
-            .backends
-            .extend(self.backend.into_iter().map(|one| BackendConfig {
-                name: one.name,
-                kind: one.kind,
-                base_url: one.base_url,
-                api_key: one.api_key,
-                concurrency: one.concurrency,
-                capabilities: one.capabilities,
-            }));
+        config.backends.extend(self.backend.into_iter().map(|one| BackendConfig {
+            name: one.name,
+            kind: one.kind,
+            base_url: one.base_url,
+            api_key: one.api_key,
+            concurrency: one.concurrency,
+            capabilities: one.capabilities,
+        }));
         config.models.extend(self.model.into_iter().map(|one| ModelConfig {
             name: one.name,
             aliases: one.aliases,
@@ -151,11 +146,7 @@ impl Settings {
 
 impl From<Replica> for ReplicaConfig {
     fn from(one: Replica) -> Self {
-        Self {
-            backend: one.backend,
-            model: one.model,
-            weight: one.weight,
-        }
+        Self { backend: one.backend, model: one.model, weight: one.weight }
     }
 }
 

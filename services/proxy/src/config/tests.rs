@@ -5,11 +5,7 @@ use secrecy::ExposeSecret;
 use service::config::{Environment, File, Flags, Reader};
 
 fn read(pairs: &[(&str, &str)]) -> Config {
-    let mut reader = Reader::new(
-        Flags::default(),
-        Environment::from_pairs(pairs.iter().copied()),
-        File::default(),
-    );
+    let mut reader = Reader::new(Flags::default(), Environment::from_pairs(pairs.iter().copied()), File::default());
     Config::read(&mut reader).unwrap()
 }
 
@@ -26,33 +22,18 @@ fn one_backend_comes_from_the_environment() {
         ("RATE_LIMIT_BURST", "3"),
     ]);
     let backend = &config.backends[0];
-    assert_eq!(
-        (backend.kind.as_str(), backend.base_url.as_str()),
-        ("vllm", "http://vllm:8001/v1")
-    );
+    assert_eq!((backend.kind.as_str(), backend.base_url.as_str()), ("vllm", "http://vllm:8001/v1"));
     assert_eq!(backend.api_key.as_ref().unwrap().expose_secret(), "secret");
     assert_eq!(config.default_model.as_deref(), Some("qwen"));
-    assert_eq!(
-        config
-            .api_keys
-            .iter()
-            .map(ExposeSecret::expose_secret)
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
-    assert_eq!(
-        (config.rate.enabled, config.rate.per_minute, config.rate.burst),
-        (true, 5, 3)
-    );
+    assert_eq!(config.api_keys.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!((config.rate.enabled, config.rate.per_minute, config.rate.burst), (true, 5, 3));
     assert!(!format!("{config:?}").contains("secret"));
 }
 
 #[test]
 fn the_names_of_the_runs_gateway_name_a_backend_too() {
-    let config = read(&[
-        ("OPENAI_COMPATIBLE_BASE_URL", "http://localhost:1234/v1"),
-        ("OPENAI_COMPATIBLE_API_KEY", "k"),
-    ]);
+    let config =
+        read(&[("OPENAI_COMPATIBLE_BASE_URL", "http://localhost:1234/v1"), ("OPENAI_COMPATIBLE_API_KEY", "k")]);
     assert_eq!(
         (config.backends[0].kind.as_str(), config.backends[0].base_url.as_str()),
         ("openai", "http://localhost:1234/v1")
@@ -68,12 +49,7 @@ fn the_address_is_on_this_machine_unless_it_is_said_otherwise() {
         read_address(&mut Reader::new(Flags::default(), environment, File::default()))
     };
     assert_eq!(address(&[]).unwrap().to_string(), "127.0.0.1:8000");
-    assert_eq!(
-        address(&[("GANTRY_PROXY_HOST", "::"), ("GANTRY_PROXY_PORT", "9")])
-            .unwrap()
-            .to_string(),
-        "[::]:9"
-    );
+    assert_eq!(address(&[("GANTRY_PROXY_HOST", "::"), ("GANTRY_PROXY_PORT", "9")]).unwrap().to_string(), "[::]:9");
     assert!(address(&[("GANTRY_PROXY_HOST", "not an address")]).is_err());
 }
 
@@ -87,28 +63,12 @@ fn a_file_adds_to_the_environment_and_its_secrets_may_lie_elsewhere() {
         secret.display()
     );
     std::fs::write(&file, text).unwrap();
-    let config = FileSettings::read(&file)
-        .unwrap()
-        .merged_into(&read(&[("BACKEND_BASE_URL", "http://a/v1")]));
-    assert_eq!(
-        config
-            .backends
-            .iter()
-            .map(|backend| backend.name.as_str())
-            .collect::<Vec<_>>(),
-        ["openai", "b"]
-    );
+    let config = FileSettings::read(&file).unwrap().merged_into(&read(&[("BACKEND_BASE_URL", "http://a/v1")]));
+    assert_eq!(config.backends.iter().map(|backend| backend.name.as_str()).collect::<Vec<_>>(), ["openai", "b"]);
     assert_eq!(config.backends[1].api_key.as_ref().unwrap().expose_secret(), "hush");
-    assert_eq!(
-        (config.default_model.as_deref(), config.models[0].replicas[0].weight),
-        (Some("chat"), Some(2))
-    );
+    assert_eq!((config.default_model.as_deref(), config.models[0].replicas[0].weight), (Some("chat"), Some(2)));
 
-    std::fs::write(
-        &file,
-        "[[backend]]\nname = \"b\"\nkind = \"vllm\"\nbase_url = \"x\"\nconcurency = 4\n",
-    )
-    .unwrap();
+    std::fs::write(&file, "[[backend]]\nname = \"b\"\nkind = \"vllm\"\nbase_url = \"x\"\nconcurency = 4\n").unwrap();
     let error = FileSettings::read(&file).unwrap_err().to_string();
     assert!(error.contains("concurency"), "{error}");
 }

@@ -45,31 +45,18 @@ struct Places {
 impl Peek {
     /// Reads the members; the rest of the body is only skipped over.
     pub(crate) fn of(body: &[u8]) -> Result<Self, Malformed> {
-        let keys = [
-            "model",
-            "stream",
-            "stream_options",
-            "encoding_format",
-            "messages",
-            "prompt",
-            "input",
-        ];
+        let keys = ["model", "stream", "stream_options", "encoding_format", "messages", "prompt", "input"];
         let [model, stream, options, encoding, messages, prompt, input] = find(body, keys)?;
         let include_usage = match &options {
-            Some(place) if body[place.start] == b'{' => find(&body[place.clone()], ["include_usage"])?[0]
-                .clone()
-                .map(|inner| shift(inner, place.start)),
+            Some(place) if body[place.start] == b'{' => {
+                find(&body[place.clone()], ["include_usage"])?[0].clone().map(|inner| shift(inner, place.start))
+            }
             Some(_) | None => None,
         };
-        let options = options.map(|place| Edit {
-            with: with_usage(&body[place.clone()]),
-            place,
-        });
+        let options = options.map(|place| Edit { with: with_usage(&body[place.clone()]), place });
         let inside = scan::Members::of(body)?.inside;
         let text = |place: &Option<Range<usize>>| {
-            place
-                .clone()
-                .and_then(|place| scan::decode(body.get(place)?).map(std::borrow::Cow::into_owned))
+            place.clone().and_then(|place| scan::decode(body.get(place)?).map(std::borrow::Cow::into_owned))
         };
         Ok(Self {
             model: text(&model.clone().filter(|place| body[place.start] == b'"')),
@@ -79,12 +66,7 @@ impl Peek {
             prompt: messages.or(prompt).or(input),
             inside,
             empty: body[inside..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}'),
-            places: Places {
-                model,
-                options,
-                include_usage,
-                encoding,
-            },
+            places: Places { model, options, include_usage, encoding },
         })
     }
 
@@ -94,36 +76,24 @@ impl Peek {
         if let Some(model) = change.model {
             let quoted = serde_json::Value::from(model).to_string();
             match &self.places.model {
-                Some(place) => edits.push(Edit {
-                    place: place.clone(),
-                    with: quoted.into(),
-                }),
+                Some(place) => edits.push(Edit { place: place.clone(), with: quoted.into() }),
                 None => inserted.push(format!("\"model\":{quoted}")),
             }
         }
         if change.ask_usage && !self.wants_usage {
             match (&self.places.include_usage, &self.places.options) {
-                (Some(place), _) => edits.push(Edit {
-                    place: place.clone(),
-                    with: Bytes::from_static(b"true"),
-                }),
+                (Some(place), _) => edits.push(Edit { place: place.clone(), with: Bytes::from_static(b"true") }),
                 (None, Some(options)) => edits.push(options.clone()),
                 (None, None) => inserted.push(r#""stream_options":{"include_usage":true}"#.to_owned()),
             }
         }
         if let (true, Some(place)) = (change.ask_floats, &self.places.encoding) {
-            edits.push(Edit {
-                place: place.clone(),
-                with: Bytes::from_static(b"\"float\""),
-            });
+            edits.push(Edit { place: place.clone(), with: Bytes::from_static(b"\"float\"") });
         }
         if !inserted.is_empty() {
             let comma = if self.empty { "" } else { "," };
             let with = format!("{}{comma}", inserted.join(",")).into();
-            edits.push(Edit {
-                place: self.inside..self.inside,
-                with,
-            });
+            edits.push(Edit { place: self.inside..self.inside, with });
         }
         edits
     }

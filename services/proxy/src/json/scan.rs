@@ -37,18 +37,9 @@ impl<'a> Members<'a> {
     pub(crate) fn of(text: &'a [u8]) -> Result<Self, Malformed> {
         let at = skip_space(text, 0);
         if text.get(at) != Some(&b'{') {
-            return Err(Malformed {
-                what: "expected '{'",
-                at,
-            });
+            return Err(Malformed { what: "expected '{'", at });
         }
-        Ok(Self {
-            text,
-            at: at + 1,
-            first: true,
-            ended: false,
-            inside: at + 1,
-        })
+        Ok(Self { text, at: at + 1, first: true, ended: false, inside: at + 1 })
     }
 
     /// The next member, or none at the closing brace. What follows the brace must be white space.
@@ -62,41 +53,25 @@ impl<'a> Members<'a> {
             Some(b',') if !self.first => at = skip_space(self.text, at + 1),
             Some(_) if self.first => {}
             Some(_) | None => {
-                return Err(Malformed {
-                    what: "expected ',' or '}'",
-                    at,
-                });
+                return Err(Malformed { what: "expected ',' or '}'", at });
             }
         }
         let end = string_end(self.text, at)?;
         let key = decode(&self.text[at..end]).ok_or(Malformed { what: "bad key", at })?;
         at = skip_space(self.text, end);
         if self.text.get(at) != Some(&b':') {
-            return Err(Malformed {
-                what: "expected ':'",
-                at,
-            });
+            return Err(Malformed { what: "expected ':'", at });
         }
         let start = skip_space(self.text, at + 1);
         self.at = value_end(self.text, start)?;
         self.first = false;
-        Ok(Some(Member {
-            key,
-            value: start..self.at,
-        }))
+        Ok(Some(Member { key, value: start..self.at }))
     }
 
     fn finish(&mut self, behind: usize) -> Result<Option<Member<'a>>, Malformed> {
         self.ended = true;
         let at = skip_space(self.text, behind);
-        if at == self.text.len() {
-            Ok(None)
-        } else {
-            Err(Malformed {
-                what: "text behind the object",
-                at,
-            })
-        }
+        if at == self.text.len() { Ok(None) } else { Err(Malformed { what: "text behind the object", at }) }
     }
 }
 
@@ -107,10 +82,7 @@ pub(crate) fn find<const N: usize>(text: &[u8], keys: [&str; N]) -> Result<[Opti
     while let Some(member) = members.next()? {
         if let Some(place) = keys.iter().position(|key| *key == member.key) {
             if found[place].is_some() {
-                return Err(Malformed {
-                    what: "a key that decides the route comes twice",
-                    at: member.value.start,
-                });
+                return Err(Malformed { what: "a key that decides the route comes twice", at: member.value.start });
             }
             found[place] = Some(member.value);
         }
@@ -136,10 +108,7 @@ fn skip_space(text: &[u8], mut at: usize) -> usize {
 
 fn string_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
     if text.get(at) != Some(&b'"') {
-        return Err(Malformed {
-            what: "expected '\"'",
-            at,
-        });
+        return Err(Malformed { what: "expected '\"'", at });
     }
     let mut from = at + 1;
     while let Some(step) = text.get(from..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -148,10 +117,7 @@ fn string_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
         }
         from += step + 2;
     }
-    Err(Malformed {
-        what: "unterminated string",
-        at,
-    })
+    Err(Malformed { what: "unterminated string", at })
 }
 
 fn value_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
@@ -160,22 +126,15 @@ fn value_end(text: &[u8], at: usize) -> Result<usize, Malformed> {
         Some(b'{' | b'[') => container_end(text, at),
         Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
             let rest = &text[at..];
-            let length = rest
-                .iter()
-                .position(|byte| !matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E'));
+            let length =
+                rest.iter().position(|byte| !matches!(byte, b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'E'));
             let end = at + length.unwrap_or(rest.len());
             // Few bytes, and the one place where a bare word could pass for a value.
             serde_json::from_slice::<serde::de::IgnoredAny>(&text[at..end])
                 .map(|_| end)
-                .map_err(|_| Malformed {
-                    what: "not a value",
-                    at,
-                })
+                .map_err(|_| Malformed { what: "not a value", at })
         }
-        Some(_) | None => Err(Malformed {
-            what: "expected a value",
-            at,
-        }),
+        Some(_) | None => Err(Malformed { what: "expected a value", at }),
     }
 }
 
@@ -190,19 +149,13 @@ fn container_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
                 continue;
             }
             b'{' | b'[' => {
-                *closers.get_mut(depth).ok_or(Malformed {
-                    what: "nested too deep",
-                    at,
-                })? = byte + 2;
+                *closers.get_mut(depth).ok_or(Malformed { what: "nested too deep", at })? = byte + 2;
                 depth += 1;
             }
             b'}' | b']' => {
                 depth -= 1;
                 if closers[depth] != *byte {
-                    return Err(Malformed {
-                        what: "brackets do not match",
-                        at,
-                    });
+                    return Err(Malformed { what: "brackets do not match", at });
                 }
                 if depth == 0 {
                     return Ok(at + 1);
@@ -212,8 +165,5 @@ fn container_end(text: &[u8], start: usize) -> Result<usize, Malformed> {
         }
         at += 1;
     }
-    Err(Malformed {
-        what: "unterminated value",
-        at: start,
-    })
+    Err(Malformed { what: "unterminated value", at: start })
 }

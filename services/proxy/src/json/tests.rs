@@ -31,16 +31,9 @@ fn request() -> impl Strategy<Value = Value> {
     )
         .prop_map(|(rest, model, stream, options)| {
             let mut object: serde_json::Map<String, Value> = rest.into_iter().collect();
-            let named = [
-                ("model", model.map(Value::from)),
-                ("stream", stream.map(Value::from)),
-                ("stream_options", options),
-            ];
-            object.extend(
-                named
-                    .into_iter()
-                    .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-            );
+            let named =
+                [("model", model.map(Value::from)), ("stream", stream.map(Value::from)), ("stream_options", options)];
+            object.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
             Value::Object(object)
         })
 }
@@ -114,8 +107,5 @@ fn a_body_that_is_no_object_says_where_it_goes_wrong() {
 #[test]
 fn a_document_nested_without_end_is_refused() {
     let text = format!(r#"{{"a":{}"#, "[".repeat(100_000));
-    assert_eq!(
-        Peek::of(text.as_bytes()).unwrap_err().to_string(),
-        "nested too deep at byte 133"
-    );
+    assert_eq!(Peek::of(text.as_bytes()).unwrap_err().to_string(), "nested too deep at byte 133");
 }

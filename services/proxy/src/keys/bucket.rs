@@ -20,11 +20,7 @@ impl Bucket {
     /// A full one.
     pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
         let burst = f64::from(burst.max(1));
-        Self {
-            per_second: f64::from(per_minute.max(1)) / 60.0,
-            burst,
-            state: Mutex::new((burst, None)),
-        }
+        Self { per_second: f64::from(per_minute.max(1)) / 60.0, burst, state: Mutex::new((burst, None)) }
     }
 
     /// Takes one out, or says when one will be there.
@@ -40,10 +36,7 @@ impl Bucket {
 
     /// Whether anything is left; otherwise when.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Duration> {
-        self.with(
-            now,
-            |level| if *level > 0.0 { Ok(()) } else { Err(self.until(-*level)) },
-        )
+        self.with(now, |level| if *level > 0.0 { Ok(()) } else { Err(self.until(-*level)) })
     }
 
     /// Takes so much out, whether it is there or not.
@@ -79,11 +72,7 @@ pub(crate) struct Buckets {
 impl Buckets {
     /// All of that size.
     pub(crate) fn new(per_minute: u32, burst: u32) -> Self {
-        Self {
-            per_minute,
-            burst,
-            each: Mutex::default(),
-        }
+        Self { per_minute, burst, each: Mutex::default() }
     }
 
     /// Takes one out of the caller's.

@@ -15,9 +15,7 @@ const CONTEXT: &str = "gantry proxy api key v1";
 
 /// The hash under which a key is kept. Comparing hashes tells nothing about keys, however long it takes.
 pub fn hash_key(key: &str) -> String {
-    blake3::Hash::from_bytes(blake3::derive_key(CONTEXT, key.as_bytes()))
-        .to_hex()
-        .to_string()
+    blake3::Hash::from_bytes(blake3::derive_key(CONTEXT, key.as_bytes())).to_hex().to_string()
 }
 
 /// A new key with 244 random bits, and its hash. The key is shown once and kept nowhere.
@@ -61,14 +59,7 @@ impl Keys {
         for secret in &config.api_keys {
             let hash = hash_key(secret.expose_secret());
             let name = format!("key-{}", hash.get(..8).unwrap_or_default());
-            keys.add(
-                KeyConfig {
-                    name,
-                    hash,
-                    ..KeyConfig::default()
-                },
-                before,
-            )?;
+            keys.add(KeyConfig { name, hash, ..KeyConfig::default() }, before)?;
         }
         for one in &config.keys {
             keys.add(one.clone(), before)?;
@@ -84,17 +75,10 @@ impl Keys {
             ));
         }
         if let Some(word) = config.scopes.iter().find(|word| Scope::parse(word).is_none()) {
-            return Err(format!(
-                "key '{}': '{word}' is none of inference, models, admin",
-                config.name
-            ));
+            return Err(format!("key '{}': '{word}' is none of inference, models, admin", config.name));
         }
         let hash = config.hash.to_ascii_lowercase();
-        let known = before
-            .by_hash
-            .get(&hash)
-            .filter(|key| key.config == config)
-            .map(Arc::clone);
+        let known = before.by_hash.get(&hash).filter(|key| key.config == config).map(Arc::clone);
         let key = known.unwrap_or_else(|| Arc::new(Key::new(config)));
         self.by_hash.insert(hash, key);
         Ok(())
@@ -148,18 +132,12 @@ impl Key {
         let allowed = if given.is_empty() {
             scope != Scope::Admin
         } else {
-            given
-                .iter()
-                .filter_map(|word| Scope::parse(word))
-                .any(|one| one == scope)
+            given.iter().filter_map(|word| Scope::parse(word)).any(|one| one == scope)
         };
         if allowed {
             return Ok(());
         }
-        Err(ProxyError::Forbidden {
-            key: self.config.name.clone(),
-            what: scope.title().to_owned(),
-        })
+        Err(ProxyError::Forbidden { key: self.config.name.clone(), what: scope.title().to_owned() })
     }
 
     /// Whether it may use that model.
@@ -169,21 +147,13 @@ impl Key {
 
     /// Takes one request out of its limits; the guard counts it as running.
     pub(crate) fn admit(self: &Arc<Self>, ticket: &Ticket, now: Instant) -> Result<Guard, ProxyError> {
-        let limited = |what: &str, retry| ProxyError::RateLimited {
-            what: format!("key '{}' {what}", self.config.name),
-            retry,
-        };
-        if self
-            .config
-            .token_budget
-            .is_some_and(|budget| self.used.load(Ordering::Relaxed) >= budget)
-        {
+        let limited =
+            |what: &str, retry| ProxyError::RateLimited { what: format!("key '{}' {what}", self.config.name), retry };
+        if self.config.token_budget.is_some_and(|budget| self.used.load(Ordering::Relaxed) >= budget) {
             return Err(limited("has used up its budget of tokens", Duration::from_secs(60)));
         }
         if let Some(tokens) = &self.tokens {
-            tokens
-                .check(now)
-                .map_err(|retry| limited("has used its tokens of this minute", retry))?;
+            tokens.check(now).map_err(|retry| limited("has used its tokens of this minute", retry))?;
         }
         let running = self.running.fetch_add(1, Ordering::Relaxed);
         let key = Arc::clone(self);
@@ -191,15 +161,10 @@ impl Key {
             key.running.fetch_sub(1, Ordering::Relaxed);
         });
         if self.config.concurrent.is_some_and(|most| running >= most) {
-            return Err(limited(
-                "has as many requests running as it may",
-                Duration::from_secs(1),
-            ));
+            return Err(limited("has as many requests running as it may", Duration::from_secs(1)));
         }
         if let Some(requests) = &self.requests {
-            requests
-                .take(now)
-                .map_err(|retry| limited("has sent its requests of this minute", retry))?;
+            requests.take(now).map_err(|retry| limited("has sent its requests of this minute", retry))?;
         }
         Ok(guard)
     }

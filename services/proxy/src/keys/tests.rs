@@ -51,10 +51,7 @@ fn config(budget: u64) -> Config {
         concurrent: Some(1),
         ..KeyConfig::default()
     };
-    Config {
-        keys: vec![key],
-        ..Config::default()
-    }
+    Config { keys: vec![key], ..Config::default() }
 }
 
 #[test]
@@ -63,12 +60,7 @@ fn a_key_keeps_what_it_used_over_a_reload_that_does_not_change_it() {
     let before = Keys::new(&config(10), &Keys::default()).unwrap();
     before.find("k").unwrap().charge(10);
     let same = Keys::new(&config(10), &before).unwrap();
-    assert!(
-        same.find("k")
-            .unwrap()
-            .admit(&permits.ticket(), Instant::now())
-            .is_err()
-    );
+    assert!(same.find("k").unwrap().admit(&permits.ticket(), Instant::now()).is_err());
     let more = Keys::new(&config(99), &before).unwrap();
     assert!(more.find("k").unwrap().admit(&permits.ticket(), Instant::now()).is_ok());
 }

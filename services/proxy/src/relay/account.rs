@@ -33,12 +33,7 @@ impl Account {
             total: std::time::Duration::ZERO,
             outcome: Outcome::Aborted,
         };
-        Self {
-            sink,
-            usage: Some(usage),
-            begun: Instant::now(),
-            charge: None,
-        }
+        Self { sink, usage: Some(usage), begun: Instant::now(), charge: None }
     }
 
     /// Whoever must know how many tokens were used.

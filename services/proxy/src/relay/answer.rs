@@ -33,11 +33,7 @@ pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
     match timeout(patience, &mut opening).await {
         Ok(opened) => opened.map(|opened| respond(opened, &watch)),
         Err(_) => {
-            let patient = Patient {
-                opening,
-                route,
-                patience,
-            };
+            let patient = Patient { opening, route, patience };
             Ok(events(Phase::Greeting(Box::new(patient)), &watch))
         }
     }
@@ -124,26 +120,10 @@ fn failure(route: Route, error: &ProxyError) -> Bytes {
 
 /// Bytes as they come, held to the request's deadline.
 fn passed_on(raw: Raw, watch: &Watch) -> Response {
-    let Raw {
-        content_type,
-        length,
-        body,
-        backend,
-        held,
-        mut job,
-    } = raw;
+    let Raw { content_type, length, body, backend, held, mut job } = raw;
     job.account.first_token();
-    job.account.tally(Tally {
-        tokens_in: crate::usage::estimate(job.prompt_bytes()),
-        ..Tally::default()
-    });
-    let flow = Flow {
-        body,
-        held,
-        job,
-        name: backend.name().to_owned(),
-        over: false,
-    };
+    job.account.tally(Tally { tokens_in: crate::usage::estimate(job.prompt_bytes()), ..Tally::default() });
+    let flow = Flow { body, held, job, name: backend.name().to_owned(), over: false };
     let body = Body::from_stream(watch.over(Box::pin(stream::unfold(flow, |flow| Box::pin(flow.advance())))));
     let binary = HeaderValue::from_static("application/octet-stream");
     let mut response = typed(content_type.unwrap_or(binary), body);
@@ -175,10 +155,7 @@ impl Flow {
                     self.job.account.close(Outcome::Completed);
                 }
                 Ok(Some(Err(error))) => {
-                    let error = ProxyError::Disconnected {
-                        backend: self.name.clone(),
-                        reason: error.to_string(),
-                    };
+                    let error = ProxyError::Disconnected { backend: self.name.clone(), reason: error.to_string() };
                     return Some(self.fail(error));
                 }
                 Err(_) => {
@@ -193,9 +170,7 @@ impl Flow {
 
     fn fail(mut self, error: ProxyError) -> (Piece, Self) {
         self.over = true;
-        self.job
-            .account
-            .close(Outcome::Failed(error.face().code.unwrap_or_default()));
+        self.job.account.close(Outcome::Failed(error.face().code.unwrap_or_default()));
         (Err(BrokenOff(error)), self)
     }
 }

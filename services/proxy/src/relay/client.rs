@@ -46,11 +46,8 @@ impl Upstream {
         http.enforce_http(false);
         http.set_connect_timeout(Some(connect_timeout));
         http.set_keepalive(Some(Duration::from_secs(60)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1().wrap_connector(http);
         let pool = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -83,21 +80,12 @@ impl Upstream {
     fn explain(&self, backend: &Backend, error: &legacy::Error) -> ProxyError {
         let backend = backend.name().to_owned();
         if !error.is_connect() {
-            return ProxyError::Disconnected {
-                backend,
-                reason: root(error),
-            };
+            return ProxyError::Disconnected { backend, reason: root(error) };
         }
         if chain(error).any(|cause| is_io(cause, std::io::ErrorKind::TimedOut)) {
-            return ProxyError::ConnectTimeout {
-                backend,
-                after: self.connect_timeout,
-            };
+            return ProxyError::ConnectTimeout { backend, after: self.connect_timeout };
         }
-        ProxyError::Unreachable {
-            backend,
-            reason: root(error),
-        }
+        ProxyError::Unreachable { backend, reason: root(error) }
     }
 }
 
@@ -107,10 +95,7 @@ fn tls() -> rustls::ClientConfig {
     CONFIG.get_or_init(build_tls).clone()
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "ring offers both versions that are asked for, whatever the machine"
-)]
+#[expect(clippy::expect_used, reason = "ring offers both versions that are asked for, whatever the machine")]
 fn build_tls() -> rustls::ClientConfig {
     use hyper_rustls::ConfigBuilderExt;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -123,9 +108,7 @@ fn build_tls() -> rustls::ClientConfig {
         Ok(config) => config.with_no_client_auth(),
         Err(error) => {
             tracing::warn!(%error, "no certificate authorities were found; backends with https will be refused");
-            builder()
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth()
+            builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
         }
     }
 }
@@ -144,27 +127,21 @@ fn chain<'a>(error: &'a legacy::Error) -> impl Iterator<Item = &'a (dyn std::err
 }
 
 fn is_io(cause: &(dyn std::error::Error + 'static), kind: std::io::ErrorKind) -> bool {
-    cause
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == kind)
+    cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == kind)
 }
 
 /// Whether the connection was closed before a byte of the answer came.
 fn is_closed(error: &legacy::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
     chain(error).any(|cause| {
-        cause
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_incomplete_message)
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
             || is_io(cause, ConnectionReset)
             || is_io(cause, BrokenPipe)
     })
 }
 
 fn root(error: &legacy::Error) -> String {
-    chain(error)
-        .last()
-        .map_or_else(|| error.to_string(), ToString::to_string)
+    chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Reads an answer whole, up to a bound.
@@ -176,9 +153,6 @@ pub(crate) async fn read_whole(backend: &Backend, body: Incoming, limit: usize) 
             backend: backend.name().to_owned(),
             reason: format!("it is longer than {limit} bytes"),
         }),
-        Err(error) => Err(ProxyError::Disconnected {
-            backend: backend.name().to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(ProxyError::Disconnected { backend: backend.name().to_owned(), reason: error.to_string() }),
     }
 }

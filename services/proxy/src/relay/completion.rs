@@ -57,15 +57,18 @@ impl Completion {
         self.mender.pass(&chunk, data).map_err(|reason| self.bad(reason))
     }
 
+    /// What the end mark means: a stream that has it but gave no reason was cut by somebody behind the backend.
+    pub(crate) fn done(&self) -> Verdict {
+        if self.mender.any_finished() {
+            return Verdict::Complete;
+        }
+        self.bad("it ended without a finish_reason".to_owned())
+    }
+
     fn refused(&self, body: &[u8]) -> Verdict {
         let value: Value = serde_json::from_slice(body).unwrap_or_default();
         let status = backends::inside_success(&value).unwrap_or(http::StatusCode::BAD_GATEWAY);
-        Verdict::Broken(ProxyError::Upstream(Box::new(backends::read_refusal(
-            &self.backend,
-            status,
-            body,
-            None,
-        ))))
+        Verdict::Broken(ProxyError::Upstream(Box::new(backends::read_refusal(&self.backend, status, body, None))))
     }
 
     fn unreadable(&self, data: &[u8]) -> Verdict {
@@ -74,10 +77,7 @@ impl Completion {
     }
 
     fn bad(&self, reason: String) -> Verdict {
-        Verdict::Broken(ProxyError::BadReply {
-            backend: self.backend.clone(),
-            reason,
-        })
+        Verdict::Broken(ProxyError::BadReply { backend: self.backend.clone(), reason })
     }
 }
 
@@ -88,11 +88,11 @@ impl Dialect for Completion {
             return Verdict::Continue;
         }
         if frame.is_done() {
-            if !self.mender.any_finished() {
-                return self.bad("it ended without a finish_reason".to_owned());
+            let verdict = self.done();
+            if verdict == Verdict::Complete {
+                out.push_back(DONE);
             }
-            out.push_back(DONE);
-            return Verdict::Complete;
+            return verdict;
         }
         match self.chunk(&frame) {
             Err(verdict) => return verdict,
@@ -108,10 +108,7 @@ impl Dialect for Completion {
     fn end(&mut self, out: &mut VecDeque<Bytes>) -> Verdict {
         if !self.mender.all_finished() {
             let reason = "it closed the stream before its end".to_owned();
-            return Verdict::Broken(ProxyError::Disconnected {
-                backend: self.backend.clone(),
-                reason,
-            });
+            return Verdict::Broken(ProxyError::Disconnected { backend: self.backend.clone(), reason });
         }
         out.push_back(DONE);
         Verdict::Complete
@@ -126,11 +123,7 @@ impl Dialect for Completion {
     }
 
     fn tally(&self) -> Tally {
-        self.told.unwrap_or(Tally {
-            tokens_in: self.prompt_tokens,
-            tokens_out: self.pieces,
-            ..Tally::default()
-        })
+        self.told.unwrap_or(Tally { tokens_in: self.prompt_tokens, tokens_out: self.pieces, ..Tally::default() })
     }
 }
 

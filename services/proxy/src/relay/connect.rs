@@ -36,12 +36,7 @@ impl Service<Uri> for Counted {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
-        Box::pin(async move {
-            Ok(CountedStream {
-                inner: connecting.await?,
-                uses: Uses::default(),
-            })
-        })
+        Box::pin(async move { Ok(CountedStream { inner: connecting.await?, uses: Uses::default() }) })
     }
 }
 

@@ -45,11 +45,7 @@ impl Job {
     /// may be silent.
     pub(crate) fn watch(&self) -> Watch {
         let patience = self.timeouts.between_tokens + self.timeouts.keep_alive;
-        Watch {
-            watchdog: Arc::clone(&self.watchdog),
-            patience,
-            deadline: self.deadline.into_std(),
-        }
+        Watch { watchdog: Arc::clone(&self.watchdog), patience, deadline: self.deadline.into_std() }
     }
 
     /// A number for the beginning of the prompt.
@@ -60,10 +56,7 @@ impl Job {
 
     /// Bytes of the prompt.
     pub(crate) fn prompt_bytes(&self) -> usize {
-        self.peek
-            .as_ref()
-            .and_then(|peek| peek.prompt.clone())
-            .map_or(0, |place| place.len())
+        self.peek.as_ref().and_then(|peek| peek.prompt.clone()).map_or(0, |place| place.len())
     }
 
     /// Whether the Anthropic request must be put into OpenAI's words for that backend.
@@ -86,10 +79,7 @@ impl Job {
     fn edits(&self, peek: &Peek, replica: &Replica) -> Vec<Edit> {
         let kind = replica.backend.kind;
         peek.edits(&Change {
-            model: replica
-                .upstream_name
-                .as_deref()
-                .filter(|name| peek.model.as_deref() != Some(name)),
+            model: replica.upstream_name.as_deref().filter(|name| peek.model.as_deref() != Some(name)),
             ask_usage: matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option,
             ask_floats: self.route == Route::Embeddings && kind.floats_only,
         })

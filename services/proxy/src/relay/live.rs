@@ -113,12 +113,7 @@ impl Live {
 
     /// Takes over what belongs to the request.
     pub(crate) fn adopt(&mut self, job: Job) {
-        let Job {
-            mut account,
-            held,
-            ticket,
-            ..
-        } = job;
+        let Job { mut account, held, ticket, .. } = job;
         account.first_token();
         self.held.extend(held);
         self.account = Some(account);
@@ -163,11 +158,7 @@ impl Live {
         let silent_until = self.heard + self.timeouts.between_tokens;
         let comment_at = Instant::now() + self.timeouts.keep_alive;
         let limit = silent_until.min(self.deadline);
-        let wake = if self.timeouts.keep_alive.is_zero() {
-            limit
-        } else {
-            limit.min(comment_at)
-        };
+        let wake = if self.timeouts.keep_alive.is_zero() { limit } else { limit.min(comment_at) };
         match timeout_at(wake, self.read()).await {
             Ok(Read::Piece(piece)) => {
                 if let Err(error) = self.feed(piece) {
@@ -187,15 +178,10 @@ impl Live {
                     self.break_off(error);
                 }
             }
-            Err(_) if wake == self.deadline => self.break_off(ProxyError::TotalTimeout {
-                after: self.timeouts.total,
-            }),
+            Err(_) if wake == self.deadline => self.break_off(ProxyError::TotalTimeout { after: self.timeouts.total }),
             Err(_) if wake == silent_until => {
                 let backend = self.backend.name().to_owned();
-                self.break_off(ProxyError::BetweenTokensTimeout {
-                    backend,
-                    after: self.timeouts.between_tokens,
-                });
+                self.break_off(ProxyError::BetweenTokensTimeout { backend, after: self.timeouts.between_tokens });
             }
             Err(_) => return Some(KEEP_ALIVE),
         }
@@ -221,10 +207,7 @@ impl Live {
 
     fn feed(&mut self, piece: Bytes) -> Result<(), ProxyError> {
         if let Err(error) = self.splitter.push(piece) {
-            return Err(ProxyError::BadReply {
-                backend: self.backend.name().to_owned(),
-                reason: error.to_string(),
-            });
+            return Err(ProxyError::BadReply { backend: self.backend.name().to_owned(), reason: error.to_string() });
         }
         while let Some(block) = self.splitter.next() {
             self.take(Frame::read(block))?;
@@ -277,10 +260,7 @@ impl Live {
     }
 
     fn cut(&self, reason: String) -> ProxyError {
-        ProxyError::Disconnected {
-            backend: self.backend.name().to_owned(),
-            reason,
-        }
+        ProxyError::Disconnected { backend: self.backend.name().to_owned(), reason }
     }
 
     fn break_off(&mut self, error: ProxyError) {
@@ -324,11 +304,7 @@ fn dialect(job: &Job, backend: &Backend) -> Box<dyn Dialect> {
     };
     match job.route {
         Route::Messages if job.is_translated(backend) => {
-            let model = job
-                .peek
-                .as_ref()
-                .and_then(|peek| peek.model.clone())
-                .unwrap_or_default();
+            let model = job.peek.as_ref().and_then(|peek| peek.model.clone()).unwrap_or_default();
             Box::new(crate::anthropic::Translated::new(chat(true), model))
         }
         Route::Messages | Route::CountTokens => Box::new(Native::messages(backend.name(), job.prompt_bytes())),

@@ -44,30 +44,17 @@ impl Native {
     }
 
     fn new(backend: &str, kind: Kind, prompt_bytes: usize) -> Self {
-        let tally = Tally {
-            tokens_in: usage::estimate(prompt_bytes),
-            ..Tally::default()
-        };
-        Self {
-            backend: backend.to_owned(),
-            kind,
-            ended: false,
-            tally,
-            pieces: 0,
-        }
+        let tally = Tally { tokens_in: usage::estimate(prompt_bytes), ..Tally::default() };
+        Self { backend: backend.to_owned(), kind, ended: false, tally, pieces: 0 }
     }
 
     fn note(&mut self, name: &str, value: &Value) {
         self.pieces += u64::from(name.ends_with("delta"));
-        let told = ["/usage", "/message/usage", "/response/usage"]
-            .iter()
-            .find_map(|path| value.pointer(path));
+        let told = ["/usage", "/message/usage", "/response/usage"].iter().find_map(|path| value.pointer(path));
         if let Some(told) = told.and_then(usage::read) {
             // The two halves come in different events.
             self.tally = Tally {
-                tokens_in: told
-                    .tokens_in
-                    .max(if self.tally.told { self.tally.tokens_in } else { 0 }),
+                tokens_in: told.tokens_in.max(if self.tally.told { self.tally.tokens_in } else { 0 }),
                 tokens_out: told.tokens_out.max(self.tally.tokens_out),
                 tokens_cached: told.tokens_cached.max(self.tally.tokens_cached),
                 told: true,
@@ -85,11 +72,7 @@ impl Dialect for Native {
     fn frame(&mut self, frame: Frame, out: &mut VecDeque<Bytes>) -> Verdict {
         if frame.is_done() {
             // Not part of these protocols; harmless, but not to be sent.
-            return if self.ended || self.kind == Kind::Other {
-                Verdict::Complete
-            } else {
-                Verdict::Continue
-            };
+            return if self.ended || self.kind == Kind::Other { Verdict::Complete } else { Verdict::Continue };
         }
         let value: Option<Value> = frame.data.as_ref().and_then(|data| serde_json::from_slice(data).ok());
         let typed = value.as_ref().and_then(|value| value["type"].as_str());
@@ -100,10 +83,7 @@ impl Dialect for Native {
             || (self.kind != Kind::Other && name.is_empty() && frame.data.is_some())
         {
             let body = frame.error.or(frame.data).unwrap_or_default();
-            let status = value
-                .as_ref()
-                .and_then(backends::inside_success)
-                .unwrap_or(http::StatusCode::BAD_GATEWAY);
+            let status = value.as_ref().and_then(backends::inside_success).unwrap_or(http::StatusCode::BAD_GATEWAY);
             return Verdict::Broken(ProxyError::Upstream(Box::new(backends::read_refusal(
                 &self.backend,
                 status,
@@ -118,18 +98,10 @@ impl Dialect for Native {
         match (&frame.data, frame.event.is_none() && self.kind != Kind::Other) {
             (Some(data), true) => out.push_back(named_event(&name, data)),
             (_, _) if frame.raw.ends_with(b"\n\n") => out.push_back(frame.raw),
-            (Some(data), false) => out.push_back(if name.is_empty() {
-                event(data)
-            } else {
-                named_event(&name, data)
-            }),
+            (Some(data), false) => out.push_back(if name.is_empty() { event(data) } else { named_event(&name, data) }),
             (None, _) => {}
         }
-        if self.ended {
-            Verdict::Complete
-        } else {
-            Verdict::Continue
-        }
+        if self.ended { Verdict::Complete } else { Verdict::Continue }
     }
 
     fn end(&mut self, _: &mut VecDeque<Bytes>) -> Verdict {
@@ -137,10 +109,7 @@ impl Dialect for Native {
             return Verdict::Complete;
         }
         let reason = "it closed the stream before its end".to_owned();
-        Verdict::Broken(ProxyError::Disconnected {
-            backend: self.backend.clone(),
-            reason,
-        })
+        Verdict::Broken(ProxyError::Disconnected { backend: self.backend.clone(), reason })
     }
 
     fn is_whole(&self) -> bool {
@@ -156,13 +125,6 @@ impl Dialect for Native {
     }
 
     fn tally(&self) -> Tally {
-        if self.tally.told {
-            self.tally
-        } else {
-            Tally {
-                tokens_out: self.pieces,
-                ..self.tally
-            }
-        }
+        if self.tally.told { self.tally } else { Tally { tokens_out: self.pieces, ..self.tally } }
     }
 }

@@ -53,8 +53,7 @@ pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
         Err(_) => Err(ProxyError::TotalTimeout { after: total }),
     };
     let found = found.inspect_err(|error| {
-        job.account
-            .close(Outcome::Failed(error.face().code.unwrap_or_default()));
+        job.account.close(Outcome::Failed(error.face().code.unwrap_or_default()));
     })?;
     Ok(match found {
         Found::Live(mut live) => {
@@ -76,14 +75,8 @@ enum Found {
 async fn find(job: &mut Job) -> Result<Found, ProxyError> {
     let named = Arc::clone(&job.model);
     let mut last = None;
-    let fallbacks = named
-        .fallbacks
-        .iter()
-        .filter_map(|name| job.fleet.resolve(Some(name)).ok());
-    let models: Vec<Arc<Model>> = std::iter::once(Arc::clone(&named))
-        .chain(fallbacks)
-        .take(MODELS)
-        .collect();
+    let fallbacks = named.fallbacks.iter().filter_map(|name| job.fleet.resolve(Some(name)).ok());
+    let models: Vec<Arc<Model>> = std::iter::once(Arc::clone(&named)).chain(fallbacks).take(MODELS).collect();
     for model in models.iter().filter(|model| !model.replicas.is_empty()) {
         match try_model(job, model).await {
             Err(error) if error.is_failover() || matches!(error, ProxyError::QueueFull { .. }) => {
@@ -93,10 +86,7 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
             other => return other,
         }
     }
-    Err(last.unwrap_or(ProxyError::NoReplica {
-        model: named.name.clone(),
-        retry: Duration::from_secs(5),
-    }))
+    Err(last.unwrap_or(ProxyError::NoReplica { model: named.name.clone(), retry: Duration::from_secs(5) }))
 }
 
 async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyError> {
@@ -134,33 +124,22 @@ async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyErro
             }
         }
     }
-    Err(last.unwrap_or(ProxyError::NoReplica {
-        model: model.name.clone(),
-        retry: Duration::from_secs(5),
-    }))
+    Err(last.unwrap_or(ProxyError::NoReplica { model: model.name.clone(), retry: Duration::from_secs(5) }))
 }
 
 /// Waits for a place at the model's door.
 async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
-    let entry = model
-        .admission
-        .enter(&job.rank, Instant::now())
-        .map_err(|full| ProxyError::QueueFull {
-            model: model.name.clone(),
-            waiting: full.waiting,
-            retry: full.retry,
-        })?;
+    let entry = model.admission.enter(&job.rank, Instant::now()).map_err(|full| ProxyError::QueueFull {
+        model: model.name.clone(),
+        waiting: full.waiting,
+        retry: full.retry,
+    })?;
     let begun = Instant::now();
     let place = match entry {
         Entry::Free(place) => place,
-        Entry::Wait(waiting) => {
-            timeout(job.timeouts.queue, waiting.turn())
-                .await
-                .map_err(|_| ProxyError::QueueTimeout {
-                    model: model.name.clone(),
-                    after: job.timeouts.queue,
-                })?
-        }
+        Entry::Wait(waiting) => timeout(job.timeouts.queue, waiting.turn())
+            .await
+            .map_err(|_| ProxyError::QueueTimeout { model: model.name.clone(), after: job.timeouts.queue })?,
     };
     histogram!(metrics::QUEUE, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
     Ok(job.ticket.guard(move || drop(place)))
@@ -172,21 +151,12 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
     if job.route == Route::CountTokens {
         return count_tokens(job, replica, held).await;
     }
-    let path = if job.is_translated(backend) {
-        Route::Chat.upstream_path()
-    } else {
-        job.route.upstream_path()
-    };
+    let path = if job.is_translated(backend) { Route::Chat.upstream_path() } else { job.route.upstream_path() };
     let uri = backend.api(path).ok_or_else(|| ProxyError::Unreachable {
         backend: backend.name().to_owned(),
         reason: "its URL cannot be used".to_owned(),
     })?;
-    let call = Call {
-        method: Method::POST,
-        uri,
-        headers: job.headers_for(backend),
-        body: job.body_for(replica)?,
-    };
+    let call = Call { method: Method::POST, uri, headers: job.headers_for(backend), body: job.body_for(replica)? };
     if !job.is_stream() {
         let answer = job.upstream.send(backend, &call).await?;
         let answer = accept(backend, answer).await?;
@@ -204,12 +174,9 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
         Ok(Found::Live(Box::new(live)))
     };
     let after = job.timeouts.first_token;
-    timeout(after, first).await.unwrap_or_else(|_| {
-        Err(ProxyError::FirstTokenTimeout {
-            backend: backend.name().to_owned(),
-            after,
-        })
-    })
+    timeout(after, first)
+        .await
+        .unwrap_or_else(|_| Err(ProxyError::FirstTokenTimeout { backend: backend.name().to_owned(), after }))
 }
 
 /// Asks a backend that has the route, and counts here where it has not.
@@ -222,27 +189,16 @@ async fn count_tokens(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<
         other => other?,
     };
     let json = http::HeaderValue::from_static("application/json");
-    Ok(Found::Whole(
-        whole::Read::plain(text).with_type(Some(json)),
-        Arc::clone(backend),
-        held,
-    ))
+    Ok(Found::Whole(whole::Read::plain(text).with_type(Some(json)), Arc::clone(backend), held))
 }
 
 async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, ProxyError> {
     let backend = &replica.backend;
-    let uri = backend
-        .api(job.route.upstream_path())
-        .filter(|_| !job.is_translated(backend));
+    let uri = backend.api(job.route.upstream_path()).filter(|_| !job.is_translated(backend));
     let Some(uri) = uri else {
         return crate::anthropic::count(job, replica).await;
     };
-    let call = Call {
-        method: Method::POST,
-        uri,
-        headers: job.headers_for(backend),
-        body: job.body_for(replica)?,
-    };
+    let call = Call { method: Method::POST, uri, headers: job.headers_for(backend), body: job.body_for(replica)? };
     let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
     let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
     // Some servers answer 200 to what they do not know.
@@ -264,11 +220,7 @@ async fn read(
     let content_type = answer.headers().get(CONTENT_TYPE).cloned();
     let is_json = has_type(answer.headers(), "json");
     let text = read_whole(backend, answer.into_body(), job.bounds.answer_bytes).await?;
-    let read = if is_json {
-        whole::read(job, backend, text)?
-    } else {
-        whole::Read::plain(text)
-    };
+    let read = if is_json { whole::read(job, backend, text)? } else { whole::Read::plain(text) };
     Ok(Found::Whole(read.with_type(content_type), Arc::clone(backend), held))
 }
 
@@ -279,26 +231,11 @@ async fn accept(backend: &Backend, answer: Response<Incoming>) -> Result<Respons
         return Ok(answer);
     }
     let retry = retry_of(answer.headers());
-    let body = read_whole(backend, answer.into_body(), REFUSAL_BYTES)
-        .await
-        .unwrap_or_default();
-    let status = if status.is_client_error() || status.is_server_error() {
-        status
-    } else {
-        StatusCode::BAD_GATEWAY
-    };
+    let body = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+    let status = if status.is_client_error() || status.is_server_error() { status } else { StatusCode::BAD_GATEWAY };
     // That our own key is refused is no fault of the client's.
-    let status = if matches!(status.as_u16(), 401 | 403 | 407) {
-        StatusCode::BAD_GATEWAY
-    } else {
-        status
-    };
-    Err(ProxyError::Upstream(Box::new(backends::read_refusal(
-        backend.name(),
-        status,
-        &body,
-        retry,
-    ))))
+    let status = if matches!(status.as_u16(), 401 | 403 | 407) { StatusCode::BAD_GATEWAY } else { status };
+    Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, &body, retry))))
 }
 
 fn retry_of(headers: &HeaderMap) -> Option<Duration> {
@@ -307,24 +244,14 @@ fn retry_of(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains(wanted))
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
 }
 
 fn raw(job: Job, answer: Response<Incoming>, backend: Arc<Backend>, held: Vec<Guard>) -> Raw {
     let (head, body) = answer.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).cloned();
     let length = head.headers.get(http::header::CONTENT_LENGTH).cloned();
-    Raw {
-        content_type,
-        length,
-        body,
-        backend,
-        held,
-        job,
-    }
+    Raw { content_type, length, body, backend, held, job }
 }
 
 impl Found {

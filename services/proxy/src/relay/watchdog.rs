@@ -55,15 +55,8 @@ impl Watch {
 impl Watchdog {
     /// Watches a stream that must be asked for its next piece within `patience`, and be over by `deadline`.
     fn watch(&self, stream: Inner, patience: Duration, deadline: Instant) -> Watched {
-        let state = Mutex::new(State {
-            stream: Some(stream),
-            polled: Instant::now(),
-        });
-        let shared = Arc::new(Shared {
-            state,
-            patience,
-            deadline,
-        });
+        let state = Mutex::new(State { stream: Some(stream), polled: Instant::now() });
+        let shared = Arc::new(Shared { state, patience, deadline });
         self.lock().push(Arc::downgrade(&shared));
         Watched { shared, over: false }
     }

@@ -29,11 +29,7 @@ pub(crate) struct Whole {
 impl Read {
     /// Text that is not JSON.
     pub(crate) fn plain(text: Bytes) -> Self {
-        Self {
-            text,
-            tally: None,
-            content_type: None,
-        }
+        Self { text, tally: None, content_type: None }
     }
 
     /// With the type that the backend gave it.
@@ -44,30 +40,18 @@ impl Read {
 
 /// Reads a JSON answer with status 200.
 pub(crate) fn read(job: &Job, backend: &Backend, text: Bytes) -> Result<Read, ProxyError> {
-    let bad = |reason: String| ProxyError::BadReply {
-        backend: backend.name().to_owned(),
-        reason,
-    };
+    let bad = |reason: String| ProxyError::BadReply { backend: backend.name().to_owned(), reason };
     let found = json::find(&text, ["usage", "error", "object", "type"]).map_err(|error| bad(error.to_string()))?;
     let [usage, error, object, kind] = found;
     let says = |place: &Option<std::ops::Range<usize>>| place.clone().is_some_and(|place| &text[place] == b"\"error\"");
     if says(&object) || says(&kind) || error.is_some_and(|place| &text[place] != b"null") {
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let status = backends::inside_success(&value).unwrap_or(StatusCode::BAD_GATEWAY);
-        return Err(ProxyError::Upstream(Box::new(backends::read_refusal(
-            backend.name(),
-            status,
-            &text,
-            None,
-        ))));
+        return Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, &text, None))));
     }
     let tally = usage.and_then(|place| usage::read(&serde_json::from_slice(&text[place]).ok()?));
     let text = change(job, backend, text).map_err(bad)?;
-    Ok(Read {
-        text,
-        tally,
-        content_type: None,
-    })
+    Ok(Read { text, tally, content_type: None })
 }
 
 /// Closes the account and lets go of everything: the answer is whole.
@@ -87,25 +71,15 @@ pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Gu
     job.account.first_token();
     job.account.close(Outcome::Completed);
     drop(held);
-    Opened::Whole(Whole {
-        text: answer.text,
-        content_type: answer.content_type,
-    })
+    Opened::Whole(Whole { text: answer.text, content_type: answer.content_type })
 }
 
 fn change(job: &Job, backend: &Backend, text: Bytes) -> Result<Bytes, String> {
     if job.is_translated(backend) {
-        let model = job
-            .peek
-            .as_ref()
-            .and_then(|peek| peek.model.clone())
-            .unwrap_or_default();
+        let model = job.peek.as_ref().and_then(|peek| peek.model.clone()).unwrap_or_default();
         return crate::anthropic::from_chat(&text, &model);
     }
-    let wants_text = job
-        .peek
-        .as_ref()
-        .is_some_and(|peek| peek.encoding.as_deref() == Some("base64"));
+    let wants_text = job.peek.as_ref().is_some_and(|peek| peek.encoding.as_deref() == Some("base64"));
     match job.route {
         Route::Embeddings if wants_text => as_base64(text),
         Route::Chat if memchr::memmem::find(&text, b"\"tool_calls\"").is_some() => mend_calls(backend, text),
@@ -129,10 +103,8 @@ fn as_base64(text: Bytes) -> Result<Bytes, String> {
     for entry in value["data"].as_array_mut().into_iter().flatten() {
         if let Some(numbers) = entry["embedding"].as_array() {
             let floats = numbers.iter().map(|number| number.as_f64().map(|number| number as f32));
-            let bytes: Option<Vec<u8>> = floats
-                .map(|float| float.map(f32::to_le_bytes))
-                .collect::<Option<Vec<_>>>()
-                .map(|all| all.concat());
+            let bytes: Option<Vec<u8>> =
+                floats.map(|float| float.map(f32::to_le_bytes)).collect::<Option<Vec<_>>>().map(|all| all.concat());
             let bytes = bytes.ok_or("an embedding holds something that is no number")?;
             entry["embedding"] = json!(base64::engine::general_purpose::STANDARD.encode(bytes));
             changed = true;
@@ -158,41 +130,22 @@ fn mend_calls(backend: &Backend, text: Bytes) -> Result<Bytes, String> {
             choice["finish_reason"] = json!("tool_calls");
         }
     }
-    Ok(if value == before {
-        text
-    } else {
-        value.to_string().into()
-    })
+    Ok(if value == before { text } else { value.to_string().into() })
 }
 
 /// The events of an answer that came whole although a stream was asked for.
 pub(crate) fn as_events(job: &Job, backend: &Backend, text: &[u8]) -> Result<Bytes, ProxyError> {
-    let bad = |reason: &str| ProxyError::BadReply {
-        backend: backend.name().to_owned(),
-        reason: reason.to_owned(),
-    };
+    let bad = |reason: &str| ProxyError::BadReply { backend: backend.name().to_owned(), reason: reason.to_owned() };
     let value: Value = serde_json::from_slice(text).map_err(|error| bad(&error.to_string()))?;
     if let Some(status) = backends::inside_success(&value) {
-        return Err(ProxyError::Upstream(Box::new(backends::read_refusal(
-            backend.name(),
-            status,
-            text,
-            None,
-        ))));
+        return Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, text, None))));
     }
     let is_chat = job.route == Route::Chat || job.is_translated(backend);
     if !is_chat && job.route != Route::Completions {
         return Err(bad("a whole answer where a stream was asked for"));
     }
-    let choices = value["choices"]
-        .as_array()
-        .filter(|choices| !choices.is_empty())
-        .ok_or_else(|| bad("no choices"))?;
-    let object = if is_chat {
-        "chat.completion.chunk"
-    } else {
-        "text_completion"
-    };
+    let choices = value["choices"].as_array().filter(|choices| !choices.is_empty()).ok_or_else(|| bad("no choices"))?;
+    let object = if is_chat { "chat.completion.chunk" } else { "text_completion" };
     let mut events = Vec::new();
     let mut push = |choices: Value, usage: Option<&Value>| {
         let mut chunk = json!({"id": value["id"], "object": object, "created": value["created"], "model": value["model"], "choices": choices});

@@ -81,13 +81,7 @@ pub(crate) struct Waiting {
 impl Admission {
     /// A door with so many places and so long a queue.
     pub(crate) fn new(capacity: Option<usize>, queue: usize) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::new(State {
-                capacity,
-                queue,
-                ..State::default()
-            }),
-        })
+        Arc::new(Self { state: Mutex::new(State { capacity, queue, ..State::default() }) })
     }
 
     /// Changes the bounds; those inside and waiting stay.
@@ -108,34 +102,17 @@ impl Admission {
         let mut state = self.lock();
         if state.has_place() && state.waiting.is_empty() {
             state.running += 1;
-            return Ok(Entry::Free(Place {
-                admission: Arc::clone(self),
-                since: now,
-            }));
+            return Ok(Entry::Free(Place { admission: Arc::clone(self), since: now }));
         }
         if state.waiting.len() >= state.queue {
-            return Err(Full {
-                waiting: state.waiting.len(),
-                retry: state.estimate(),
-            });
+            return Err(Full { waiting: state.waiting.len(), retry: state.estimate() });
         }
         let (go, turn) = oneshot::channel();
         let id = state.next;
         state.next += 1;
         let due = state.due(rank);
-        state.waiting.push(Waiter {
-            id,
-            priority: rank.priority,
-            due,
-            since: now,
-            go,
-        });
-        Ok(Entry::Wait(Waiting {
-            admission: Arc::clone(self),
-            id,
-            turn,
-            done: false,
-        }))
+        state.waiting.push(Waiter { id, priority: rank.priority, due, since: now, go });
+        Ok(Entry::Wait(Waiting { admission: Arc::clone(self), id, turn, done: false }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -153,12 +130,7 @@ impl State {
             let clock = self.clock;
             self.turns.retain(|_, due| *due > clock);
         }
-        let last = self
-            .turns
-            .get(&rank.tenant)
-            .copied()
-            .unwrap_or(self.clock)
-            .max(self.clock);
+        let last = self.turns.get(&rank.tenant).copied().unwrap_or(self.clock).max(self.clock);
         let due = last + 1.0 / f64::from(rank.weight.max(1));
         self.turns.insert(rank.tenant.clone(), due);
         due
@@ -180,10 +152,7 @@ impl State {
             };
             let next = (0..self.waiting.len()).min_by(|a, b| {
                 let (a, b) = (&self.waiting[*a], &self.waiting[*b]);
-                urgency(b)
-                    .cmp(&urgency(a))
-                    .then(a.due.total_cmp(&b.due))
-                    .then(a.id.cmp(&b.id))
+                urgency(b).cmp(&urgency(a)).then(a.due.total_cmp(&b.due)).then(a.id.cmp(&b.id))
             });
             let Some(next) = next else { return };
             let waiter = self.waiting.swap_remove(next);
@@ -202,10 +171,7 @@ impl Waiting {
         // The sender goes only after it has sent, or with the door itself, which this holds.
         let _ = (&mut self.turn).await;
         self.done = true;
-        Place {
-            admission: Arc::clone(&self.admission),
-            since: Instant::now(),
-        }
+        Place { admission: Arc::clone(&self.admission), since: Instant::now() }
     }
 }
 
@@ -230,11 +196,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.admission.lock();
         let stayed = self.since.elapsed().as_secs_f64();
-        state.stay = if state.stay == 0.0 {
-            stayed
-        } else {
-            0.8 * state.stay + 0.2 * stayed
-        };
+        state.stay = if state.stay == 0.0 { stayed } else { 0.8 * state.stay + 0.2 * stayed };
         state.running -= 1;
         state.fill();
     }

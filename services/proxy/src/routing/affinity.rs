@@ -17,21 +17,14 @@ pub(crate) struct Affinity {
 /// A number for the beginning of a prompt.
 pub(crate) fn fingerprint(prompt: &[u8]) -> u64 {
     let hash = blake3::hash(&prompt[..prompt.len().min(PREFIX_BYTES)]);
-    hash.as_bytes()
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    hash.as_bytes().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl Affinity {
     /// The replica that saw it last.
     pub(crate) fn recall(&self, fingerprint: u64) -> Option<usize> {
         let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        generations
-            .0
-            .get(&fingerprint)
-            .or_else(|| generations.1.get(&fingerprint))
-            .copied()
+        generations.0.get(&fingerprint).or_else(|| generations.1.get(&fingerprint)).copied()
     }
 
     /// Notes the replica that sees it now; what was not used for a generation is forgotten.

@@ -107,9 +107,7 @@ impl Backend {
 
     /// The URL of a path beside the API, such as `/health`.
     pub(crate) fn beside_api(&self, path: &str) -> Option<Uri> {
-        format!("{}{path}", self.base.strip_suffix("/v1").unwrap_or(&self.base))
-            .parse()
-            .ok()
+        format!("{}{path}", self.base.strip_suffix("/v1").unwrap_or(&self.base)).parse().ok()
     }
 
     /// What it wants as `Authorization`.
@@ -119,10 +117,7 @@ impl Backend {
 
     /// Whether it can do that, by its configuration or else by its kind.
     pub(crate) fn can(&self, what: Capability) -> bool {
-        self.config
-            .capabilities
-            .as_ref()
-            .map_or_else(|| self.kind.can(what), |list| list.contains(&what))
+        self.config.capabilities.as_ref().map_or_else(|| self.kind.can(what), |list| list.contains(&what))
     }
 
     /// Requests it takes at once.
@@ -200,9 +195,5 @@ fn normal_base(url: &str) -> Result<String, String> {
     {
         return Err(format!("'{url}' is not of the form http://host:port/v1"));
     }
-    Ok(if uri.path().len() <= 1 {
-        format!("{trimmed}/v1")
-    } else {
-        trimmed.to_owned()
-    })
+    Ok(if uri.path().len() <= 1 { format!("{trimmed}/v1") } else { trimmed.to_owned() })
 }

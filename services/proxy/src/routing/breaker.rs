@@ -24,9 +24,7 @@ impl Breaker {
     /// How long no request may pass; zero if one may.
     pub(crate) fn closed_for(&self, now: Instant) -> Duration {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state
-            .open_until
-            .map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        state.open_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Says that a request goes now. While half open, that keeps others out for one more pause.

@@ -48,24 +48,15 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Builds it, taking over what did not change.
     pub(crate) fn new(config: &Config, before: &Self) -> Result<Self, FleetError> {
-        let mut fleet = Self {
-            default_model: config.default_model.clone(),
-            bounds: Some(config.bounds),
-            ..Self::default()
-        };
+        let mut fleet =
+            Self { default_model: config.default_model.clone(), bounds: Some(config.bounds), ..Self::default() };
         for one in &config.backends {
             if fleet.backends.iter().any(|other| other.name() == one.name) {
-                return Err(FleetError::Backend {
-                    name: one.name.clone(),
-                    reason: "is named twice".to_owned(),
-                });
+                return Err(FleetError::Backend { name: one.name.clone(), reason: "is named twice".to_owned() });
             }
             let known = before.backends.iter().find(|backend| backend.is(one)).map(Arc::clone);
             let backend = known.map_or_else(|| Backend::new(one.clone()).map(Arc::new), Ok);
-            fleet.backends.push(backend.map_err(|reason| FleetError::Backend {
-                name: one.name.clone(),
-                reason,
-            })?);
+            fleet.backends.push(backend.map_err(|reason| FleetError::Backend { name: one.name.clone(), reason })?);
         }
         for one in &config.models {
             fleet.add(one, before)?;
@@ -74,10 +65,7 @@ impl Fleet {
     }
 
     fn add(&mut self, config: &ModelConfig, before: &Self) -> Result<(), FleetError> {
-        let refuse = |reason: String| FleetError::Model {
-            name: config.name.clone(),
-            reason,
-        };
+        let refuse = |reason: String| FleetError::Model { name: config.name.clone(), reason };
         let replicas = config.replicas.iter().map(|replica| {
             let backend = self.backends.iter().find(|backend| backend.name() == replica.backend);
             Ok(Replica {
@@ -93,17 +81,9 @@ impl Fleet {
             return Err(refuse("has neither a replica nor a fallback".to_owned()));
         }
         let queue = config.queue.or(self.bounds.map(|bounds| bounds.queue)).unwrap_or(0);
-        let known = before
-            .configured
-            .get(&config.name)
-            .map(|model| Arc::clone(&model.admission));
+        let known = before.configured.get(&config.name).map(|model| Arc::clone(&model.admission));
         let admission = door(known, &replicas, queue);
-        let model = Arc::new(Model::new(
-            config.name.clone(),
-            replicas,
-            config.fallbacks.clone(),
-            admission,
-        ));
+        let model = Arc::new(Model::new(config.name.clone(), replicas, config.fallbacks.clone(), admission));
         for name in std::iter::once(&config.name).chain(&config.aliases) {
             if self.configured.insert(name.clone(), Arc::clone(&model)).is_some() {
                 return Err(refuse(format!("the name '{name}' is taken twice")));
@@ -120,33 +100,20 @@ impl Fleet {
         if let Some(model) = self.configured.get(name) {
             return Ok(Arc::clone(model));
         }
-        let listed: Vec<&Arc<Backend>> = self
-            .backends
-            .iter()
-            .filter(|backend| backend.lists(name) == Some(true))
-            .collect();
+        let listed: Vec<&Arc<Backend>> =
+            self.backends.iter().filter(|backend| backend.lists(name) == Some(true)).collect();
         if !listed.is_empty() {
             return Ok(self.found(name, &listed));
         }
-        let silent: Vec<&Arc<Backend>> = self
-            .backends
-            .iter()
-            .filter(|backend| backend.lists(name).is_none())
-            .collect();
+        let silent: Vec<&Arc<Backend>> = self.backends.iter().filter(|backend| backend.lists(name).is_none()).collect();
         let is_default = self.default_model.as_deref() == Some(name);
         match (self.backends.as_slice(), silent.as_slice()) {
             // The only backend has not said what it has, or it was configured with this very model: it may be asked.
             ([only], [_]) => Ok(self.found(name, &[only])),
             ([only], []) if is_default => Ok(self.found(name, &[only])),
-            (_, []) => Err(ProxyError::UnknownModel {
-                model: name.to_owned(),
-                known: self.names(),
-            }),
+            (_, []) => Err(ProxyError::UnknownModel { model: name.to_owned(), known: self.names() }),
             // Somebody who does not answer may have it: saying that it does not exist would be a guess.
-            (_, _) => Err(ProxyError::NoReplica {
-                model: name.to_owned(),
-                retry: Duration::from_secs(5),
-            }),
+            (_, _) => Err(ProxyError::NoReplica { model: name.to_owned(), retry: Duration::from_secs(5) }),
         }
     }
 
@@ -156,11 +123,7 @@ impl Fleet {
         let known = found.get(name).cloned();
         if let Some(model) = &known {
             let same = model.replicas.len() == backends.len()
-                && model
-                    .replicas
-                    .iter()
-                    .zip(backends)
-                    .all(|(replica, backend)| Arc::ptr_eq(&replica.backend, backend));
+                && model.replicas.iter().zip(backends).all(|(replica, backend)| Arc::ptr_eq(&replica.backend, backend));
             if same {
                 return Arc::clone(model);
             }
@@ -183,10 +146,7 @@ impl Fleet {
 
     /// Models with an entry, without their aliases.
     pub(crate) fn configured(&self) -> impl Iterator<Item = &Arc<Model>> {
-        self.configured
-            .iter()
-            .filter(|(name, model)| **name == model.name)
-            .map(|(_, model)| model)
+        self.configured.iter().filter(|(name, model)| **name == model.name).map(|(_, model)| model)
     }
 
     /// Every model that has carried a request or has an entry, for metrics.
@@ -198,12 +158,7 @@ impl Fleet {
     /// Every name that a request may use, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let listed = self.backends.iter().filter_map(|backend| backend.seen().models);
-        let mut names: BTreeSet<String> = self
-            .configured
-            .keys()
-            .cloned()
-            .chain(self.default_model.clone())
-            .collect();
+        let mut names: BTreeSet<String> = self.configured.keys().cloned().chain(self.default_model.clone()).collect();
         for list in listed {
             names.extend(list.iter().filter_map(|entry| Some(entry["id"].as_str()?.to_owned())));
         }

@@ -36,14 +36,7 @@ const AFFINITY_SLACK: f64 = 2.0;
 impl Model {
     /// A model with its door.
     pub(crate) fn new(name: String, replicas: Vec<Replica>, fallbacks: Vec<String>, admission: Arc<Admission>) -> Self {
-        Self {
-            name,
-            replicas,
-            fallbacks,
-            admission,
-            affinity: Affinity::default(),
-            turn: AtomicUsize::new(0),
-        }
+        Self { name, replicas, fallbacks, admission, affinity: Affinity::default(), turn: AtomicUsize::new(0) }
     }
 
     /// Requests that all replicas take at once; none if one of them has no bound.
@@ -57,10 +50,7 @@ impl Model {
             return Ok(());
         }
         let backend = self.replicas.first().map_or("none", |replica| replica.backend.name());
-        Err(ProxyError::NotSupported {
-            backend: backend.to_owned(),
-            what: route.needs().title(),
-        })
+        Err(ProxyError::NotSupported { backend: backend.to_owned(), what: route.needs().title() })
     }
 
     /// The replica with the least load among those not tried yet, or the one that saw the prompt before.
@@ -74,24 +64,22 @@ impl Model {
         let able: Vec<usize> = (0..self.replicas.len())
             .filter(|at| !tried.contains(at) && route.is_served_by(&self.replicas[*at].backend))
             .collect();
-        let open: Vec<usize> = able
-            .iter()
-            .copied()
-            .filter(|at| self.replicas[*at].backend.breaker.closed_for(now).is_zero())
-            .collect();
-        let well: Vec<usize> = open
-            .iter()
-            .copied()
-            .filter(|at| self.replicas[*at].backend.seen().healthy != Some(false))
-            .collect();
-        // A look may be out of date: with nobody well, the others are asked all the same.
-        let candidates = if well.is_empty() { open } else { well };
+        let open: Vec<usize> =
+            able.iter().copied().filter(|at| self.replicas[*at].backend.breaker.closed_for(now).is_zero()).collect();
+        let well: Vec<usize> =
+            open.iter().copied().filter(|at| self.replicas[*at].backend.seen().healthy != Some(false)).collect();
+        // A look may be out of date, and a pause is there to send requests elsewhere: with nowhere else to go, those who
+        // seem unwell are asked all the same.
+        let candidates = match (well.is_empty(), open.is_empty(), self.fallbacks.is_empty()) {
+            (false, _, _) => well,
+            (true, false, _) => open,
+            (true, true, true) => able.clone(),
+            (true, true, false) => Vec::new(),
+        };
         let idlest = self.idlest(&candidates).ok_or_else(|| self.nobody(&able, now))?;
         let remembered = fingerprint.and_then(|fingerprint| self.affinity.recall(fingerprint));
         let bound = self.load(idlest) * AFFINITY_FACTOR + AFFINITY_SLACK;
-        let chosen = remembered
-            .filter(|at| candidates.contains(at) && self.load(*at) <= bound)
-            .unwrap_or(idlest);
+        let chosen = remembered.filter(|at| candidates.contains(at) && self.load(*at) <= bound).unwrap_or(idlest);
         if let Some(fingerprint) = fingerprint {
             self.affinity.note(fingerprint, chosen);
         }
@@ -114,13 +102,7 @@ impl Model {
 
     fn nobody(&self, able: &[usize], now: Instant) -> ProxyError {
         let pauses = able.iter().map(|at| self.replicas[*at].backend.breaker.closed_for(now));
-        let retry = pauses
-            .min()
-            .unwrap_or(Duration::from_secs(5))
-            .max(Duration::from_secs(1));
-        ProxyError::NoReplica {
-            model: self.name.clone(),
-            retry,
-        }
+        let retry = pauses.min().unwrap_or(Duration::from_secs(5)).max(Duration::from_secs(1));
+        ProxyError::NoReplica { model: self.name.clone(), retry }
     }
 }

@@ -39,12 +39,7 @@ impl Permits {
     /// A request begins.
     pub(crate) fn ticket(self: &Arc<Self>) -> Ticket {
         self.open.fetch_add(1, Ordering::Relaxed);
-        Ticket {
-            shared: Arc::new(Shared {
-                permits: Arc::clone(self),
-                state: Mutex::default(),
-            }),
-        }
+        Ticket { shared: Arc::new(Shared { permits: Arc::clone(self), state: Mutex::default() }) }
     }
 
     /// Guards held now.
@@ -68,10 +63,7 @@ impl Ticket {
     pub(crate) fn guard(&self, release: impl FnOnce() + Send + Sync + 'static) -> Guard {
         self.shared.permits.held.fetch_add(1, Ordering::Relaxed);
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).held += 1;
-        Guard {
-            shared: Arc::clone(&self.shared),
-            release: Some(Box::new(release)),
-        }
+        Guard { shared: Arc::clone(&self.shared), release: Some(Box::new(release)) }
     }
 }
 

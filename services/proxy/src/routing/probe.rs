@@ -43,18 +43,11 @@ async fn ask(client: &Upstream, backend: &Backend, uri: Option<Uri>) -> Result<b
     if let Some(value) = backend.authorization() {
         headers.insert(AUTHORIZATION, value.clone());
     }
-    let call = Call {
-        method: Method::GET,
-        uri,
-        headers,
-        body: Pieces::default(),
-    };
+    let call = Call { method: Method::GET, uri, headers, body: Pieces::default() };
     let whole = async {
         let answer = client.send(backend, &call).await.map_err(|error| error.to_string())?;
         let status = answer.status();
-        let body = read_whole(backend, answer.into_body(), LIST_BYTES)
-            .await
-            .map_err(|error| error.to_string())?;
+        let body = read_whole(backend, answer.into_body(), LIST_BYTES).await.map_err(|error| error.to_string())?;
         if status.is_success() {
             return Ok(body);
         }

@@ -12,11 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn rank(tenant: &str, weight: u32, priority: i32) -> Rank {
-    Rank {
-        tenant: tenant.to_owned(),
-        weight,
-        priority,
-    }
+    Rank { tenant: tenant.to_owned(), weight, priority }
 }
 
 fn free(entry: Result<Entry, super::admission::Full>) -> Place {
@@ -32,9 +28,7 @@ async fn order(ranks: &[Rank]) -> Vec<String> {
     let first = free(door.enter(&rank("first", 1, 0), Instant::now()));
     let mut stays = Vec::new();
     for one in ranks {
-        let Entry::Wait(waiting) = door.enter(one, Instant::now()).unwrap() else {
-            panic!("the door is taken")
-        };
+        let Entry::Wait(waiting) = door.enter(one, Instant::now()).unwrap() else { panic!("the door is taken") };
         stays.push((one.tenant.clone(), Box::pin(waiting.turn())));
     }
     let mut order = Vec::new();
@@ -60,45 +54,28 @@ async fn tenants_take_turns_however_many_requests_one_of_them_sends() {
 
 #[tokio::test]
 async fn a_tenant_of_three_times_the_weight_gets_three_turns_to_one() {
-    let ranks: Vec<Rank> = (0..16)
-        .map(|number| {
-            if number % 2 == 0 {
-                rank("heavy", 3, 0)
-            } else {
-                rank("light", 1, 0)
-            }
-        })
-        .collect();
+    let ranks: Vec<Rank> =
+        (0..16).map(|number| if number % 2 == 0 { rank("heavy", 3, 0) } else { rank("light", 1, 0) }).collect();
     let order = order(&ranks).await;
-    assert_eq!(
-        order[..8].iter().filter(|tenant| *tenant == "heavy").count(),
-        6,
-        "{order:?}"
-    );
+    assert_eq!(order[..8].iter().filter(|tenant| *tenant == "heavy").count(), 6, "{order:?}");
 }
 
 #[tokio::test]
 async fn a_higher_priority_goes_first() {
-    assert_eq!(
-        order(&[rank("a", 1, 0), rank("b", 1, 5), rank("c", 1, 1)]).await,
-        ["b", "c", "a"]
-    );
+    assert_eq!(order(&[rank("a", 1, 0), rank("b", 1, 5), rank("c", 1, 1)]).await, ["b", "c", "a"]);
 }
 
 #[tokio::test]
 async fn ten_tenants_at_ten_times_the_load_are_served_evenly() {
-    let ranks: Vec<Rank> = (0..200)
-        .map(|number: usize| rank(&format!("t{}", number.isqrt() % 10), 1, 0))
-        .collect();
+    let ranks: Vec<Rank> = (0..200).map(|number: usize| rank(&format!("t{}", number.isqrt() % 10), 1, 0)).collect();
     let order = order(&ranks).await;
     let mut served: BTreeMap<&str, f64> = BTreeMap::new();
     // Everybody has at least this many in the queue, so that only fairness decides.
     for tenant in &order[..60] {
         *served.entry(tenant).or_default() += 1.0;
     }
-    let (sum, squares) = served.values().fold((0.0, 0.0), |(sum, squares), count| {
-        (sum + count, squares + count * count)
-    });
+    let (sum, squares) =
+        served.values().fold((0.0, 0.0), |(sum, squares), count| (sum + count, squares + count * count));
     let jain = sum * sum / (10.0 * squares);
     assert!(jain >= 0.95, "Jain's index is {jain}: {served:?}");
 }
@@ -107,12 +84,8 @@ async fn ten_tenants_at_ten_times_the_load_are_served_evenly() {
 async fn whoever_leaves_the_queue_gives_the_turn_on() {
     let door = Admission::new(Some(1), 2);
     let inside = free(door.enter(&rank("a", 1, 0), Instant::now()));
-    let Entry::Wait(leaves) = door.enter(&rank("b", 1, 0), Instant::now()).unwrap() else {
-        panic!("no place")
-    };
-    let Entry::Wait(stays) = door.enter(&rank("c", 1, 0), Instant::now()).unwrap() else {
-        panic!("no place")
-    };
+    let Entry::Wait(leaves) = door.enter(&rank("b", 1, 0), Instant::now()).unwrap() else { panic!("no place") };
+    let Entry::Wait(stays) = door.enter(&rank("c", 1, 0), Instant::now()).unwrap() else { panic!("no place") };
     assert!(door.enter(&rank("d", 1, 0), Instant::now()).is_err());
     // The turn is given to one who leaves in that very moment.
     drop(inside);
@@ -124,9 +97,7 @@ async fn whoever_leaves_the_queue_gives_the_turn_on() {
 #[test]
 fn a_wider_door_lets_those_who_wait_in() {
     let door = Admission::new(Some(0), 5);
-    let waiting: Vec<_> = (0..3)
-        .map(|_| door.enter(&rank("a", 1, 0), Instant::now()).unwrap())
-        .collect();
+    let waiting: Vec<_> = (0..3).map(|_| door.enter(&rank("a", 1, 0), Instant::now()).unwrap()).collect();
     assert_eq!(door.load(), (3, 0));
     door.resize(Some(2), 5);
     assert_eq!(door.load(), (1, 2));
@@ -171,10 +142,7 @@ fn a_breaker_opens_after_failures_in_a_row_and_lets_one_at_a_time_try() {
     let later = now + Duration::from_secs(1);
     assert!(breaker.closed_for(later).is_zero());
     breaker.begins(later);
-    assert!(
-        !breaker.closed_for(later).is_zero(),
-        "a second one must wait for the first one's fate"
-    );
+    assert!(!breaker.closed_for(later).is_zero(), "a second one must wait for the first one's fate");
     breaker.failed(later);
     assert_eq!(breaker.closed_for(later), Duration::from_secs(2));
     breaker.succeeded();
@@ -207,20 +175,10 @@ fn two_backends() -> Config {
         concurrency: Some(4),
         capabilities: None,
     };
-    let replica = |name: &str| ReplicaConfig {
-        backend: name.to_owned(),
-        ..ReplicaConfig::default()
-    };
-    let model = ModelConfig {
-        name: "m".to_owned(),
-        replicas: vec![replica("a"), replica("b")],
-        ..ModelConfig::default()
-    };
-    Config {
-        backends: vec![backend("a"), backend("b")],
-        models: vec![model],
-        ..Config::default()
-    }
+    let replica = |name: &str| ReplicaConfig { backend: name.to_owned(), ..ReplicaConfig::default() };
+    let model =
+        ModelConfig { name: "m".to_owned(), replicas: vec![replica("a"), replica("b")], ..ModelConfig::default() };
+    Config { backends: vec![backend("a"), backend("b")], models: vec![model], ..Config::default() }
 }
 
 #[test]
@@ -249,7 +207,8 @@ fn a_replica_that_was_tried_or_is_paused_is_not_chosen() {
         model.replicas[1].backend.breaker.failed(Instant::now());
     }
     assert_eq!(model.choose(Route::Chat, &[], None, Instant::now()), Ok(0));
-    let nobody = model.choose(Route::Chat, &[0], None, Instant::now()).unwrap_err();
+    assert_eq!(model.choose(Route::Chat, &[0], None, Instant::now()), Ok(1), "there is nobody else");
+    let nobody = model.choose(Route::Chat, &[0, 1], None, Instant::now()).unwrap_err();
     assert!(matches!(nobody, ProxyError::NoReplica { .. }), "{nobody}");
 }
 
@@ -263,10 +222,7 @@ fn a_new_configuration_keeps_the_backends_that_did_not_change() {
     assert!(Arc::ptr_eq(&before.backends[0], &after.backends[0]));
     assert!(!Arc::ptr_eq(&before.backends[1], &after.backends[1]));
     let door = |fleet: &Fleet| Arc::clone(&fleet.resolve(Some("m")).unwrap().admission);
-    assert!(
-        Arc::ptr_eq(&door(&before), &door(&after)),
-        "those who wait stay in their queue"
-    );
+    assert!(Arc::ptr_eq(&door(&before), &door(&after)), "those who wait stay in their queue");
 }
 
 #[test]
@@ -276,10 +232,7 @@ fn a_configuration_that_contradicts_itself_is_refused_with_the_name() {
         change(&mut config);
         Fleet::new(&config, &Fleet::default()).unwrap_err().to_string()
     };
-    assert_eq!(
-        wrong(|config| config.backends[1].name = "a".to_owned()),
-        "backend 'a': is named twice"
-    );
+    assert_eq!(wrong(|config| config.backends[1].name = "a".to_owned()), "backend 'a': is named twice");
     assert!(
         wrong(|config| config.backends[0].kind = "vlm".to_owned())
             .starts_with("backend 'a': kind 'vlm' is none of vllm, ")
@@ -289,10 +242,7 @@ fn a_configuration_that_contradicts_itself_is_refused_with_the_name() {
         wrong(|config| config.models[0].replicas[0].backend = "c".to_owned()),
         "model 'm': there is no backend 'c'"
     );
-    assert_eq!(
-        wrong(|config| config.models[0].replicas.clear()),
-        "model 'm': has neither a replica nor a fallback"
-    );
+    assert_eq!(wrong(|config| config.models[0].replicas.clear()), "model 'm': has neither a replica nor a fallback");
     assert_eq!(
         wrong(|config| config.models[0].aliases = vec!["m".to_owned()]),
         "model 'm': the name 'm' is taken twice"

@@ -24,10 +24,7 @@ impl Frame {
         if let Some(frame) = Self::read_plain(&raw) {
             return frame;
         }
-        let mut frame = Self {
-            raw: raw.clone(),
-            ..Self::default()
-        };
+        let mut frame = Self { raw: raw.clone(), ..Self::default() };
         let mut at = 0;
         while at < raw.len() {
             let end = memchr2(b'\n', b'\r', &raw[at..]).map_or(raw.len(), |step| at + step);
@@ -43,12 +40,7 @@ impl Frame {
         if memchr2(b'\n', b'\r', inner).is_some() {
             return None;
         }
-        Some(Self {
-            data: Some(raw.slice_ref(inner)),
-            raw: raw.clone(),
-            plain: true,
-            ..Self::default()
-        })
+        Some(Self { data: Some(raw.slice_ref(inner)), raw: raw.clone(), plain: true, ..Self::default() })
     }
 
     /// Whether the block holds only comments.

@@ -26,13 +26,7 @@ const MARK: &[u8] = b"\xEF\xBB\xBF";
 impl Splitter {
     /// Holds at most `limit` bytes of an unfinished event.
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            held: Bytes::new(),
-            line: 0,
-            searched: 0,
-            limit,
-            started: false,
-        }
+        Self { held: Bytes::new(), line: 0, searched: 0, limit, started: false }
     }
 
     /// Takes in what arrived. Call [`Self::next`] until it has nothing more before the next push.
@@ -45,9 +39,8 @@ impl Splitter {
             return Err(TooLong { limit: self.limit });
         }
         // Grows in place when nobody else looks at these bytes, so a long event is not copied at every piece.
-        let mut joined = std::mem::take(&mut self.held)
-            .try_into_mut()
-            .unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        let mut joined =
+            std::mem::take(&mut self.held).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         joined.extend_from_slice(&more);
         self.held = joined.freeze();
         Ok(())
@@ -110,11 +103,7 @@ impl Splitter {
 
     fn skip_blank(&mut self) {
         if self.line == 0 {
-            let blank = self
-                .held
-                .iter()
-                .take_while(|byte| matches!(byte, b'\n' | b'\r'))
-                .count();
+            let blank = self.held.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
             if blank > 0 {
                 self.cut(blank);
             }

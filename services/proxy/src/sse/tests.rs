@@ -17,10 +17,7 @@ fn frames(pieces: &[&[u8]]) -> Vec<Frame> {
 }
 
 fn data(frames: &[Frame]) -> Vec<String> {
-    frames
-        .iter()
-        .filter_map(|frame| Some(String::from_utf8_lossy(frame.data.as_ref()?).into_owned()))
-        .collect()
+    frames.iter().filter_map(|frame| Some(String::from_utf8_lossy(frame.data.as_ref()?).into_owned())).collect()
 }
 
 proptest! {

@@ -33,10 +33,7 @@ impl Caller {
         let sent = sent_key(headers).ok_or(ProxyError::NoKey)?;
         let key = keys.find(sent).ok_or(ProxyError::WrongKey)?;
         key.check_scope(scope)?;
-        Ok(Self {
-            key: Some(key),
-            address,
-        })
+        Ok(Self { key: Some(key), address })
     }
 
     /// The key's name.
@@ -46,13 +43,8 @@ impl Caller {
 
     /// Who is charged and stands in queues.
     pub(crate) fn tenant(&self) -> String {
-        let of_key = self
-            .key
-            .as_ref()
-            .map(|key| key.config.tenant.clone().unwrap_or_else(|| key.config.name.clone()));
-        of_key
-            .or_else(|| self.address.map(|address| address.to_string()))
-            .unwrap_or_default()
+        let of_key = self.key.as_ref().map(|key| key.config.tenant.clone().unwrap_or_else(|| key.config.name.clone()));
+        of_key.or_else(|| self.address.map(|address| address.to_string())).unwrap_or_default()
     }
 
     /// Where it stands in queues.
@@ -72,14 +64,9 @@ impl Caller {
 }
 
 fn sent_key(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| {
-            let (scheme, key) = value.split_once(' ')?;
-            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-        });
-    bearer
-        .or_else(|| headers.get("x-api-key")?.to_str().ok())
-        .filter(|key| !key.is_empty())
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, key) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+    });
+    bearer.or_else(|| headers.get("x-api-key")?.to_str().ok()).filter(|key| !key.is_empty())
 }

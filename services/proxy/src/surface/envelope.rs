@@ -48,18 +48,10 @@ pub(crate) fn responses(error: &ProxyError) -> Vec<u8> {
 /// The whole response.
 pub(crate) fn response(error: &ProxyError, is_anthropic: bool, request_id: &str) -> Response {
     let face = error.face();
-    let body = if is_anthropic {
-        anthropic(error, Some(request_id))
-    } else {
-        openai(error)
-    };
+    let body = if is_anthropic { anthropic(error, Some(request_id)) } else { openai(error) };
     // 529 is what Anthropic's clients know as overloaded.
     let overloaded = is_anthropic && face.status == StatusCode::SERVICE_UNAVAILABLE;
-    let status = if overloaded {
-        StatusCode::from_u16(529).unwrap_or(face.status)
-    } else {
-        face.status
-    };
+    let status = if overloaded { StatusCode::from_u16(529).unwrap_or(face.status) } else { face.status };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -11,10 +11,7 @@ const ID_BYTES: usize = 128;
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     let usable =
         |text: &&str| !text.is_empty() && text.len() <= ID_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let given = headers
-        .get("x-request-id")
-        .and_then(|value| value.to_str().ok())
-        .filter(usable);
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok()).filter(usable);
     given.map_or_else(|| format!("req_{}", uuid::Uuid::now_v7().simple()), str::to_owned)
 }
 
@@ -36,9 +33,7 @@ pub(crate) fn onward(headers: &HeaderMap, request_id: &str) -> HeaderMap {
             onward.append(name.clone(), value.clone());
         }
     }
-    onward
-        .entry(CONTENT_TYPE)
-        .or_insert(HeaderValue::from_static("application/json"));
+    onward.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
     if let Ok(value) = HeaderValue::try_from(request_id) {
         onward.insert("x-request-id", value);
     }
@@ -55,7 +50,5 @@ pub(crate) fn finish(response: &mut Response, request_id: &str) {
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("x-frame-options", HeaderValue::from_static("DENY"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
-    headers
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }

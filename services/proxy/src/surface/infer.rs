@@ -35,18 +35,12 @@ pub(crate) async fn infer(
     let key = caller.key_name();
     let mut account = Account::open(proxy.sink(), request_id.to_owned(), key, caller.tenant(), route.path());
     let onward = headers::onward(request.headers(), request_id);
-    let is_json = !request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let after = setup.config.timeouts.total;
-    let body = tokio::time::timeout_at(
-        deadline,
-        read_body(request.into_body(), setup.config.bounds.request_bytes),
-    )
-    .await
-    .unwrap_or(Err(ProxyError::TotalTimeout { after }))
-    .inspect_err(|error| fail(&mut account, error))?;
+    let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
+        .await
+        .unwrap_or(Err(ProxyError::TotalTimeout { after }))
+        .inspect_err(|error| fail(&mut account, error))?;
     let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
     let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
     account.model(&model.name);
@@ -84,11 +78,8 @@ async fn take_in(
     body: &Bytes,
     is_json: bool,
 ) -> Result<(Option<Peek>, Arc<Model>), ProxyError> {
-    let peek = if is_json {
-        Some(Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?)
-    } else {
-        None
-    };
+    let peek =
+        if is_json { Some(Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?) } else { None };
     let name = match &peek {
         Some(peek) => peek.model.clone(),
         None => form_model(body),
@@ -97,10 +88,7 @@ async fn take_in(
     let named = name.unwrap_or_else(|| model.name.clone());
     if !caller.may_use(&named) && !caller.may_use(&model.name) {
         let key = caller.key_name().unwrap_or_default();
-        return Err(ProxyError::Forbidden {
-            key,
-            what: format!("use the model '{named}'"),
-        });
+        return Err(ProxyError::Forbidden { key, what: format!("use the model '{named}'") });
     }
     model.check(route)?;
     Ok((peek, model))
@@ -128,10 +116,7 @@ fn admit(
     if let Some(buckets) = &setup.buckets {
         buckets
             .take(&caller.tenant(), now)
-            .map_err(|retry| ProxyError::RateLimited {
-                what: "too many requests in this minute".to_owned(),
-                retry,
-            })
+            .map_err(|retry| ProxyError::RateLimited { what: "too many requests in this minute".to_owned(), retry })
             .inspect_err(limited)?;
     }
     Ok(held)
@@ -151,7 +136,5 @@ fn form_model(body: &[u8]) -> Option<String> {
     let rest = body.get(at..)?;
     let value = rest.get(memchr::memmem::find(rest, b"\r\n\r\n")? + 4..)?;
     let end = memchr::memmem::find(value, b"\r\n")?;
-    String::from_utf8(value.get(..end)?.to_vec())
-        .ok()
-        .filter(|name| name.len() <= 256)
+    String::from_utf8(value.get(..end)?.to_vec()).ok().filter(|name| name.len() <= 256)
 }

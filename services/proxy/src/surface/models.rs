@@ -12,12 +12,7 @@ pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
     for backend in &setup.fleet.backends {
         for entry in backend.seen().models.iter().flat_map(|list| list.iter()) {
             let Some(id) = entry["id"].as_str() else { continue };
-            let told = describe(
-                entry.as_object().cloned().unwrap_or_default(),
-                id,
-                backend,
-                backend.state_of(entry),
-            );
+            let told = describe(entry.as_object().cloned().unwrap_or_default(), id, backend, backend.state_of(entry));
             merge(&mut models, id, told);
         }
     }
@@ -29,18 +24,10 @@ pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
         && !models.contains_key(name)
         && let Some(backend) = setup.fleet.backends.first()
     {
-        let state = if backend.seen().healthy == Some(false) {
-            ModelState::Unreachable
-        } else {
-            ModelState::Loadable
-        };
+        let state = if backend.seen().healthy == Some(false) { ModelState::Unreachable } else { ModelState::Loadable };
         merge(&mut models, name, describe(Map::new(), name, backend, state));
     }
-    let data: Vec<Value> = models
-        .into_iter()
-        .filter(|(id, _)| may_use(id))
-        .map(|(_, model)| model)
-        .collect();
+    let data: Vec<Value> = models.into_iter().filter(|(id, _)| may_use(id)).map(|(_, model)| model).collect();
     json!({"object": "list", "data": data})
 }
 
@@ -51,10 +38,7 @@ fn configured(model: &Arc<Model>) -> Value {
         .map(|replica| {
             let name = replica.upstream_name.as_deref().unwrap_or(&model.name);
             let list = replica.backend.seen().models;
-            let entry = list
-                .iter()
-                .flat_map(|list| list.iter())
-                .find(|entry| entry["id"] == name);
+            let entry = list.iter().flat_map(|list| list.iter()).find(|entry| entry["id"] == name);
             replica.backend.state_of(entry.unwrap_or(&Value::Null))
         })
         .collect();
@@ -83,11 +67,7 @@ fn merge(models: &mut BTreeMap<String, Value>, id: &str, told: Value) {
         models.insert(id.to_owned(), told);
         return;
     };
-    let rank = |value: &Value| {
-        ["loaded", "loadable", "unreachable"]
-            .iter()
-            .position(|word| value["state"] == *word)
-    };
+    let rank = |value: &Value| ["loaded", "loadable", "unreachable"].iter().position(|word| value["state"] == *word);
     if rank(&told) < rank(known) {
         known["state"] = told["state"].clone();
     }

@@ -74,11 +74,7 @@ async fn one_model(State(proxy): State<Arc<Proxy>>, request: Request) -> Respons
     let id = request.uri().path().trim_start_matches("/v1/models/").to_owned();
     let (peer, sent) = (peer(&request), request.into_parts().0.headers);
     with_models(&proxy, peer, &sent, |list| {
-        let found = list["data"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|model| model["id"] == id.as_str());
+        let found = list["data"].as_array().into_iter().flatten().find(|model| model["id"] == id.as_str());
         found.map(ToString::to_string).ok_or_else(|| ProxyError::UnknownModel {
             model: id.clone(),
             known: list["data"]
@@ -144,9 +140,7 @@ async fn render_metrics(State(proxy): State<Arc<Proxy>>) -> Response {
 
 async fn nothing(request: Request<Body>) -> Response {
     let request_id = headers::request_id(request.headers());
-    let error = ProxyError::UnknownRoute {
-        path: request.uri().path().to_owned(),
-    };
+    let error = ProxyError::UnknownRoute { path: request.uri().path().to_owned() };
     let mut response = envelope::response(&error, false, &request_id);
     headers::finish(&mut response, &request_id);
     response
@@ -159,13 +153,8 @@ async fn preflight(State(proxy): State<Arc<Proxy>>, sent: HeaderMap) -> Response
         let methods = HeaderValue::from_static("GET, POST, OPTIONS");
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         let asked = sent.get("access-control-request-headers").cloned();
-        response.headers_mut().insert(
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            asked.unwrap_or(HeaderValue::from_static("*")),
-        );
-        response
-            .headers_mut()
-            .insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*")));
+        response.headers_mut().insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
     response
 }

@@ -5,11 +5,7 @@ use serde_json::{Value, json};
 
 /// Whether any backend answers; before the first look nothing speaks against it.
 pub(crate) fn is_ready(setup: &Setup) -> bool {
-    setup
-        .fleet
-        .backends
-        .iter()
-        .any(|backend| backend.seen().healthy != Some(false))
+    setup.fleet.backends.iter().any(|backend| backend.seen().healthy != Some(false))
 }
 
 /// Every backend in detail.
@@ -35,11 +31,7 @@ pub(crate) fn health(setup: &Setup) -> Value {
             })
         })
         .collect();
-    let all_well = setup
-        .fleet
-        .backends
-        .iter()
-        .all(|backend| backend.seen().healthy == Some(true));
+    let all_well = setup.fleet.backends.iter().all(|backend| backend.seen().healthy == Some(true));
     json!({
         "status": if all_well && !backends.is_empty() { "ok" } else { "degraded" },
         "model": setup.config.default_model,

@@ -10,10 +10,7 @@ fn model(name: &str, backends: &[&str], fallbacks: &[&str]) -> ModelConfig {
         name: name.to_owned(),
         replicas: backends
             .iter()
-            .map(|name| ReplicaConfig {
-                backend: (*name).to_owned(),
-                ..ReplicaConfig::default()
-            })
+            .map(|name| ReplicaConfig { backend: (*name).to_owned(), ..ReplicaConfig::default() })
             .collect(),
         fallbacks: fallbacks.iter().map(|name| (*name).to_owned()).collect(),
         ..ModelConfig::default()
@@ -22,12 +19,7 @@ fn model(name: &str, backends: &[&str], fallbacks: &[&str]) -> ModelConfig {
 
 async fn pair(first: &Upstream, second: &Upstream, models: Vec<ModelConfig>) -> Gateway {
     let backends = vec![backend("a", "openai", first), backend("b", "openai", second)];
-    Gateway::start(Config {
-        backends,
-        models,
-        ..Config::default()
-    })
-    .await
+    Gateway::start(Config { backends, models, ..Config::default() }).await
 }
 
 #[tokio::test]
@@ -78,12 +70,7 @@ async fn a_replica_that_fails_again_and_again_is_left_alone_for_a_while() {
 async fn a_model_whose_replicas_are_gone_is_served_by_its_fallback() {
     let bad = Upstream::of_json("503 Service Unavailable", "{}").await;
     let good = Upstream::of_stream(hello()).await;
-    let gateway = pair(
-        &bad,
-        &good,
-        vec![model("m", &["a"], &["spare"]), model("spare", &["b"], &[])],
-    )
-    .await;
+    let gateway = pair(&bad, &good, vec![model("m", &["a"], &["spare"]), model("spare", &["b"], &[])]).await;
     assert_eq!(gateway.chat(STREAM).await.text(), hello());
     let sent: serde_json::Value = serde_json::from_str(good.requests("/v1/chat/completions")[0].text()).unwrap();
     assert_eq!(sent["model"], json!("spare"));
@@ -96,10 +83,7 @@ async fn requests_with_the_same_beginning_go_to_the_same_replica_and_others_are_
     for _ in 0..6 {
         gateway.chat(STREAM).await;
     }
-    let counts = [
-        a.requests("/v1/chat/completions").len(),
-        b.requests("/v1/chat/completions").len(),
-    ];
+    let counts = [a.requests("/v1/chat/completions").len(), b.requests("/v1/chat/completions").len()];
     assert!(counts == [6, 0] || counts == [0, 6], "{counts:?}");
     for number in 0..20 {
         gateway.chat(&STREAM.replace("hi", &format!("prompt {number}"))).await;
@@ -125,10 +109,7 @@ async fn more_requests_than_places_wait_and_more_than_the_queue_holds_are_refuse
     gateway.until_open(2).await;
     gateway.until_waiting(1).await;
     let reply = gateway.chat(PLAIN).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (429, &json!("queue_full"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("queue_full")));
     let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&wait));
     assert_eq!(upstream.counts().requests, 1);

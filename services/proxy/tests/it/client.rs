@@ -7,23 +7,23 @@ use tokio::net::TcpStream;
 
 /// A response, and whether it ended as a whole one.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
-    pub whole: bool,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) whole: bool,
 }
 
 impl Reply {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -32,107 +32,75 @@ impl Reply {
     }
 
     /// The `data:` of every event.
-    pub fn data(&self) -> Vec<&str> {
-        self.text()
-            .lines()
-            .filter_map(|line| line.strip_prefix("data: "))
-            .collect()
+    pub(crate) fn data(&self) -> Vec<&str> {
+        self.text().lines().filter_map(|line| line.strip_prefix("data: ")).collect()
     }
 }
 
 /// An open request.
-pub struct Open {
+pub(crate) struct Open {
     stream: TcpStream,
     bytes: Vec<u8>,
 }
 
 impl Open {
     /// Sends a request.
-    pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
+    pub(crate) async fn send(
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let extra: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\r\n"))
-            .collect();
-        let has_type = headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let kind = if has_type {
-            ""
-        } else {
-            "content-type: application/json\r\n"
-        };
+        let extra: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let has_type = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let kind = if has_type { "" } else { "content-type: application/json\r\n" };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n{kind}content-length: {}\r\n{extra}\r\n",
             body.len()
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        Self {
-            stream,
-            bytes: Vec::new(),
-        }
+        Self { stream, bytes: Vec::new() }
     }
 
     /// Reads until that text has come.
-    pub async fn until(&mut self, text: &str) -> &mut Self {
+    pub(crate) async fn until(&mut self, text: &str) -> &mut Self {
         let reading = async {
             while !String::from_utf8_lossy(&self.bytes).contains(text) {
                 let read = self.stream.read_buf(&mut self.bytes).await.unwrap();
-                assert!(
-                    read > 0,
-                    "ended before '{text}': {}",
-                    String::from_utf8_lossy(&self.bytes)
-                );
+                assert!(read > 0, "ended before '{text}': {}", String::from_utf8_lossy(&self.bytes));
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), reading)
-            .await
-            .unwrap_or_else(|_| panic!("never '{text}'"));
+        tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap_or_else(|_| panic!("never '{text}'"));
         self
     }
 
     /// Reads to the end.
-    pub async fn reply(mut self) -> Reply {
+    pub(crate) async fn reply(mut self) -> Reply {
         let reading = async { while self.stream.read_buf(&mut self.bytes).await.is_ok_and(|read| read > 0) {} };
-        tokio::time::timeout(Duration::from_secs(20), reading)
-            .await
-            .expect("the response ends");
+        tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the response ends");
         parse(&self.bytes)
     }
 }
 
 /// Sends a request and reads its response.
-pub async fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
     Open::send(address, method, path, headers, body).await.reply().await
 }
 
 fn parse(bytes: &[u8]) -> Reply {
-    let at = bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap_or_else(|| panic!("no head: {bytes:?}"));
+    let at = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {bytes:?}"));
     let head = String::from_utf8(bytes[..at].to_vec()).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let rest = &bytes[at + 4..];
     if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
         let (body, whole) = dechunk(rest);
-        return Reply {
-            status,
-            head,
-            body,
-            whole,
-        };
+        return Reply { status, head, body, whole };
     }
-    let mut reply = Reply {
-        status,
-        head,
-        body: rest.to_vec(),
-        whole: true,
-    };
-    reply.whole = reply
-        .header("content-length")
-        .is_none_or(|length| length.parse() == Ok(rest.len()));
+    let mut reply = Reply { status, head, body: rest.to_vec(), whole: true };
+    reply.whole = reply.header("content-length").is_none_or(|length| length.parse() == Ok(rest.len()));
     reply
 }
 

@@ -18,8 +18,7 @@ async fn a_reload_drops_no_stream_and_the_next_request_sees_the_new_models() {
                 return Some(conn);
             }
             conn.events().await;
-            conn.chunk(piece(r#"{"role":"assistant","content":"Hel"}"#, "null").as_bytes())
-                .await;
+            conn.chunk(piece(r#"{"role":"assistant","content":"Hel"}"#, "null").as_bytes()).await;
             wait.notified().await;
             let rest = hello();
             conn.chunk(rest.split_once("\n\n").unwrap().1.as_bytes()).await;
@@ -37,15 +36,9 @@ async fn a_reload_drops_no_stream_and_the_next_request_sees_the_new_models() {
         )
     };
     std::fs::write(&path, file("old")).unwrap();
-    let gateway = Gateway::start(Config {
-        file: Some(path.clone()),
-        ..Config::default()
-    })
-    .await;
+    let gateway = Gateway::start(Config { file: Some(path.clone()), ..Config::default() }).await;
     assert_eq!(gateway.get("/v1/models").await.status, 200);
-    let mut open = gateway
-        .open("/v1/chat/completions", &STREAM.replace("\"m\"", "\"old\""))
-        .await;
+    let mut open = gateway.open("/v1/chat/completions", &STREAM.replace("\"m\"", "\"old\"")).await;
     open.until("Hel").await;
 
     assert!(!gateway.proxy.reload().unwrap());
@@ -58,25 +51,12 @@ async fn a_reload_drops_no_stream_and_the_next_request_sees_the_new_models() {
     go.notify_one();
     assert!(gateway.chat(&STREAM.replace("\"m\"", "\"new\"")).await.whole);
     let gone = gateway.chat(&STREAM.replace("\"m\"", "\"old\"")).await;
-    assert_eq!(
-        (gone.status, &gone.json()["error"]["code"]),
-        (404, &json!("model_not_found"))
-    );
+    assert_eq!((gone.status, &gone.json()["error"]["code"]), (404, &json!("model_not_found")));
 
     write_later(&path, "[[backend]]\nname = 7");
-    assert!(
-        gateway
-            .proxy
-            .reload()
-            .unwrap_err()
-            .to_string()
-            .contains("cannot be used")
-    );
+    assert!(gateway.proxy.reload().unwrap_err().to_string().contains("cannot be used"));
     go.notify_one();
-    assert!(
-        gateway.chat(&STREAM.replace("\"m\"", "\"new\"")).await.whole,
-        "the last good one stays in force"
-    );
+    assert!(gateway.chat(&STREAM.replace("\"m\"", "\"new\"")).await.whole, "the last good one stays in force");
 }
 
 /// Writes with a time stamp that differs from the one before, however coarse the file system's clock.

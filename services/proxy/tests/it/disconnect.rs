@@ -61,10 +61,8 @@ async fn in_the_middle_of_a_plain_answer() {
 #[tokio::test]
 async fn while_it_is_kept_alive_with_comments() {
     let upstream = waiting(b"").await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
-        config.timeouts.keep_alive = Duration::from_millis(10)
-    })
-    .await;
+    let gateway =
+        Gateway::with("openai", &upstream, |config| config.timeouts.keep_alive = Duration::from_millis(10)).await;
     leaves(&gateway, &upstream, STREAM, ": keep-alive\n\n").await;
 }
 
@@ -75,8 +73,7 @@ async fn in_the_middle_of_a_stream_and_what_was_sent_is_counted() {
         let first = piece(r#"{"role":"assistant","content":"a"}"#, "null");
         conn.chunk(first.as_bytes()).await;
         let more = piece(r#"{"content":"b"}"#, "null");
-        conn.chunk_until_hung_up(more.as_bytes(), Duration::from_millis(1))
-            .await;
+        conn.chunk_until_hung_up(more.as_bytes(), Duration::from_millis(1)).await;
         None
     })
     .await;
@@ -96,11 +93,7 @@ async fn in_the_queue_and_the_next_one_goes_in_its_place() {
     gateway.until_open(2).await;
     drop(second);
     gateway.until_open(1).await;
-    assert_eq!(
-        upstream.counts().requests,
-        1,
-        "the one that left never reached the backend"
-    );
+    assert_eq!(upstream.counts().requests, 1, "the one that left never reached the backend");
     let third = gateway.open("/v1/chat/completions", PLAIN).await;
     gateway.until_open(2).await;
     drop(first);
@@ -114,19 +107,13 @@ async fn a_thousand_who_leave_at_any_moment_leave_nothing_behind() {
     let upstream = Upstream::start(|_, mut conn| async move {
         conn.events().await;
         let more = piece(r#"{"role":"assistant","content":"b"}"#, "null");
-        conn.chunk_until_hung_up(more.as_bytes(), Duration::from_micros(200))
-            .await;
+        conn.chunk_until_hung_up(more.as_bytes(), Duration::from_micros(200)).await;
         None
     })
     .await;
     let gateway = Gateway::with("openai", &upstream, |config| config.backends[0].concurrency = Some(8)).await;
     let leave = async |number: u64| {
-        let open = gateway
-            .open(
-                "/v1/chat/completions",
-                if number.is_multiple_of(3) { PLAIN } else { STREAM },
-            )
-            .await;
+        let open = gateway.open("/v1/chat/completions", if number.is_multiple_of(3) { PLAIN } else { STREAM }).await;
         // Spread over the phases by a fixed rule, so that a failure can be repeated.
         tokio::time::sleep(Duration::from_micros(number * 7_919 % 5_000)).await;
         drop(open);
@@ -142,10 +129,7 @@ async fn a_thousand_who_leave_at_any_moment_leave_nothing_behind() {
 async fn a_client_that_stays_and_reads_nothing_is_dropped_and_its_backend_with_it() {
     let upstream = Upstream::start(|_, mut conn| async move {
         conn.events().await;
-        let more = piece(
-            &format!(r#"{{"role":"assistant","content":"{}"}}"#, "b".repeat(60_000)),
-            "null",
-        );
+        let more = piece(&format!(r#"{{"role":"assistant","content":"{}"}}"#, "b".repeat(60_000)), "null");
         conn.flood_until_hung_up(more.as_bytes()).await;
         None
     })

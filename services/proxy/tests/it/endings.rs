@@ -32,10 +32,7 @@ async fn a_stream_that_its_backend_resets_ends_with_an_error_and_a_broken_connec
     assert_eq!(last["error"]["type"], json!("upstream_error"));
     assert_eq!(last["error"]["code"], json!("upstream_disconnected"));
     assert_eq!(last["error"]["param"], Value::Null);
-    assert_eq!(
-        gateway.accounts.only().await.outcome,
-        Outcome::Failed("upstream_disconnected".to_owned())
-    );
+    assert_eq!(gateway.accounts.only().await.outcome, Outcome::Failed("upstream_disconnected".to_owned()));
     gateway.settled().await;
 }
 
@@ -54,17 +51,13 @@ async fn a_plain_answer_that_is_cut_becomes_an_error() {
         if conn.lists_models(&seen).await {
             return Some(conn);
         }
-        conn.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\":")
-            .await;
+        conn.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\":").await;
         None
     })
     .await;
     let gateway = Gateway::of("openai", &upstream).await;
     let reply = gateway.chat(PLAIN).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (502, &json!("upstream_disconnected"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (502, &json!("upstream_disconnected")));
     gateway.settled().await;
 }
 
@@ -77,12 +70,7 @@ async fn an_anthropic_stream_without_its_last_event_ends_with_an_error_and_a_bro
     ] {
         let upstream = Upstream::of_stream(format!("{events}{end}")).await;
         let gateway = Gateway::of("llamacpp", &upstream).await;
-        let reply = gateway
-            .post(
-                "/v1/messages",
-                r#"{"model":"m","stream":true,"max_tokens":5,"messages":[]}"#,
-            )
-            .await;
+        let reply = gateway.post("/v1/messages", r#"{"model":"m","stream":true,"max_tokens":5,"messages":[]}"#).await;
         assert!(!reply.whole, "{}", reply.text());
         assert!(reply.text().starts_with(events));
         let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
@@ -96,12 +84,7 @@ async fn an_anthropic_stream_of_a_backend_that_speaks_it_goes_through_byte_for_b
     let text = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":0}}}\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":9}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let upstream = Upstream::of_stream(text).await;
     let gateway = Gateway::of("llamacpp", &upstream).await;
-    let reply = gateway
-        .post(
-            "/v1/messages",
-            r#"{"model":"m","stream":true,"max_tokens":5,"messages":[]}"#,
-        )
-        .await;
+    let reply = gateway.post("/v1/messages", r#"{"model":"m","stream":true,"max_tokens":5,"messages":[]}"#).await;
     assert!(reply.whole);
     assert_eq!(reply.text(), text);
     let tally = gateway.accounts.only().await.tally;

@@ -10,16 +10,16 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The proxy under test. When the test ends nothing may be held any more.
-pub struct Gateway {
-    pub address: SocketAddr,
-    pub proxy: Arc<Proxy>,
-    pub accounts: Accounts,
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) accounts: Accounts,
     _stop: DropGuard,
 }
 
 /// A sink that remembers.
 #[derive(Clone, Default)]
-pub struct Accounts(Arc<Mutex<Vec<Usage>>>);
+pub(crate) struct Accounts(Arc<Mutex<Vec<Usage>>>);
 
 impl UsageSink for Accounts {
     fn record(&self, usage: Usage) {
@@ -29,27 +29,23 @@ impl UsageSink for Accounts {
 
 impl Accounts {
     /// The account of the only request.
-    pub async fn only(&self) -> Usage {
+    pub(crate) async fn only(&self) -> Usage {
         let wait = Instant::now();
         loop {
             if let [only] = self.0.lock().unwrap().as_slice() {
                 return only.clone();
             }
-            assert!(
-                wait.elapsed() < Duration::from_secs(10),
-                "no account: {:?}",
-                self.0.lock().unwrap()
-            );
+            assert!(wait.elapsed() < Duration::from_secs(10), "no account: {:?}", self.0.lock().unwrap());
             tokio::task::yield_now().await;
         }
     }
 
-    pub fn all(&self) -> Vec<Usage> {
+    pub(crate) fn all(&self) -> Vec<Usage> {
         self.0.lock().unwrap().clone()
     }
 }
 
-pub fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendConfig {
+pub(crate) fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendConfig {
     BackendConfig {
         name: name.to_owned(),
         kind: kind.to_owned(),
@@ -62,92 +58,68 @@ pub fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendConfig {
 
 impl Gateway {
     /// In front of one backend of that kind.
-    pub async fn of(kind: &str, upstream: &Upstream) -> Self {
+    pub(crate) async fn of(kind: &str, upstream: &Upstream) -> Self {
         Self::with(kind, upstream, |_| {}).await
     }
 
     /// The same with changes to the configuration.
-    pub async fn with(kind: &str, upstream: &Upstream, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config {
-            backends: vec![backend("one", kind, upstream)],
-            ..Config::default()
-        };
+    pub(crate) async fn with(kind: &str, upstream: &Upstream, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config { backends: vec![backend("one", kind, upstream)], ..Config::default() };
         change(&mut config);
         Self::start(config).await
     }
 
-    pub async fn start(config: Config) -> Self {
+    pub(crate) async fn start(config: Config) -> Self {
         let accounts = Accounts::default();
         let sink: SharedSink = Arc::new(accounts.clone());
         let proxy = Arc::new(Proxy::new(config).unwrap().with_sink(sink));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(proxy::serve(
-            listener,
-            proxy::whole_router(Arc::clone(&proxy)),
-            stop.clone(),
-        ));
-        Self {
-            address,
-            proxy,
-            accounts,
-            _stop: stop.drop_guard(),
-        }
+        tokio::spawn(proxy::serve(listener, proxy::whole_router(Arc::clone(&proxy)), stop.clone()));
+        Self { address, proxy, accounts, _stop: stop.drop_guard() }
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {
         call(self.address, "POST", path, &[], body).await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         call(self.address, "GET", path, &[], "").await
     }
 
-    pub async fn chat(&self, body: &str) -> Reply {
+    pub(crate) async fn chat(&self, body: &str) -> Reply {
         self.post("/v1/chat/completions", body).await
     }
 
     /// Opens a request without waiting for its response.
-    pub async fn open(&self, path: &str, body: &str) -> Open {
+    pub(crate) async fn open(&self, path: &str, body: &str) -> Open {
         Open::send(self.address, "POST", path, &[], body).await
     }
 
     /// Waits until so many requests are open.
-    pub async fn until_open(&self, count: i64) {
+    pub(crate) async fn until_open(&self, count: i64) {
         let wait = Instant::now();
         while self.proxy.open_requests().0 != count {
-            assert!(
-                wait.elapsed() < Duration::from_secs(10),
-                "open: {:?}",
-                self.proxy.open_requests()
-            );
+            assert!(wait.elapsed() < Duration::from_secs(10), "open: {:?}", self.proxy.open_requests());
             tokio::task::yield_now().await;
         }
     }
 
     /// Waits until so many requests stand in queues.
-    pub async fn until_waiting(&self, count: usize) {
+    pub(crate) async fn until_waiting(&self, count: usize) {
         let wait = Instant::now();
         while self.proxy.waiting_requests() != count {
-            assert!(
-                wait.elapsed() < Duration::from_secs(10),
-                "waiting: {}",
-                self.proxy.waiting_requests()
-            );
+            assert!(wait.elapsed() < Duration::from_secs(10), "waiting: {}", self.proxy.waiting_requests());
             tokio::task::yield_now().await;
         }
     }
 
     /// Waits until no request is open, and checks that nothing is held then.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let wait = Instant::now();
         while self.proxy.open_requests() != (0, 0) {
-            assert!(
-                wait.elapsed() < Duration::from_secs(10),
-                "still held: {:?}",
-                self.proxy.open_requests()
-            );
+            assert!(wait.elapsed() < Duration::from_secs(10), "still held: {:?}", self.proxy.open_requests());
             tokio::task::yield_now().await;
         }
         assert_eq!(self.proxy.leaked_permits(), 0);
@@ -155,19 +127,19 @@ impl Gateway {
 }
 
 /// A chunk of an answer.
-pub fn piece(delta: &str, finish: &str) -> String {
+pub(crate) fn piece(delta: &str, finish: &str) -> String {
     format!(
         r#"data: {{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","choices":[{{"index":0,"delta":{delta},"finish_reason":{finish}}}]}}{}"#,
         "\n\n"
     )
 }
 
-pub const DONE: &str = "data: [DONE]\n\n";
-pub const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
-pub const PLAIN: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+pub(crate) const DONE: &str = "data: [DONE]\n\n";
+pub(crate) const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+pub(crate) const PLAIN: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 
 /// A whole good stream.
-pub fn hello() -> String {
+pub(crate) fn hello() -> String {
     [
         piece(r#"{"role":"assistant","content":"Hel"}"#, "null"),
         piece(r#"{"content":"lo"}"#, "null"),

@@ -1,12 +1,11 @@
 //! The proxy between raw sockets: a backend that says exactly the bytes that a test wants, and a client that sees
 //! exactly the bytes that arrive.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test's own server needs no kind and no restart"
-)]
+#![expect(clippy::disallowed_methods, reason = "a test's own server needs no kind and no restart")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own parts too")]
 
 mod admission;
 mod client;
+mod clients;
 mod config;
 mod disconnect;
 mod endings;

@@ -29,9 +29,7 @@ fn program() -> PathBuf {
         return named.into();
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache
-        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-        .expect("HOME is set");
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("HOME is set");
     let kept = cache.join("gantry/llama-server/llama-server");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).map(|folder| folder.join("llama-server"));
@@ -40,23 +38,10 @@ fn program() -> PathBuf {
 
 impl Llama {
     async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-random.gguf");
         let child = Command::new(program())
-            .args([
-                "-m",
-                model,
-                "--alias",
-                "tiny",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                &port.to_string(),
-            ])
+            .args(["-m", model, "--alias", "tiny", "--host", "127.0.0.1", "--port", &port.to_string()])
             .args([
                 "--parallel",
                 "2",
@@ -73,10 +58,7 @@ impl Llama {
             .stderr(Stdio::null())
             .spawn()
             .expect(INSTALL);
-        let llama = Self {
-            child,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        };
+        let llama = Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) };
         let begun = Instant::now();
         while !llama.is_ready().await {
             assert!(begun.elapsed() < Duration::from_secs(60), "llama-server is not ready");
@@ -92,20 +74,8 @@ impl Llama {
 
     /// Whether it generates for anybody.
     async fn is_busy(&self) -> bool {
-        let slots = call(
-            self.address,
-            "GET",
-            "/slots",
-            &[("authorization", "Bearer upstream-key")],
-            "",
-        )
-        .await
-        .json();
-        slots
-            .as_array()
-            .unwrap_or_else(|| panic!("{slots}"))
-            .iter()
-            .any(|slot| slot["is_processing"] == true)
+        let slots = call(self.address, "GET", "/slots", &[("authorization", "Bearer upstream-key")], "").await.json();
+        slots.as_array().unwrap_or_else(|| panic!("{slots}")).iter().any(|slot| slot["is_processing"] == true)
     }
 
     fn backend(&self, name: &str, kind: &str) -> BackendConfig {
@@ -120,11 +90,7 @@ impl Llama {
     }
 
     async fn gateway(&self) -> Gateway {
-        Gateway::start(Config {
-            backends: vec![self.backend("llama", "llamacpp")],
-            ..Config::default()
-        })
-        .await
+        Gateway::start(Config { backends: vec![self.backend("llama", "llamacpp")], ..Config::default() }).await
     }
 }
 
@@ -136,10 +102,7 @@ async fn a_real_server_answers_through_the_proxy_whole_and_streamed_with_its_tok
     let llama = Llama::start().await;
     let gateway = llama.gateway().await;
     let models = gateway.get("/v1/models").await.json();
-    assert_eq!(
-        (&models["data"][0]["id"], &models["data"][0]["state"]),
-        (&json!("tiny"), &json!("loaded"))
-    );
+    assert_eq!((&models["data"][0]["id"], &models["data"][0]["state"]), (&json!("tiny"), &json!("loaded")));
     assert_eq!(gateway.get("/readyz").await.status, 200);
 
     let whole = gateway.chat(&format!("{{{SHORT}}}")).await;
@@ -148,20 +111,11 @@ async fn a_real_server_answers_through_the_proxy_whole_and_streamed_with_its_tok
 
     let stream = gateway.chat(&format!("{{\"stream\":true,{SHORT}}}")).await;
     assert!(stream.whole && stream.text().ends_with("data: [DONE]\n\n"));
-    let chunks: Vec<Value> = stream
-        .data()
-        .iter()
-        .filter_map(|data| serde_json::from_str(data).ok())
-        .collect();
-    let text: String = chunks
-        .iter()
-        .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str())
-        .collect();
+    let chunks: Vec<Value> = stream.data().iter().filter_map(|data| serde_json::from_str(data).ok()).collect();
+    let text: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(json!(text), message);
     assert!(
-        chunks
-            .iter()
-            .all(|chunk| chunk["choices"].as_array().is_some_and(|choices| !choices.is_empty())),
+        chunks.iter().all(|chunk| chunk["choices"].as_array().is_some_and(|choices| !choices.is_empty())),
         "no usage chunk"
     );
 
@@ -201,68 +155,29 @@ async fn a_real_server_speaks_anthropic_by_itself_and_through_translation() {
     let llama = Llama::start().await;
     let mut plain = llama.backend("plain", "openai");
     plain.capabilities = Some(vec![Capability::Chat]);
-    let replica = ReplicaConfig {
-        backend: "plain".to_owned(),
-        model: Some("tiny".to_owned()),
-        weight: None,
-    };
-    let models = vec![ModelConfig {
-        name: "translated".to_owned(),
-        replicas: vec![replica],
-        ..ModelConfig::default()
-    }];
+    let replica = ReplicaConfig { backend: "plain".to_owned(), model: Some("tiny".to_owned()), weight: None };
+    let models = vec![ModelConfig { name: "translated".to_owned(), replicas: vec![replica], ..ModelConfig::default() }];
     let backends = vec![llama.backend("llama", "llamacpp"), plain];
-    let gateway = Gateway::start(Config {
-        backends,
-        models,
-        ..Config::default()
-    })
-    .await;
+    let gateway = Gateway::start(Config { backends, models, ..Config::default() }).await;
     gateway.get("/v1/models").await;
     let rest = r#""max_tokens":8,"temperature":0,"messages":[{"role":"user","content":"the gpu queue"}]"#;
     let mut texts = Vec::new();
     for model in ["tiny", "translated"] {
-        let reply = gateway
-            .post("/v1/messages", &format!(r#"{{"model":"{model}",{rest}}}"#))
-            .await;
+        let reply = gateway.post("/v1/messages", &format!(r#"{{"model":"{model}",{rest}}}"#)).await;
         let answer = reply.json();
-        assert_eq!(
-            (&answer["type"], &answer["stop_reason"]),
-            (&json!("message"), &json!("max_tokens")),
-            "{answer}"
-        );
+        assert_eq!((&answer["type"], &answer["stop_reason"]), (&json!("message"), &json!("max_tokens")), "{answer}");
         assert_eq!(answer["usage"]["output_tokens"], json!(8));
         texts.push(answer["content"][0]["text"].clone());
 
-        let stream = gateway
-            .post(
-                "/v1/messages",
-                &format!(r#"{{"model":"{model}","stream":true,{rest}}}"#),
-            )
-            .await;
-        assert!(
-            stream.whole && stream.text().starts_with("event: message_start\n"),
-            "{}",
-            stream.text()
-        );
-        let events: Vec<Value> = stream
-            .data()
-            .iter()
-            .map(|data| serde_json::from_str(data).unwrap())
-            .collect();
+        let stream = gateway.post("/v1/messages", &format!(r#"{{"model":"{model}","stream":true,{rest}}}"#)).await;
+        assert!(stream.whole && stream.text().starts_with("event: message_start\n"), "{}", stream.text());
+        let events: Vec<Value> = stream.data().iter().map(|data| serde_json::from_str(data).unwrap()).collect();
         assert_eq!(events.last().unwrap()["type"], json!("message_stop"));
-        let text: String = events
-            .iter()
-            .filter_map(|event| event["delta"]["text"].as_str())
-            .collect();
+        let text: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
         texts.push(json!(text));
 
-        let count = gateway
-            .post("/v1/messages/count_tokens", &format!(r#"{{"model":"{model}",{rest}}}"#))
-            .await;
-        let tokens = count.json()["input_tokens"]
-            .as_u64()
-            .unwrap_or_else(|| panic!("{}", count.text()));
+        let count = gateway.post("/v1/messages/count_tokens", &format!(r#"{{"model":"{model}",{rest}}}"#)).await;
+        let tokens = count.json()["input_tokens"].as_u64().unwrap_or_else(|| panic!("{}", count.text()));
         assert!((5..60).contains(&tokens), "{tokens}");
     }
     assert!(texts.iter().all(|text| text == &texts[0]), "{texts:?}");
@@ -276,14 +191,7 @@ async fn a_real_servers_error_comes_in_the_envelope() {
     let reply = gateway.chat(r#"{"model":"tiny","messages":"nonsense"}"#).await;
     let error = reply.json()["error"].clone();
     assert!((400..600).contains(&reply.status), "{error}");
-    assert!(
-        error["code"].is_string() && error["type"].is_string() && error["message"].is_string(),
-        "{error}"
-    );
+    assert!(error["code"].is_string() && error["type"].is_string() && error["message"].is_string(), "{error}");
     let reply = gateway.post("/v1/embeddings", r#"{"model":"tiny","input":"x"}"#).await;
-    assert!(
-        reply.status >= 400 && reply.json()["error"]["message"].is_string(),
-        "{}",
-        reply.text()
-    );
+    assert!(reply.status >= 400 && reply.json()["error"]["message"].is_string(), "{}", reply.text());
 }

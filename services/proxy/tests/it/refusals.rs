@@ -16,16 +16,9 @@ async fn an_unknown_model_is_a_404_that_names_the_ones_that_exist() {
     let error = &reply.json()["error"];
     assert_eq!(
         (&error["code"], &error["type"], &error["param"]),
-        (
-            &json!("model_not_found"),
-            &json!("invalid_request_error"),
-            &json!("model")
-        )
+        (&json!("model_not_found"), &json!("invalid_request_error"), &json!("model"))
     );
-    assert_eq!(
-        error["message"],
-        json!("the model 'nope' does not exist here; models that do: m")
-    );
+    assert_eq!(error["message"], json!("the model 'nope' does not exist here; models that do: m"));
     assert!(upstream.requests("/v1/chat/completions").is_empty());
 }
 
@@ -49,13 +42,7 @@ async fn a_backends_error_keeps_its_status_and_gets_the_envelope() {
             400,
             json!("400"),
         ),
-        (
-            "tgi",
-            "422 Unprocessable Entity",
-            r#"{"error":"too long","error_type":"validation"}"#,
-            422,
-            Value::Null,
-        ),
+        ("tgi", "422 Unprocessable Entity", r#"{"error":"too long","error_type":"validation"}"#, 422, Value::Null),
         ("ollama", "400 Bad Request", r#"{"error":"too long"}"#, 400, Value::Null),
         (
             "llamacpp",
@@ -79,11 +66,7 @@ async fn a_backends_error_keeps_its_status_and_gets_the_envelope() {
             let reply = gateway.chat(request).await;
             assert_eq!(reply.status, wanted, "{kind}");
             let error = &reply.json()["error"];
-            assert_eq!(
-                (&error["message"], &error["code"]),
-                (&json!("too long"), &code),
-                "{kind}"
-            );
+            assert_eq!((&error["message"], &error["code"]), (&json!("too long"), &code), "{kind}");
             assert!(error["type"].is_string(), "{kind}");
         }
     }
@@ -97,9 +80,7 @@ async fn an_anthropic_client_gets_anthropic_errors() {
     )
     .await;
     let gateway = Gateway::of("llamacpp", &upstream).await;
-    let reply = gateway
-        .post("/v1/messages", r#"{"model":"m","max_tokens":1,"messages":[]}"#)
-        .await;
+    let reply = gateway.post("/v1/messages", r#"{"model":"m","max_tokens":1,"messages":[]}"#).await;
     assert_eq!(reply.status, 529);
     let body = reply.json();
     assert_eq!(
@@ -108,34 +89,19 @@ async fn an_anthropic_client_gets_anthropic_errors() {
     );
     assert_eq!(body["request_id"].as_str(), reply.header("request-id"));
     gateway.get("/v1/models").await;
-    let reply = gateway
-        .post("/v1/messages", r#"{"model":"nope","max_tokens":1,"messages":[]}"#)
-        .await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["type"]),
-        (404, &json!("not_found_error"))
-    );
+    let reply = gateway.post("/v1/messages", r#"{"model":"nope","max_tokens":1,"messages":[]}"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["type"]), (404, &json!("not_found_error")));
 }
 
 #[tokio::test]
 async fn a_backend_that_is_not_there_is_a_502_that_says_which() {
     let gone = Upstream::of_json("200 OK", "{}").await;
-    let mut config = Config {
-        backends: vec![backend("far", "openai", &gone)],
-        ..Config::default()
-    };
+    let mut config = Config { backends: vec![backend("far", "openai", &gone)], ..Config::default() };
     config.backends[0].base_url = "http://127.0.0.1:1/v1".to_owned();
     let gateway = Gateway::start(config).await;
     let reply = gateway.chat(PLAIN).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (502, &json!("upstream_unreachable"))
-    );
-    assert!(
-        reply.text().contains("backend 'far' cannot be reached: "),
-        "{}",
-        reply.text()
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (502, &json!("upstream_unreachable")));
+    assert!(reply.text().contains("backend 'far' cannot be reached: "), "{}", reply.text());
     gateway.settled().await;
 }
 
@@ -146,18 +112,10 @@ async fn a_body_that_is_no_request_is_a_400_and_one_that_is_too_large_a_413() {
     for (body, status, code) in [
         ("nonsense", 400, "invalid_body"),
         ("{\"messages\":[]}", 400, "model_required"),
-        (
-            &format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "y".repeat(100)),
-            413,
-            "body_too_large",
-        ),
+        (&format!("{{\"model\":\"m\",\"x\":\"{}\"}}", "y".repeat(100)), 413, "body_too_large"),
     ] {
         let reply = gateway.chat(body).await;
-        assert_eq!(
-            (reply.status, &reply.json()["error"]["code"]),
-            (status, &json!(code)),
-            "{body}"
-        );
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &json!(code)), "{body}");
     }
     gateway.settled().await;
 }
@@ -165,10 +123,7 @@ async fn a_body_that_is_no_request_is_a_400_and_one_that_is_too_large_a_413() {
 #[tokio::test]
 async fn a_key_is_asked_for_once_one_is_configured_and_both_headers_carry_it() {
     let upstream = Upstream::of_stream(hello()).await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
-        config.api_keys = vec!["sesame".to_owned().into()]
-    })
-    .await;
+    let gateway = Gateway::with("openai", &upstream, |config| config.api_keys = vec!["sesame".to_owned().into()]).await;
     for (headers, status) in [
         (vec![], 401),
         (vec![("authorization", "Bearer wrong")], 401),
@@ -178,11 +133,7 @@ async fn a_key_is_asked_for_once_one_is_configured_and_both_headers_carry_it() {
     ] {
         let reply = call(gateway.address, "POST", "/v1/chat/completions", &headers, STREAM).await;
         assert_eq!(reply.status, status, "{headers:?}");
-        assert_eq!(
-            call(gateway.address, "GET", "/v1/models", &headers, "").await.status,
-            status,
-            "{headers:?}"
-        );
+        assert_eq!(call(gateway.address, "GET", "/v1/models", &headers, "").await.status, status, "{headers:?}");
         if status == 401 {
             assert_eq!(reply.json()["error"]["code"], json!("invalid_api_key"));
         }
@@ -196,11 +147,7 @@ async fn a_key_is_asked_for_once_one_is_configured_and_both_headers_carry_it() {
 async fn a_key_may_do_only_what_its_entry_says() {
     let upstream = Upstream::of_stream(hello()).await;
     let key = |name: &str, change: fn(&mut KeyConfig)| {
-        let mut key = KeyConfig {
-            name: name.to_owned(),
-            hash: hash_key(name),
-            ..KeyConfig::default()
-        };
+        let mut key = KeyConfig { name: name.to_owned(), hash: hash_key(name), ..KeyConfig::default() };
         change(&mut key);
         key
     };
@@ -213,25 +160,10 @@ async fn a_key_may_do_only_what_its_entry_says() {
         ];
     })
     .await;
-    let send = async |name: &str| {
-        call(
-            gateway.address,
-            "POST",
-            "/v1/chat/completions",
-            &[("x-api-key", name)],
-            STREAM,
-        )
-        .await
-    };
+    let send =
+        async |name: &str| call(gateway.address, "POST", "/v1/chat/completions", &[("x-api-key", name)], STREAM).await;
     assert_eq!((send("lists").await.status, send("other").await.status), (403, 403));
-    assert_eq!(
-        (
-            send("once").await.status,
-            send("once").await.status,
-            send("spent").await.status
-        ),
-        (200, 429, 429)
-    );
+    assert_eq!((send("once").await.status, send("once").await.status, send("spent").await.status), (200, 429, 429));
     gateway.settled().await;
 }
 
@@ -239,22 +171,12 @@ async fn a_key_may_do_only_what_its_entry_says() {
 async fn a_caller_over_the_limit_is_told_when_to_come_back_and_never_more_than_a_minute() {
     let upstream = Upstream::of_stream(hello()).await;
     let gateway = Gateway::with("openai", &upstream, |config| {
-        config.rate = RateConfig {
-            enabled: true,
-            per_minute: 1,
-            burst: 2,
-        };
+        config.rate = RateConfig { enabled: true, per_minute: 1, burst: 2 };
     })
     .await;
-    assert_eq!(
-        (gateway.chat(STREAM).await.status, gateway.chat(STREAM).await.status),
-        (200, 200)
-    );
+    assert_eq!((gateway.chat(STREAM).await.status, gateway.chat(STREAM).await.status), (200, 200));
     let reply = gateway.chat(STREAM).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (429, &json!("rate_limit_exceeded"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (429, &json!("rate_limit_exceeded")));
     let seconds: u64 = reply.header("retry-after").unwrap().parse().unwrap();
     let milliseconds: u64 = reply.header("retry-after-ms").unwrap().parse().unwrap();
     assert!((50..=60).contains(&seconds), "{seconds}");
@@ -265,8 +187,7 @@ async fn a_caller_over_the_limit_is_told_when_to_come_back_and_never_more_than_a
 async fn a_backends_long_retry_after_is_cut_to_a_minute() {
     let upstream = Upstream::start(|seen, mut conn| async move {
         if !conn.lists_models(&seen).await {
-            conn.send(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n")
-                .await;
+            conn.send(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n").await;
         }
         Some(conn)
     })
@@ -274,11 +195,7 @@ async fn a_backends_long_retry_after_is_cut_to_a_minute() {
     let gateway = Gateway::of("openai", &upstream).await;
     let reply = gateway.chat(PLAIN).await;
     assert_eq!(
-        (
-            reply.status,
-            reply.header("retry-after"),
-            reply.header("retry-after-ms")
-        ),
+        (reply.status, reply.header("retry-after"), reply.header("retry-after-ms")),
         (429, Some("60"), Some("60000"))
     );
 }
@@ -288,8 +205,5 @@ async fn a_path_that_is_not_there_gets_the_envelope_too() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
     let gateway = Gateway::of("openai", &upstream).await;
     let reply = gateway.get("/v1/nothing").await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (404, &json!("not_found"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!("not_found")));
 }

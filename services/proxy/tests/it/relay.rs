@@ -32,14 +32,8 @@ async fn a_stream_goes_through_byte_for_byte_but_for_usage_that_was_not_asked_fo
     let seen: Value = serde_json::from_str(upstream.requests("/v1/chat/completions")[0].text()).unwrap();
     assert_eq!(seen["stream_options"], json!({"include_usage": true}));
     let account = gateway.accounts.only().await;
-    assert_eq!(
-        (account.tally.tokens_in, account.tally.tokens_out, account.tally.told),
-        (5, 2, true)
-    );
-    assert_eq!(
-        (account.outcome, account.backend.as_deref()),
-        (Outcome::Completed, Some("one"))
-    );
+    assert_eq!((account.tally.tokens_in, account.tally.tokens_out, account.tally.told), (5, 2, true));
+    assert_eq!((account.outcome, account.backend.as_deref()), (Outcome::Completed, Some("one")));
 
     let asks = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[]}"#;
     let reply = gateway.chat(asks).await;
@@ -54,35 +48,22 @@ async fn an_alias_changes_the_model_and_no_other_byte() {
         config.models = vec![ModelConfig {
             name: "chat".to_owned(),
             aliases: vec!["gpt-4o".to_owned()],
-            replicas: vec![ReplicaConfig {
-                backend: "one".to_owned(),
-                model: Some("m".to_owned()),
-                weight: None,
-            }],
+            replicas: vec![ReplicaConfig { backend: "one".to_owned(), model: Some("m".to_owned()), weight: None }],
             ..ModelConfig::default()
         }];
     })
     .await;
     let reply = gateway.chat(r#"{ "a" : 1.0, "model" : "gpt-4o", "z": [ ] }"#).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(
-        upstream.requests("/v1/chat/completions")[0].text(),
-        r#"{ "a" : 1.0, "model" : "m", "z": [ ] }"#
-    );
+    assert_eq!(upstream.requests("/v1/chat/completions")[0].text(), r#"{ "a" : 1.0, "model" : "m", "z": [ ] }"#);
 }
 
 #[tokio::test]
 async fn a_request_without_a_model_gets_the_default_one() {
     let upstream = Upstream::of_json("200 OK", ANSWER).await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
-        config.default_model = Some("m".to_owned())
-    })
-    .await;
+    let gateway = Gateway::with("openai", &upstream, |config| config.default_model = Some("m".to_owned())).await;
     assert_eq!(gateway.chat(r#"{"messages":[]}"#).await.status, 200);
-    assert_eq!(
-        upstream.requests("/v1/chat/completions")[0].text(),
-        r#"{"model":"m","messages":[]}"#
-    );
+    assert_eq!(upstream.requests("/v1/chat/completions")[0].text(), r#"{"model":"m","messages":[]}"#);
 }
 
 #[tokio::test]
@@ -92,8 +73,7 @@ async fn an_event_reaches_the_client_while_the_backend_is_still_silent_about_the
             return Some(conn);
         }
         conn.events().await;
-        conn.chunk(piece(r#"{"role":"assistant","content":"first"}"#, "null").as_bytes())
-            .await;
+        conn.chunk(piece(r#"{"role":"assistant","content":"first"}"#, "null").as_bytes()).await;
         conn.hung_up().await;
         None
     })
@@ -110,12 +90,8 @@ async fn an_event_reaches_the_client_while_the_backend_is_still_silent_about_the
 async fn a_stream_has_the_headers_that_keep_it_from_being_held_back() {
     let upstream = Upstream::of_stream(hello()).await;
     let gateway = Gateway::of("openai", &upstream).await;
-    let headers = [
-        ("x-request-id", "abc-1"),
-        ("authorization", "Bearer client"),
-        ("cookie", "a=b"),
-        ("x-api-key", "client"),
-    ];
+    let headers =
+        [("x-request-id", "abc-1"), ("authorization", "Bearer client"), ("cookie", "a=b"), ("x-api-key", "client")];
     let reply = crate::client::call(gateway.address, "POST", "/v1/chat/completions", &headers, STREAM).await;
     assert_eq!(reply.header("content-type"), Some("text/event-stream; charset=utf-8"));
     assert_eq!(reply.header("cache-control"), Some("no-cache, no-transform"));
@@ -152,10 +128,7 @@ async fn a_connection_that_the_backend_closed_while_it_was_idle_is_no_failure() 
         Some(conn)
     })
     .await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
-        config.default_model = Some("m".to_owned())
-    })
-    .await;
+    let gateway = Gateway::with("openai", &upstream, |config| config.default_model = Some("m".to_owned())).await;
     assert_eq!(gateway.get("/v1/models").await.status, 200);
     assert_eq!(gateway.chat(PLAIN).await.status, 200);
     assert_eq!(upstream.counts().connections, 2);
@@ -165,17 +138,9 @@ async fn a_connection_that_the_backend_closed_while_it_was_idle_is_no_failure() 
 async fn embeddings_come_as_base64_from_a_backend_that_only_knows_numbers() {
     let upstream = Upstream::of_json("200 OK", r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1.0,-0.5]}],"model":"m","usage":{"prompt_tokens":2,"total_tokens":2}}"#).await;
     let gateway = Gateway::of("ollama", &upstream).await;
-    let reply = gateway
-        .post(
-            "/v1/embeddings",
-            r#"{"model":"m","input":"x","encoding_format":"base64"}"#,
-        )
-        .await;
+    let reply = gateway.post("/v1/embeddings", r#"{"model":"m","input":"x","encoding_format":"base64"}"#).await;
     assert_eq!(reply.json()["data"][0]["embedding"], json!("AACAPwAAAL8="));
-    assert_eq!(
-        upstream.requests("/v1/embeddings")[0].text(),
-        r#"{"model":"m","input":"x","encoding_format":"float"}"#
-    );
+    assert_eq!(upstream.requests("/v1/embeddings")[0].text(), r#"{"model":"m","input":"x","encoding_format":"float"}"#);
     let reply = gateway.post("/v1/embeddings", r#"{"model":"m","input":"x"}"#).await;
     assert_eq!(reply.json()["data"][0]["embedding"], json!([1.0, -0.5]));
 }
@@ -186,25 +151,18 @@ async fn sound_goes_through_as_it_comes_and_a_form_finds_its_model() {
         if conn.lists_models(&seen).await {
             return Some(conn);
         }
-        conn.send(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 4\r\n\r\n\x00\xff\x01\x02")
-            .await;
+        conn.send(b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\ncontent-length: 4\r\n\r\n\x00\xff\x01\x02").await;
         Some(conn)
     })
     .await;
     let gateway = Gateway::of("openai", &upstream).await;
     let reply = gateway.post("/v1/audio/speech", r#"{"model":"m","input":"x"}"#).await;
-    assert_eq!(
-        (reply.header("content-type"), reply.body.as_slice()),
-        (Some("audio/mpeg"), &b"\x00\xff\x01\x02"[..])
-    );
+    assert_eq!((reply.header("content-type"), reply.body.as_slice()), (Some("audio/mpeg"), &b"\x00\xff\x01\x02"[..]));
     let form = "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nm\r\n--x--\r\n";
     let headers = [("content-type", "multipart/form-data; boundary=x")];
     let reply = crate::client::call(gateway.address, "POST", "/v1/audio/transcriptions", &headers, form).await;
     assert_eq!(reply.status, 200);
     let seen = &upstream.requests("/v1/audio/transcriptions")[0];
-    assert_eq!(
-        (seen.text(), seen.header("content-type")),
-        (form, Some("multipart/form-data; boundary=x"))
-    );
+    assert_eq!((seen.text(), seen.header("content-type")), (form, Some("multipart/form-data; boundary=x")));
     gateway.settled().await;
 }

@@ -6,7 +6,7 @@ use crate::upstream::Upstream;
 use serde_json::{Value, json};
 
 /// What a client sees.
-enum Wanted {
+pub(crate) enum Wanted {
     /// A whole answer with that text and finish reason.
     Text(&'static str, &'static str),
     /// A whole answer with those tool calls: name and arguments, by index.
@@ -36,7 +36,7 @@ fn role() -> String {
 }
 
 #[rustfmt::skip]
-fn scenarios() -> Vec<(&'static str, String, Wanted)> {
+pub(crate) fn scenarios() -> Vec<(&'static str, String, Wanted)> {
     let s = start;
     let tools_end = || piece("{}", r#""tool_calls""#);
     let usage = r#"data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","choices":CHOICES,"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
@@ -99,16 +99,9 @@ fn check(name: &str, reply: &crate::client::Reply, wanted: &Wanted) {
         }
         Broken(message) => {
             assert!(!reply.whole, "{name} looks whole: {}", reply.text());
-            assert!(
-                !reply.text().contains("[DONE]"),
-                "{name} has an end mark: {}",
-                reply.text()
-            );
+            assert!(!reply.text().contains("[DONE]"), "{name} has an end mark: {}", reply.text());
             let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
-            assert!(
-                last["error"]["message"].as_str().unwrap().contains(message),
-                "{name}: {last}"
-            );
+            assert!(last["error"]["message"].as_str().unwrap().contains(message), "{name}: {last}");
             assert!(last["error"]["type"].is_string(), "{name}: {last}");
         }
         Text(text, finish) => {
@@ -118,10 +111,8 @@ fn check(name: &str, reply: &crate::client::Reply, wanted: &Wanted) {
         Calls(calls) => {
             let (_, reason, found) = read(name, reply);
             assert_eq!(reason, "tool_calls", "{name}");
-            let wanted: Vec<(String, String)> = calls
-                .iter()
-                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-                .collect();
+            let wanted: Vec<(String, String)> =
+                calls.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
             assert_eq!(found, wanted, "{name}");
         }
     }
@@ -136,18 +127,12 @@ fn read(name: &str, reply: &crate::client::Reply) -> (String, String, Vec<(Strin
     for data in reply.data().iter().filter(|data| **data != "[DONE]") {
         let chunk: Value = serde_json::from_str(data).unwrap();
         assert_eq!(chunk["object"], json!("chat.completion.chunk"), "{name}: {data}");
-        assert!(
-            chunk["created"].is_number() && chunk["model"].is_string(),
-            "{name}: {data}"
-        );
+        assert!(chunk["created"].is_number() && chunk["model"].is_string(), "{name}: {data}");
         assert_eq!(*id.get_or_insert(chunk["id"].clone()), chunk["id"], "{name}: {data}");
         for choice in chunk["choices"].as_array().unwrap_or_else(|| panic!("{name}: {data}")) {
             let delta = choice["delta"].as_object().unwrap_or_else(|| panic!("{name}: {data}"));
             content.push_str(delta.get("content").and_then(Value::as_str).unwrap_or_default());
-            assert!(
-                delta.get("role").is_none_or(|role| role == "assistant"),
-                "{name}: {data}"
-            );
+            assert!(delta.get("role").is_none_or(|role| role == "assistant"), "{name}: {data}");
             if let Some(reason) = choice["finish_reason"].as_str() {
                 finish.push(reason.to_owned());
             }
@@ -159,11 +144,9 @@ fn read(name: &str, reply: &crate::client::Reply) -> (String, String, Vec<(Strin
                 } else {
                     assert!(call["function"].get("name").is_none(), "{name}: {data}");
                 }
-                calls[at].1.push_str(
-                    call["function"]["arguments"]
-                        .as_str()
-                        .unwrap_or_else(|| panic!("{name}: {data}")),
-                );
+                calls[at]
+                    .1
+                    .push_str(call["function"]["arguments"].as_str().unwrap_or_else(|| panic!("{name}: {data}")));
             }
         }
     }
@@ -218,9 +201,5 @@ async fn an_error_with_status_200_becomes_an_error() {
     let upstream = Upstream::of_json("200 OK", r#"{"error":{"message":"boom","type":"x","code":503}}"#).await;
     let gateway = Gateway::of("openai", &upstream).await;
     check("json-error-200", &gateway.chat(STREAM).await, &Refused(503, "boom"));
-    check(
-        "json-error-200",
-        &gateway.chat(crate::gateway::PLAIN).await,
-        &Refused(503, "boom"),
-    );
+    check("json-error-200", &gateway.chat(crate::gateway::PLAIN).await, &Refused(503, "boom"));
 }

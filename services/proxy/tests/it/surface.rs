@@ -10,11 +10,7 @@ async fn the_model_list_is_the_union_of_all_backends_with_where_each_model_stand
     let first = Upstream::of_json("200 OK", "{}").await;
     let second = Upstream::start(|seen, mut conn| async move {
         if seen.path == "/v1/models" {
-            conn.json(
-                "200 OK",
-                r#"{"object":"list","data":[{"id":"m"},{"id":"big","max_model_len":4096}]}"#,
-            )
-            .await;
+            conn.json("200 OK", r#"{"object":"list","data":[{"id":"m"},{"id":"big","max_model_len":4096}]}"#).await;
         } else {
             conn.json("200 OK", "{}").await;
         }
@@ -25,19 +21,11 @@ async fn the_model_list_is_the_union_of_all_backends_with_where_each_model_stand
     far.base_url = "http://127.0.0.1:1/v1".to_owned();
     let models = vec![ModelConfig {
         name: "away".to_owned(),
-        replicas: vec![ReplicaConfig {
-            backend: "far".to_owned(),
-            ..ReplicaConfig::default()
-        }],
+        replicas: vec![ReplicaConfig { backend: "far".to_owned(), ..ReplicaConfig::default() }],
         ..ModelConfig::default()
     }];
     let backends = vec![backend("a", "ollama", &first), backend("b", "vllm", &second), far];
-    let gateway = Gateway::start(Config {
-        backends,
-        models,
-        ..Config::default()
-    })
-    .await;
+    let gateway = Gateway::start(Config { backends, models, ..Config::default() }).await;
     let reply = gateway.get("/v1/models").await.json();
     assert_eq!(reply["object"], json!("list"));
     let told: Vec<_> = reply["data"]
@@ -63,45 +51,25 @@ async fn the_model_list_is_the_union_of_all_backends_with_where_each_model_stand
 async fn a_proxy_is_ready_while_a_backend_answers_and_lives_without_one() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
     let gateway = Gateway::of("llamacpp", &upstream).await;
-    assert_eq!(
-        (gateway.get("/livez").await.status, gateway.get("/readyz").await.status),
-        (200, 200)
-    );
+    assert_eq!((gateway.get("/livez").await.status, gateway.get("/readyz").await.status), (200, 200));
     let health = gateway.get("/health").await.json();
-    assert_eq!(
-        (&health["status"], &health["backends"][0]["healthy"]),
-        (&json!("ok"), &json!(true))
-    );
+    assert_eq!((&health["status"], &health["backends"][0]["healthy"]), (&json!("ok"), &json!(true)));
 
     let mut far = backend("far", "llamacpp", &upstream);
     far.base_url = "http://127.0.0.1:1/v1".to_owned();
-    let gateway = Gateway::start(Config {
-        backends: vec![far],
-        ..Config::default()
-    })
-    .await;
-    assert_eq!(
-        (gateway.get("/livez").await.status, gateway.get("/readyz").await.status),
-        (200, 503)
-    );
+    let gateway = Gateway::start(Config { backends: vec![far], ..Config::default() }).await;
+    assert_eq!((gateway.get("/livez").await.status, gateway.get("/readyz").await.status), (200, 503));
     let health = gateway.get("/health").await.json();
     assert_eq!(health["status"], json!("degraded"));
-    assert!(
-        health["backends"][0]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("cannot be reached"),
-        "{health}"
-    );
+    assert!(health["backends"][0]["reason"].as_str().unwrap().contains("cannot be reached"), "{health}");
 }
 
 #[tokio::test]
 async fn a_page_may_read_answers_only_if_its_origin_was_allowed() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
-        config.cors_origins = vec!["https://chat.example".to_owned()]
-    })
-    .await;
+    let gateway =
+        Gateway::with("openai", &upstream, |config| config.cors_origins = vec!["https://chat.example".to_owned()])
+            .await;
     for (origin, allowed) in [("https://chat.example", true), ("https://evil.example", false)] {
         for (method, path, body) in [
             ("POST", "/v1/chat/completions", PLAIN),
@@ -109,11 +77,7 @@ async fn a_page_may_read_answers_only_if_its_origin_was_allowed() {
             ("GET", "/v1/models", ""),
         ] {
             let reply = crate::client::call(gateway.address, method, path, &[("origin", origin)], body).await;
-            assert_eq!(
-                reply.header("access-control-allow-origin").is_some(),
-                allowed,
-                "{method} {origin}"
-            );
+            assert_eq!(reply.header("access-control-allow-origin").is_some(), allowed, "{method} {origin}");
         }
     }
 }
@@ -122,11 +86,7 @@ async fn a_page_may_read_answers_only_if_its_origin_was_allowed() {
 async fn every_answer_has_an_id_and_the_security_headers() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
     let gateway = Gateway::of("openai", &upstream).await;
-    for reply in [
-        gateway.chat(PLAIN).await,
-        gateway.chat("{").await,
-        gateway.get("/v1/models").await,
-    ] {
+    for reply in [gateway.chat(PLAIN).await, gateway.chat("{").await, gateway.get("/v1/models").await] {
         assert!(reply.header("x-request-id").unwrap().starts_with("req_"));
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(reply.header("cache-control"), Some("no-store"));

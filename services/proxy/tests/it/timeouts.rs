@@ -32,10 +32,7 @@ async fn no_first_token() {
     let upstream = silent_after(String::new()).await;
     let gateway = with(&upstream, |timeouts| timeouts.first_token = SHORT).await;
     let reply = gateway.chat(STREAM).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (504, &json!("first_token_timeout"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("first_token_timeout")));
     assert_eq!(reply.json()["error"]["type"], json!("timeout_error"));
     upstream.until("was hung up on", |counts| counts.hung_up == 1).await;
     gateway.settled().await;
@@ -59,10 +56,7 @@ async fn too_long_in_all() {
         let upstream = silent_after(sent).await;
         let gateway = with(&upstream, |timeouts| timeouts.total = SHORT).await;
         let reply = gateway.chat(body).await;
-        assert_eq!(
-            (reply.status, &reply.json()["error"]["code"]),
-            (504, &json!("total_timeout"))
-        );
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("total_timeout")));
         upstream.until("was hung up on", |counts| counts.hung_up == 1).await;
         gateway.settled().await;
     }
@@ -89,10 +83,7 @@ async fn too_long_in_the_queue() {
     let first = gateway.open("/v1/chat/completions", PLAIN).await;
     upstream.until("was asked", |counts| counts.requests == 1).await;
     let reply = gateway.chat(PLAIN).await;
-    assert_eq!(
-        (reply.status, &reply.json()["error"]["code"]),
-        (503, &json!("queue_timeout"))
-    );
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (503, &json!("queue_timeout")));
     assert!(reply.header("retry-after").is_some());
     drop(first);
     gateway.settled().await;
@@ -108,11 +99,7 @@ async fn a_silent_backend_is_bridged_with_comments_and_its_late_error_ends_the_s
     .await;
     let reply = gateway.chat(STREAM).await;
     assert_eq!(reply.status, 200);
-    assert!(
-        reply.text().starts_with(": keep-alive\n\n: keep-alive\n\n"),
-        "{}",
-        reply.text()
-    );
+    assert!(reply.text().starts_with(": keep-alive\n\n: keep-alive\n\n"), "{}", reply.text());
     assert!(!reply.whole);
     let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
     assert_eq!(last["error"]["code"], json!("first_token_timeout"));

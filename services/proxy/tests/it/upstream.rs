@@ -10,18 +10,18 @@ use tokio::sync::watch;
 
 /// A request as it arrived.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    pub path: String,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Seen {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -32,30 +32,30 @@ impl Seen {
 
 /// The backend, and what it saw.
 #[derive(Clone)]
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     counts: watch::Receiver<Counts>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub connections: usize,
-    pub requests: usize,
+pub(crate) struct Counts {
+    pub(crate) connections: usize,
+    pub(crate) requests: usize,
     /// Connections that the proxy closed while an answer was being given, and when the last of them was.
-    pub hung_up: usize,
-    pub hung_up_at: Option<Instant>,
+    pub(crate) hung_up: usize,
+    pub(crate) hung_up_at: Option<Instant>,
 }
 
 /// One connection to the proxy.
-pub struct Conn {
+pub(crate) struct Conn {
     stream: TcpStream,
     counts: watch::Sender<Counts>,
 }
 
 impl Upstream {
     /// Answers every request with that function; the connection stays open if it says so.
-    pub async fn start<F, R>(answer: F) -> Self
+    pub(crate) async fn start<F, R>(answer: F) -> Self
     where
         F: Fn(Seen, Conn) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Option<Conn>> + Send,
@@ -69,10 +69,7 @@ impl Upstream {
             while let Ok((stream, _)) = listener.accept().await {
                 stream.set_nodelay(true).unwrap();
                 sender.send_modify(|counts| counts.connections += 1);
-                let mut conn = Conn {
-                    stream,
-                    counts: sender.clone(),
-                };
+                let mut conn = Conn { stream, counts: sender.clone() };
                 let (answer, log) = (answer.clone(), Arc::clone(&log));
                 tokio::spawn(async move {
                     while let Some(request) = conn.read().await {
@@ -90,7 +87,7 @@ impl Upstream {
     }
 
     /// One that answers every inference request with that stream and a good end, and lists a model `m`.
-    pub async fn of_stream(text: impl Into<String>) -> Self {
+    pub(crate) async fn of_stream(text: impl Into<String>) -> Self {
         let text: String = text.into();
         Self::start(move |seen, mut conn| {
             let text = text.clone();
@@ -108,7 +105,7 @@ impl Upstream {
     }
 
     /// One that answers every inference request with that JSON.
-    pub async fn of_json(status: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) async fn of_json(status: &'static str, text: impl Into<String>) -> Self {
         let text: String = text.into();
         Self::start(move |seen, mut conn| {
             let text = text.clone();
@@ -122,32 +119,24 @@ impl Upstream {
         .await
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
     /// Requests to that path.
-    pub fn requests(&self, path: &str) -> Vec<Seen> {
-        self.seen
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|seen| seen.path == path)
-            .cloned()
-            .collect()
+    pub(crate) fn requests(&self, path: &str) -> Vec<Seen> {
+        self.seen.lock().unwrap().iter().filter(|seen| seen.path == path).cloned().collect()
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         *self.counts.borrow()
     }
 
     /// Waits until that holds.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Counts) -> bool) -> Counts {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Counts) -> bool) -> Counts {
         let mut counts = self.counts.clone();
         let waited = tokio::time::timeout(Duration::from_secs(10), counts.wait_for(|counts| holds(counts))).await;
-        *waited
-            .unwrap_or_else(|_| panic!("never {what}: {:?}", self.counts()))
-            .unwrap()
+        *waited.unwrap_or_else(|_| panic!("never {what}: {:?}", self.counts())).unwrap()
     }
 }
 
@@ -163,30 +152,20 @@ impl Conn {
             }
         };
         let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
-        let seen = Seen {
-            path: head.split(' ').nth(1)?.to_owned(),
-            head,
-            body: Vec::new(),
-        };
-        let length: usize = seen
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let seen = Seen { path: head.split(' ').nth(1)?.to_owned(), head, body: Vec::new() };
+        let length: usize = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
         while bytes.len() < head_end + length {
             if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
                 return None;
             }
         }
-        Some(Seen {
-            body: bytes[head_end..].to_vec(),
-            ..seen
-        })
+        Some(Seen { body: bytes[head_end..].to_vec(), ..seen })
     }
 
     /// Answers `/health` and `/v1/models`; false for anything else.
-    pub async fn lists_models(&mut self, seen: &Seen) -> bool {
+    pub(crate) async fn lists_models(&mut self, seen: &Seen) -> bool {
         if seen.path == "/v1/models" {
-            self.json("200 OK", r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#)
-                .await;
+            self.json("200 OK", r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#).await;
             return true;
         }
         if seen.path == "/health" || seen.path == "/readyz" || seen.path == "/api/version" {
@@ -196,49 +175,45 @@ impl Conn {
         false
     }
 
-    pub async fn json(&mut self, status: &str, text: &str) {
-        let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            text.len()
-        );
+    pub(crate) async fn json(&mut self, status: &str, text: &str) {
+        let head =
+            format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", text.len());
         self.send(format!("{head}{text}").as_bytes()).await;
     }
 
     /// The head of a stream.
-    pub async fn events(&mut self) {
-        self.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-            .await;
+    pub(crate) async fn events(&mut self) {
+        self.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").await;
     }
 
-    pub async fn chunk(&mut self, bytes: &[u8]) {
+    pub(crate) async fn chunk(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
-            self.send(&[format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat())
-                .await;
+            self.send(&[format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()).await;
         }
     }
 
-    pub async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         self.send(b"0\r\n\r\n").await;
     }
 
     /// Bytes as they are; a proxy that has gone is no fault of the test's.
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
         let _ = self.stream.flush().await;
     }
 
     /// Takes one more request and closes without a word.
-    pub async fn reads_one_more_and_goes(&mut self) {
+    pub(crate) async fn reads_one_more_and_goes(&mut self) {
         self.read().await;
     }
 
     /// Breaks the connection off.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         self.stream.set_zero_linger().unwrap();
     }
 
     /// Waits until the proxy hangs up.
-    pub async fn hung_up(&mut self) {
+    pub(crate) async fn hung_up(&mut self) {
         let mut byte = [0];
         let gone = matches!(self.stream.read(&mut byte).await, Ok(0) | Err(_));
         assert!(gone, "the proxy sent more");
@@ -249,20 +224,17 @@ impl Conn {
     }
 
     /// Sends pieces as fast as they are taken, until the proxy hangs up.
-    pub async fn flood_until_hung_up(&mut self, piece: &[u8]) {
+    pub(crate) async fn flood_until_hung_up(&mut self, piece: &[u8]) {
         let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
         while self.stream.write_all(&chunk).await.is_ok() {}
         self.counts.send_modify(|counts| counts.hung_up += 1);
     }
 
     /// Sends pieces until the proxy hangs up.
-    pub async fn chunk_until_hung_up(&mut self, piece: &[u8], every: Duration) {
+    pub(crate) async fn chunk_until_hung_up(&mut self, piece: &[u8], every: Duration) {
         let mut byte = [0];
-        loop {
-            match tokio::time::timeout(every, self.stream.read(&mut byte)).await {
-                Err(_) => self.chunk(piece).await,
-                Ok(_) => break,
-            }
+        while tokio::time::timeout(every, self.stream.read(&mut byte)).await.is_err() {
+            self.chunk(piece).await;
         }
         self.counts.send_modify(|counts| {
             counts.hung_up += 1;

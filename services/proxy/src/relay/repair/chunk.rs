@@ -28,7 +28,7 @@ pub(crate) struct Chunk<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(default)]
-    pub(super) index: u32,
+    pub(super) index: Option<u32>,
     #[serde(borrow, default, deserialize_with = "present")]
     pub(super) finish_reason: Option<Option<Cow<'a, str>>>,
     #[serde(borrow, default)]

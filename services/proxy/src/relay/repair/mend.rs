@@ -29,12 +29,7 @@ struct Faults {
 impl Mender {
     /// For one answer of such a backend.
     pub(crate) fn new(kind: &'static Kind, chat: bool) -> Self {
-        Self {
-            kind,
-            chat,
-            first: Map::new(),
-            choices: BTreeMap::new(),
-        }
+        Self { kind, chat, first: Map::new(), choices: BTreeMap::new() }
     }
 
     /// Whether a choice has its finish reason.
@@ -60,10 +55,7 @@ impl Mender {
         if faults.envelope {
             self.fill(&mut value);
         }
-        let had_choices = value
-            .get("choices")
-            .and_then(Value::as_array)
-            .is_some_and(|choices| !choices.is_empty());
+        let had_choices = value.get("choices").and_then(Value::as_array).is_some_and(|choices| !choices.is_empty());
         if faults.choice
             && let Some(Value::Array(choices)) = value.get_mut("choices")
         {
@@ -78,49 +70,34 @@ impl Mender {
     }
 
     fn judge(&mut self, chunk: &Chunk<'_>) -> Result<Faults, String> {
-        let object = if self.chat {
-            "chat.completion.chunk"
-        } else {
-            "text_completion"
-        };
+        let object = if self.chat { "chat.completion.chunk" } else { "text_completion" };
         let mut faults = Faults {
             envelope: self.kind.needs(Repair::Envelope) && !chunk.has_envelope(object),
             zero_usage: self.kind.needs(Repair::ZeroUsage) && chunk.has_zero_usage(),
             choice: false,
         };
         for choice in chunk.choices.iter().flatten() {
-            if self.choices.len() >= CHOICES && !self.choices.contains_key(&choice.index) {
+            if self.choices.len() >= CHOICES && !self.choices.contains_key(&choice.index.unwrap_or(0)) {
                 return Err(format!("it has more than {CHOICES} choices"));
             }
-            faults.choice |= self
-                .choices
-                .entry(choice.index)
-                .or_default()
-                .is_faulty(self.kind, self.chat, choice);
+            faults.choice |=
+                self.choices.entry(choice.index.unwrap_or(0)).or_default().is_faulty(self.kind, self.chat, choice);
         }
         // A chunk that is mended is taken in by mending it.
         if !faults.choice {
             for choice in chunk.choices.iter().flatten() {
-                self.choices.entry(choice.index).or_default().take(choice);
+                self.choices.entry(choice.index.unwrap_or(0)).or_default().take(choice);
             }
         }
         Ok(faults)
     }
 
     fn fill(&mut self, value: &mut Map<String, Value>) {
-        let object = if self.chat {
-            "chat.completion.chunk"
-        } else {
-            "text_completion"
-        };
+        let object = if self.chat { "chat.completion.chunk" } else { "text_completion" };
         let usual = [
             (
                 "id",
-                json!(format!(
-                    "{}{}",
-                    if self.chat { "chatcmpl-" } else { "cmpl-" },
-                    uuid::Uuid::new_v4().simple()
-                )),
+                json!(format!("{}{}", if self.chat { "chatcmpl-" } else { "cmpl-" }, uuid::Uuid::new_v4().simple())),
             ),
             ("created", json!(seconds_now())),
             ("model", json!("")),
@@ -149,11 +126,8 @@ impl Mender {
         let Some(choice) = choice.as_object_mut() else {
             return false;
         };
-        let index = choice
-            .get("index")
-            .and_then(Value::as_u64)
-            .and_then(|index| u32::try_from(index).ok())
-            .unwrap_or(0);
+        let index =
+            choice.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok()).unwrap_or(0);
         choice.entry("index").or_insert(json!(0));
         let state = self.choices.entry(index).or_default();
         if choice.get("finish_reason").is_none_or(|reason| reason == "") {
@@ -173,7 +147,5 @@ impl Mender {
 }
 
 fn seconds_now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

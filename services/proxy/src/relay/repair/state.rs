@@ -19,10 +19,8 @@ impl State {
         let finish = choice.finish_reason.as_ref().and_then(Option::as_deref);
         let needs = |repair, fault: bool| fault && kind.needs(repair);
         let around = needs(Repair::EmptyFinish, finish == Some(""))
-            || needs(
-                Repair::SecondFinish,
-                finish.is_some_and(|reason| !reason.is_empty()) && self.finished,
-            );
+            || needs(Repair::SecondFinish, finish.is_some_and(|reason| !reason.is_empty()) && self.finished);
+        let around = around || needs(Repair::Envelope, choice.index.is_none());
         if !chat {
             return around;
         }
@@ -32,10 +30,7 @@ impl State {
         let calls = delta.tool_calls.as_deref().unwrap_or_default();
         around
             || needs(Repair::Role, self.has_role_fault(delta))
-            || needs(
-                Repair::ToolFinish,
-                finish == Some("stop") && (self.calls.any() || !calls.is_empty()),
-            )
+            || needs(Repair::ToolFinish, finish == Some("stop") && (self.calls.any() || !calls.is_empty()))
             || needs(Repair::ToolName, calls.iter().any(|call| name_of(call) == Some("")))
             || needs(Repair::ToolArguments, calls.iter().any(has_loose_arguments))
             || needs(Repair::ToolIndex, self.has_index_fault(calls))
@@ -52,9 +47,7 @@ impl State {
 
     fn has_index_fault(&self, calls: &[Call<'_>]) -> bool {
         let repeated = |at: usize, call: &Call<'_>| {
-            calls[..at]
-                .iter()
-                .any(|before| before.index == call.index && before.id != call.id)
+            calls[..at].iter().any(|before| before.index == call.index && before.id != call.id)
         };
         calls.iter().enumerate().any(|(at, call)| match call.index {
             None => true,
@@ -65,12 +58,7 @@ impl State {
     /// Takes in a piece that keeps the contract.
     pub(super) fn take(&mut self, choice: &Choice<'_>) {
         self.begun = true;
-        for call in choice
-            .delta
-            .iter()
-            .filter_map(|delta| delta.tool_calls.as_ref())
-            .flatten()
-        {
+        for call in choice.delta.iter().filter_map(|delta| delta.tool_calls.as_ref()).flatten() {
             let named = name_of(call).is_some_and(|name| !name.is_empty());
             self.calls.place(call.index, call.id.as_deref(), named);
         }
@@ -97,10 +85,7 @@ impl State {
     }
 
     fn mend_call(&mut self, kind: &Kind, call: &mut Map<String, Value>) {
-        let given = call
-            .get("index")
-            .and_then(Value::as_u64)
-            .and_then(|index| u32::try_from(index).ok());
+        let given = call.get("index").and_then(Value::as_u64).and_then(|index| u32::try_from(index).ok());
         let id = call.get("id").and_then(Value::as_str).map(str::to_owned);
         let function = call.get_mut("function").and_then(Value::as_object_mut);
         let mut named = false;
@@ -118,10 +103,7 @@ impl State {
         if kind.needs(Repair::ToolIndex) {
             call.insert("index".to_owned(), json!(index));
             if begins && id.is_none() {
-                call.insert(
-                    "id".to_owned(),
-                    json!(format!("call_{}", uuid::Uuid::new_v4().simple())),
-                );
+                call.insert("id".to_owned(), json!(format!("call_{}", uuid::Uuid::new_v4().simple())));
             }
         }
     }

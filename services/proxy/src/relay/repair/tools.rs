@@ -38,14 +38,8 @@ impl Calls {
         }
         let free = |index: &u32| self.0.iter().all(|known| known.index != *index);
         let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        let index = given
-            .filter(free)
-            .unwrap_or_else(|| (next..).find(free).unwrap_or(next));
-        self.0.push(Known {
-            id: id.map(str::to_owned),
-            given,
-            index,
-        });
+        let index = given.filter(free).unwrap_or_else(|| (next..).find(free).unwrap_or(next));
+        self.0.push(Known { id: id.map(str::to_owned), given, index });
         (index, true)
     }
 
@@ -53,11 +47,7 @@ impl Calls {
         match (id, given) {
             (Some(_), _) => self.0.iter().rev().find(|known| known.id.as_deref() == id),
             // A name without an id begins a call, unless its number is already taken by one without an id.
-            (None, Some(_)) => self
-                .0
-                .iter()
-                .rev()
-                .find(|known| known.given == given && !(named && known.id.is_some())),
+            (None, Some(_)) => self.0.iter().rev().find(|known| known.given == given && !(named && known.id.is_some())),
             (None, None) if named => None,
             (None, None) => self.0.last(),
         }
