@@ -7,8 +7,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The only place that reads the environment of the process.
-    let environment = Environment::from_os(std::env::vars_os());
+    let environment = environment();
     let screen = Screen::of_process(&environment);
     run(cli, environment, screen)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the environment of the process")]
+fn environment() -> Environment {
+    Environment::from_os(std::env::vars_os())
 }

@@ -12,6 +12,7 @@ mod follow;
 mod output;
 mod run;
 mod screen;
+mod sim;
 mod sse;
 #[cfg(test)]
 mod tests;
@@ -109,6 +110,8 @@ pub enum Command {
     Rebuild,
     /// Print the broker's layout: every stream, bucket and consumer
     Topology,
+    /// Simulate the placement of GPU jobs under a generated load, beside plain first-in-first-out
+    Sim(sim::Sim),
     /// Print the completions of a shell
     Completions {
         /// The shell
@@ -192,6 +195,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
             session.screen.data(bus::topology::text().trim_end())?;
             Ok(Exit::Ok)
         }
+        Command::Sim(knobs) => sim::run(&knobs, session),
         Command::Completions { shell } => complete::completions(shell, session),
         Command::Man { into } => complete::manual(into.as_deref(), session),
     }

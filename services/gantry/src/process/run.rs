@@ -52,6 +52,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let signals = Signals::listen()?;
     let (tasks, deadline) = (Tasks::new(), everything.process.shutdown);
+    keep_metrics(&telemetry.metrics(), &tasks);
     let child = match mode {
         Mode::Up => Box::pin(up(everything, &tasks, telemetry.metrics())).await?,
         Mode::Api => Box::pin(api_alone(everything, &tasks, telemetry.metrics())).await?,
@@ -64,6 +65,20 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
     };
     telemetry.flush(std::time::Duration::from_secs(2)).await;
     ended
+}
+
+/// Samples are folded together as time goes, whether or not anybody asks for them.
+fn keep_metrics(metrics: &Metrics, tasks: &Tasks) {
+    let (metrics, stop) = (metrics.clone(), tasks.stop_token());
+    tasks.critical("metrics upkeep", async move {
+        let mut beat = tokio::time::interval(std::time::Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                _ = beat.tick() => metrics.upkeep(),
+                () = stop.cancelled() => return Ok::<(), Infallible>(()),
+            }
+        }
+    });
 }
 
 /// The broker is watched while the services run and ends after them: what drains still needs it.
