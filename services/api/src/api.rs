@@ -82,14 +82,7 @@ impl Api {
     pub fn new(config: ApiConfig, parts: Parts, announcer: Announcer) -> Self {
         let main = PlaneData::new(&parts, Plane::main());
         let (uploads, live) = (Semaphore::new(UPLOADS), watch::Sender::new(false));
-        Self(Arc::new(Shared {
-            config,
-            uploads,
-            parts,
-            announcer,
-            live,
-            main,
-        }))
+        Self(Arc::new(Shared { config, uploads, parts, announcer, live, main }))
     }
 
     /// Waits, a moment at most, until lists hold what this process has already shown to anybody.

@@ -88,10 +88,7 @@ impl ApiConfig {
         Ok(Self {
             flows_dir: flows_dir(reader, &data_dir)?,
             data_dir,
-            host: reader
-                .value("GANTRY_HOST")
-                .about("address to listen on")
-                .default("127.0.0.1".to_owned())?,
+            host: reader.value("GANTRY_HOST").about("address to listen on").default("127.0.0.1".to_owned())?,
             port: reader.value("GANTRY_PORT").about("port to listen on").default(8080)?,
             tokens: tokens(reader),
             security: SecurityConfig::read(reader)?,
@@ -172,11 +169,7 @@ impl Default for SecurityConfig {
             max_bundle_bytes: domain::limits::BUNDLE_BYTES,
             max_concurrency: 64,
             max_sse: 32,
-            lockout: LockoutPolicy {
-                after: 5,
-                base: Duration::from_secs(1),
-                max: Duration::from_secs(60),
-            },
+            lockout: LockoutPolicy { after: 5, base: Duration::from_secs(1), max: Duration::from_secs(60) },
             trust_proxy: false,
             session_cookie: "abstractgateway_session".to_owned(),
             session_header: "x-abstractgateway-session".to_owned(),
@@ -209,11 +202,7 @@ impl SecurityConfig {
                 "whether reads from this machine need no token",
                 default.dev_read_no_auth,
             )?,
-            allowed_origins: both.value(
-                "ALLOWED_ORIGINS",
-                "origins of allowed web pages",
-                default.allowed_origins,
-            )?,
+            allowed_origins: both.value("ALLOWED_ORIGINS", "origins of allowed web pages", default.allowed_origins)?,
             max_body_bytes: both.value("MAX_BODY_BYTES", "bytes of a request body", default.max_body_bytes)?,
             max_upload_body_bytes: both.value(
                 "MAX_UPLOAD_BODY_BYTES",
@@ -229,19 +218,11 @@ impl SecurityConfig {
             max_concurrency: both.at_least_one("MAX_CONCURRENCY", "requests at once", default.max_concurrency)?,
             max_sse: both.at_least_one("MAX_SSE", "ledger streams at once", default.max_sse)?,
             lockout: LockoutPolicy {
-                after: both.value(
-                    "LOCKOUT_AFTER",
-                    "wrong tokens in a row that lock out",
-                    default.lockout.after,
-                )?,
+                after: both.value("LOCKOUT_AFTER", "wrong tokens in a row that lock out", default.lockout.after)?,
                 base: both.value("LOCKOUT_BASE_S", "the first lockout", default.lockout.base)?,
                 max: both.value("LOCKOUT_MAX_S", "the longest lockout", default.lockout.max)?,
             },
-            trust_proxy: both.value(
-                "TRUST_PROXY",
-                "whether X-Forwarded-For is believed",
-                default.trust_proxy,
-            )?,
+            trust_proxy: both.value("TRUST_PROXY", "whether X-Forwarded-For is believed", default.trust_proxy)?,
             session_cookie: both.value("SESSION_COOKIE", "name of the session cookie", default.session_cookie)?,
             session_header: both.value("SESSION_HEADER", "name of the session header", default.session_header)?,
         })
@@ -251,12 +232,7 @@ impl SecurityConfig {
 impl Default for AuditConfig {
     fn default() -> Self {
         let headers = ["x-client-id", "x-client-version", "x-forwarded-for"];
-        Self {
-            enabled: true,
-            max_bytes: 52_428_800,
-            rotations: 10,
-            headers: headers.map(str::to_owned).to_vec(),
-        }
+        Self { enabled: true, max_bytes: 52_428_800, rotations: 10, headers: headers.map(str::to_owned).to_vec() }
     }
 }
 
@@ -266,11 +242,7 @@ impl AuditConfig {
         let mut both = Both(reader);
         Ok(Self {
             enabled: both.value("AUDIT_LOG", "whether writes are logged", default.enabled)?,
-            max_bytes: both.value(
-                "AUDIT_LOG_MAX_BYTES",
-                "size at which the log is rotated",
-                default.max_bytes,
-            )?,
+            max_bytes: both.value("AUDIT_LOG_MAX_BYTES", "size at which the log is rotated", default.max_bytes)?,
             rotations: both.value("AUDIT_LOG_ROTATIONS", "rotated logs kept", default.rotations)?,
             headers: both.value("AUDIT_LOG_HEADERS", "request headers that are logged", default.headers)?,
         })
@@ -293,12 +265,7 @@ impl Both<'_> {
 
     fn at_least_one(&mut self, name: &str, about: &'static str, default: usize) -> Result<usize, ConfigError> {
         let (own, twin) = (format!("GANTRY_{name}"), format!("ABSTRACTGATEWAY_{name}"));
-        self.0
-            .value(&own)
-            .alias(&twin)
-            .about(about)
-            .within(1..=65_536)
-            .default(default)
+        self.0.value(&own).alias(&twin).about(about).within(1..=65_536).default(default)
     }
 }
 
@@ -338,13 +305,8 @@ mod tests {
 
     #[test]
     fn an_unusable_value_names_its_variable() {
-        let refused = read(&[("ABSTRACTGATEWAY_MAX_BODY_BYTES", "many")])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            refused.contains("MAX_BODY_BYTES") && refused.contains("many"),
-            "{refused}"
-        );
+        let refused = read(&[("ABSTRACTGATEWAY_MAX_BODY_BYTES", "many")]).unwrap_err().to_string();
+        assert!(refused.contains("MAX_BODY_BYTES") && refused.contains("many"), "{refused}");
         assert!(read(&[("GANTRY_MAX_CONCURRENCY", "0")]).is_err());
     }
 }

@@ -57,10 +57,7 @@ impl ApiError {
 
     /// Any status with one sentence.
     pub fn refused(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self::Refused {
-            status,
-            detail: detail.into(),
-        }
+        Self::Refused { status, detail: detail.into() }
     }
 
     /// The status of the answer.
@@ -91,9 +88,7 @@ impl IntoResponse for ApiError {
             Self::Invalid(issues) => json(status, &Detail { detail: issues }),
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -105,10 +100,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
         Ok(bytes) => raw_json(status, bytes),
         Err(problem) => {
             tracing::error!(%problem, "an answer could not be written as JSON");
-            raw_json(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                br#"{"detail":"the answer could not be written"}"#.to_vec(),
-            )
+            raw_json(StatusCode::INTERNAL_SERVER_ERROR, br#"{"detail":"the answer could not be written"}"#.to_vec())
         }
     }
 }
@@ -116,9 +108,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
 /// A JSON answer whose bytes are already there.
 pub(crate) fn raw_json(status: StatusCode, bytes: Vec<u8>) -> Response {
     let mut response = (status, bytes).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -70,8 +70,7 @@ fn query_parameter(field: &Field) -> Value {
 }
 
 fn path_names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/')
-        .filter_map(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')))
+    path.split('/').filter_map(|part| part.strip_prefix('{').and_then(|part| part.strip_suffix('}')))
 }
 
 fn body_schema(body: BodyKind) -> Option<(&'static str, Value)> {
@@ -107,12 +106,7 @@ fn error_schemas() -> Object {
     });
     let items = json!({"type": "array", "items": {"$ref": "#/components/schemas/ValidationError"}});
     let whole = json!({"type": "object", "properties": {"detail": items}});
-    [
-        ("HTTPValidationError".to_owned(), whole),
-        ("ValidationError".to_owned(), item),
-    ]
-    .into_iter()
-    .collect()
+    [("HTTPValidationError".to_owned(), whole), ("ValidationError".to_owned(), item)].into_iter().collect()
 }
 
 #[cfg(test)]
@@ -130,23 +124,12 @@ mod tests {
             assert_eq!(described["operationId"], operation.id);
             let parameters = described["parameters"].as_array().unwrap();
             for field in operation.query {
-                let found = parameters
-                    .iter()
-                    .find(|parameter| parameter["name"] == field.name)
-                    .unwrap();
+                let found = parameters.iter().find(|parameter| parameter["name"] == field.name).unwrap();
                 assert_eq!(found["schema"], field.schema(), "{} {}", operation.id, field.name);
             }
-            assert_eq!(
-                operation.path.matches('{').count(),
-                parameters.iter().filter(|p| p["in"] == "path").count()
-            );
+            assert_eq!(operation.path.matches('{').count(), parameters.iter().filter(|p| p["in"] == "path").count());
             let secured = described["security"] == json!([{"gatewayBearerAuth": []}]);
-            assert_eq!(
-                secured,
-                operation.path.starts_with("/api/gateway"),
-                "{}",
-                operation.path
-            );
+            assert_eq!(secured, operation.path.starts_with("/api/gateway"), "{}", operation.path);
         }
         let ids: BTreeSet<_> = operations.iter().map(|operation| operation.id).collect();
         assert_eq!(ids.len(), operations.len(), "operation ids are unique");
@@ -156,10 +139,7 @@ mod tests {
     fn bounds_of_the_contract_are_the_ones_described() {
         let document = document(&operations());
         let parameter = |path: &str, name: &str| {
-            let list = document["paths"][path]["get"]["parameters"]
-                .as_array()
-                .cloned()
-                .unwrap();
+            let list = document["paths"][path]["get"]["parameters"].as_array().cloned().unwrap();
             list.into_iter().find(|parameter| parameter["name"] == name).unwrap()["schema"].clone()
         };
         assert_eq!(
@@ -170,16 +150,10 @@ mod tests {
             parameter("/api/gateway/runs/{run_id}/ledger/stream", "heartbeat_s"),
             json!({"type": "number", "exclusiveMinimum": 0.1, "maximum": 60.0, "default": 5.0})
         );
-        assert_eq!(
-            parameter("/api/gateway/runs", "status"),
-            json!({"anyOf": [{"type": "string"}, {"type": "null"}]})
-        );
+        assert_eq!(parameter("/api/gateway/runs", "status"), json!({"anyOf": [{"type": "string"}, {"type": "null"}]}));
         let start = &document["components"]["schemas"]["StartRunRequest"];
         assert_eq!(start["properties"]["input_data"]["type"], "object");
-        assert_eq!(
-            document["components"]["schemas"]["PurgeDraftRunsRequest"]["additionalProperties"],
-            false
-        );
+        assert_eq!(document["components"]["schemas"]["PurgeDraftRunsRequest"]["additionalProperties"], false);
         assert_eq!(document["info"]["title"], "AbstractGateway");
     }
 }

@@ -70,17 +70,7 @@ impl Operation {
     /// A route without parameters or body that answers with JSON.
     pub fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str, handler: Handler) -> Self {
         let produces = "application/json";
-        Self {
-            method,
-            path,
-            id,
-            summary,
-            query: &[],
-            headers: &[],
-            body: BodyKind::None,
-            produces,
-            handler,
-        }
+        Self { method, path, id, summary, query: &[], headers: &[], body: BodyKind::None, produces, handler }
     }
 
     /// With query parameters.
@@ -131,10 +121,7 @@ async fn answer(operation: Arc<Operation>, api: Api, request: Request) -> Respon
     let response = match AssertUnwindSafe(work).catch_unwind().await {
         Ok(answered) => answered.unwrap_or_else(IntoResponse::into_response),
         Err(_) => {
-            tracing::error!(
-                operation = operation.id,
-                "a route panicked; this is a defect of the gateway"
-            );
+            tracing::error!(operation = operation.id, "a route panicked; this is a defect of the gateway");
             ApiError::refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response()
         }
     };
@@ -147,18 +134,11 @@ async fn answer(operation: Arc<Operation>, api: Api, request: Request) -> Respon
 async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Input, ApiError> {
     let (mut parts, body) = request.into_parts();
     let path = match parts.extract::<RawPathParams>().await {
-        Ok(params) => params
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        Ok(params) => params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         Err(_) => return Err(ApiError::not_found("Not Found")),
     };
     let query = read_query(parts.uri.query(), operation.query)?;
-    let principal = parts
-        .extensions
-        .get::<Principal>()
-        .cloned()
-        .unwrap_or_else(Principal::unprotected);
+    let principal = parts.extensions.get::<Principal>().cloned().unwrap_or_else(Principal::unprotected);
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     let headers = parts.headers.clone();
     let (body, form) = match operation.body {
@@ -169,22 +149,8 @@ async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Inpu
         }
         BodyKind::Form { fields, .. } => {
             let _turn = api.uploads.acquire().await;
-            read_form(
-                Request::from_parts(parts, body),
-                fields,
-                api.config.max_bundle_bytes,
-                "Bundle",
-            )
-            .await?
+            read_form(Request::from_parts(parts, body), fields, api.config.max_bundle_bytes, "Bundle").await?
         }
     };
-    Ok(Input {
-        path,
-        query,
-        body,
-        form,
-        headers,
-        principal,
-        request_id,
-    })
+    Ok(Input { path, query, body, form, headers, principal, request_id })
 }

@@ -26,10 +26,7 @@ pub struct Principal {
 impl Principal {
     /// The holder of one of the gateway's shared tokens.
     pub fn shared_token(fingerprint: String) -> Self {
-        Self {
-            token_fingerprint: Some(fingerprint),
-            ..Self::local("legacy-token", &["admin", "user"], "*")
-        }
+        Self { token_fingerprint: Some(fingerprint), ..Self::local("legacy-token", &["admin", "user"], "*") }
     }
 
     /// Whoever asks while security is switched off.

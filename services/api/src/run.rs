@@ -40,9 +40,7 @@ impl Service {
         if let Some(mut entries) = entries {
             let (path, settings) = (audit_path(&config.data_dir), config.audit.clone());
             let stop = tasks.stop_token();
-            tasks.critical("audit log", async move {
-                write_entries(path, settings, &mut entries, stop).await
-            });
+            tasks.critical("audit log", async move { write_entries(path, settings, &mut entries, stop).await });
         }
         let (announcer, queue) = Announcer::new();
         let api = Api::new(config, parts, announcer);
@@ -50,11 +48,7 @@ impl Service {
         follow_ledgers(&api, tasks);
         tell_when_live(&api, tasks);
         install_bundles(&api, tasks);
-        Self {
-            api,
-            security: Arc::new(Security::new(guard, audit)),
-            credentials,
-        }
+        Self { api, security: Arc::new(Security::new(guard, audit)), credentials }
     }
 
     /// The routes of the surface, to be merged with others of the same port.
@@ -131,11 +125,7 @@ fn install_bundles(api: &Api, tasks: &Tasks) {
         }
         Ok::<(), Infallible>(())
     });
-    let (bundles, path, stop) = (
-        api.parts.bundles.clone(),
-        api.config.flows_dir.clone(),
-        tasks.stop_token(),
-    );
+    let (bundles, path, stop) = (api.parts.bundles.clone(), api.config.flows_dir.clone(), tasks.stop_token());
     let check = api.parts.health.check("bundles");
     tasks.request("flows directory", async move {
         let scanned = async {

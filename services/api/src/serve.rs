@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 /// Adds the 404 and 405 answers. Once per server, after every router has been merged.
 pub fn fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    router
-        .fallback(not_found)
-        .method_not_allowed_fallback(method_not_allowed)
+    router.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
 }
 
 /// Puts the security layer around every route below `/api/gateway`, and the permissive CORS layer around all.
@@ -26,8 +24,5 @@ async fn not_found() -> Response {
 }
 
 async fn method_not_allowed() -> Response {
-    json(
-        StatusCode::METHOD_NOT_ALLOWED,
-        &object!({"detail": "Method Not Allowed"}),
-    )
+    json(StatusCode::METHOD_NOT_ALLOWED, &object!({"detail": "Method Not Allowed"}))
 }

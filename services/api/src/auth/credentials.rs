@@ -35,10 +35,7 @@ impl Credentials {
     /// The fingerprint of the token if it is accepted. Takes as long for a near miss as for a far one.
     pub fn check(&self, presented: &str) -> Option<Fingerprint> {
         let presented = digest(presented);
-        let found = self
-            .digests
-            .iter()
-            .fold(Choice::from(0), |found, known| found | known.ct_eq(&presented));
+        let found = self.digests.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&presented));
         bool::from(found).then(|| fingerprint_of(&presented))
     }
 

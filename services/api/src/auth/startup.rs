@@ -57,10 +57,7 @@ pub enum StartupError {
 pub fn check_startup(config: &SecurityConfig, tokens: &[SecretString], host: &str) -> Result<(), StartupError> {
     let public = !is_loopback(host);
     if let Some(setting) = config.open_by().filter(|_| public) {
-        return Err(StartupError::OpenOnPublicAddress {
-            setting,
-            host: host.to_owned(),
-        });
+        return Err(StartupError::OpenOnPublicAddress { setting, host: host.to_owned() });
     }
     if !config.enabled {
         return Ok(());
@@ -71,10 +68,7 @@ pub fn check_startup(config: &SecurityConfig, tokens: &[SecretString], host: &st
     match tokens.iter().find(|token| public && is_weak(token.expose_secret())) {
         Some(token) => {
             let length = token.expose_secret().trim().chars().count();
-            Err(StartupError::WeakToken {
-                length,
-                host: host.to_owned(),
-            })
+            Err(StartupError::WeakToken { length, host: host.to_owned() })
         }
         None => Ok(()),
     }
@@ -82,10 +76,7 @@ pub fn check_startup(config: &SecurityConfig, tokens: &[SecretString], host: &st
 
 fn is_weak(token: &str) -> bool {
     let token = token.trim();
-    let repeated = token
-        .chars()
-        .next()
-        .is_some_and(|first| token.chars().all(|character| character == first));
+    let repeated = token.chars().next().is_some_and(|first| token.chars().all(|character| character == first));
     token.chars().count() < LEAST_LENGTH || repeated || WELL_KNOWN.contains(&token.to_ascii_lowercase().as_str())
 }
 
@@ -112,31 +103,16 @@ mod tests {
             assert_eq!(check_startup(&config, &tokens(&[weak]), "127.0.0.1"), Ok(()));
             assert_eq!(check_startup(&config, &tokens(&[weak]), "[::1]"), Ok(()));
         }
-        assert_eq!(
-            check_startup(&config, &tokens(&["a-long-enough-token-1"]), "::"),
-            Ok(())
-        );
+        assert_eq!(check_startup(&config, &tokens(&["a-long-enough-token-1"]), "::"), Ok(()));
     }
 
     #[test]
     fn an_open_gateway_is_refused_on_a_public_address() {
-        let open = SecurityConfig {
-            enabled: false,
-            ..SecurityConfig::default()
-        };
+        let open = SecurityConfig { enabled: false, ..SecurityConfig::default() };
         assert_eq!(check_startup(&open, &[], "localhost"), Ok(()));
-        assert!(matches!(
-            check_startup(&open, &[], "10.0.0.1"),
-            Err(StartupError::OpenOnPublicAddress { .. })
-        ));
-        let unprotected = SecurityConfig {
-            protect_write: false,
-            ..SecurityConfig::default()
-        };
+        assert!(matches!(check_startup(&open, &[], "10.0.0.1"), Err(StartupError::OpenOnPublicAddress { .. })));
+        let unprotected = SecurityConfig { protect_write: false, ..SecurityConfig::default() };
         assert!(check_startup(&unprotected, &tokens(&["a-long-enough-token-1"]), "example.org").is_err());
-        assert_eq!(
-            check_startup(&SecurityConfig::default(), &[], "127.0.0.1"),
-            Err(StartupError::NoToken)
-        );
+        assert_eq!(check_startup(&SecurityConfig::default(), &[], "127.0.0.1"), Err(StartupError::NoToken));
     }
 }

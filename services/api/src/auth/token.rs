@@ -35,16 +35,11 @@ pub fn token_path(data_dir: &Path) -> PathBuf {
 /// Two processes that start at once end with the same token: the file is created exclusively.
 pub fn ensure_token(data_dir: &Path) -> Result<TokenFile, TokenError> {
     let path = token_path(data_dir);
-    ensure(&path)
-        .map_err(|problem| TokenError {
-            path: path.clone(),
-            problem,
-        })
-        .map(|(token, made)| TokenFile {
-            token: token.into(),
-            path,
-            made,
-        })
+    ensure(&path).map_err(|problem| TokenError { path: path.clone(), problem }).map(|(token, made)| TokenFile {
+        token: token.into(),
+        path,
+        made,
+    })
 }
 
 fn ensure(path: &Path) -> io::Result<(String, bool)> {
@@ -136,9 +131,6 @@ mod tests {
         fs::create_dir_all(directory.path().join("auth")).unwrap();
         fs::write(token_path(directory.path()), "\n").unwrap();
         let problem = ensure_token(directory.path()).unwrap_err().to_string();
-        assert!(
-            problem.contains("auth/token") && problem.contains("GANTRY_TOKEN"),
-            "{problem}"
-        );
+        assert!(problem.contains("auth/token") && problem.contains("GANTRY_TOKEN"), "{problem}");
     }
 }

@@ -33,10 +33,7 @@ pub async fn scan(bundles: &Bundles, path: &Path) -> Result<Report, InstallError
     let found = read_all(&files(path).await).await;
     let mut report = Report::default();
     for (reference, file) in &found {
-        let known = bundles
-            .snapshot()
-            .bundle(&reference.id, &reference.version)
-            .map(|bundle| bundle.sha256.clone());
+        let known = bundles.snapshot().bundle(&reference.id, &reference.version).map(|bundle| bundle.sha256.clone());
         if known.as_deref() == Some(&file.sha256) {
             continue;
         }
@@ -67,10 +64,7 @@ pub async fn remove_files(path: &Path, reference: &BundleRef) -> Option<String> 
             continue;
         }
         if let Err(problem) = fs::remove_file(&file).await {
-            return Some(format!(
-                "{} stays and will be installed again: {problem}",
-                file.display()
-            ));
+            return Some(format!("{} stays and will be installed again: {problem}", file.display()));
         }
     }
     None

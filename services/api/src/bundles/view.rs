@@ -34,9 +34,7 @@ fn shown(snapshot: &Snapshot, id: &str, listing: Listing) -> Vec<Arc<Installed>>
         let wanted = |bundle: &&Arc<Installed>| listing.include_drafts || !is_draft(&bundle.reference.version);
         return snapshot.versions(id).filter(wanted).cloned().collect();
     }
-    let latest = snapshot
-        .latest(id)
-        .filter(|bundle| listing.include_drafts || !is_draft(&bundle.reference.version));
+    let latest = snapshot.latest(id).filter(|bundle| listing.include_drafts || !is_draft(&bundle.reference.version));
     latest.cloned().into_iter().collect()
 }
 
@@ -86,10 +84,7 @@ fn versions<'a>(snapshot: &'a Snapshot, id: &'a str) -> Vec<(&'a str, &'a str)> 
 /// The latest version of any channel: by time as soon as there is a draft, which has no number.
 fn latest_any<'a>(versions: &[(&'a str, &'a str)]) -> Option<&'a str> {
     if versions.iter().any(|(version, _)| is_draft(version)) {
-        return versions
-            .iter()
-            .max_by_key(|(version, created)| (*created, *version))
-            .map(|(version, _)| *version);
+        return versions.iter().max_by_key(|(version, created)| (*created, *version)).map(|(version, _)| *version);
     }
     latest(versions.iter().copied())
 }

@@ -19,18 +19,15 @@ pub async fn read_bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let read = async {
         match http_body_util::Limited::new(body, limit).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
-            Err(problem) if problem.is::<http_body_util::LengthLimitError>() => Err(ApiError::too_large(format!(
-                "Payload Too Large (more than {limit} bytes)"
-            ))),
+            Err(problem) if problem.is::<http_body_util::LengthLimitError>() => {
+                Err(ApiError::too_large(format!("Payload Too Large (more than {limit} bytes)")))
+            }
             Err(problem) => Err(ApiError::bad_request(format!("the body could not be read: {problem}"))),
         }
     };
     match tokio::time::timeout(PATIENCE, read).await {
         Ok(read) => read,
-        Err(_) => Err(ApiError::refused(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not arrive within 60 s",
-        )),
+        Err(_) => Err(ApiError::refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 60 s")),
     }
 }
 
@@ -61,17 +58,9 @@ fn is_json(headers: &HeaderMap) -> bool {
     let Some(declared) = headers.get(header::CONTENT_TYPE) else {
         return true;
     };
-    let declared = declared
-        .to_str()
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
+    let declared = declared.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let subtype = declared.to_ascii_lowercase();
-    subtype
-        .strip_prefix("application/")
-        .is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
+    subtype.strip_prefix("application/").is_some_and(|subtype| subtype == "json" || subtype.ends_with("+json"))
 }
 
 #[cfg(test)]
@@ -88,12 +77,7 @@ mod tests {
     ];
 
     fn issues(body: &str, closed: bool) -> Value {
-        match read_object(
-            &HeaderMap::new(),
-            &Bytes::copy_from_slice(body.as_bytes()),
-            FIELDS,
-            closed,
-        ) {
+        match read_object(&HeaderMap::new(), &Bytes::copy_from_slice(body.as_bytes()), FIELDS, closed) {
             Err(ApiError::Invalid(issues)) => serde_json::to_value(issues).unwrap(),
             other => panic!("{body}: {other:?}"),
         }
@@ -133,9 +117,6 @@ mod tests {
     fn an_explicit_null_is_taken_where_the_field_allows_it() {
         let body = Bytes::from_static(br#"{"name":"x","thinking":null,"other":1}"#);
         let read = read_object(&HeaderMap::new(), &body, FIELDS, false).unwrap();
-        assert_eq!(
-            Value::Object(read),
-            json!({"name": "x", "input_data": {}, "thinking": null, "runs": []})
-        );
+        assert_eq!(Value::Object(read), json!({"name": "x", "input_data": {}, "thinking": null, "runs": []}));
     }
 }

@@ -56,35 +56,17 @@ pub struct Field {
 impl Field {
     /// Must be there.
     pub const fn required(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            required: true,
-            nullable: false,
-            default: None,
-        }
+        Self { name, kind, required: true, nullable: false, default: None }
     }
 
     /// May be absent or null.
     pub const fn optional(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            required: false,
-            nullable: true,
-            default: None,
-        }
+        Self { name, kind, required: false, nullable: true, default: None }
     }
 
     /// May be absent; then it has this value, written as JSON.
     pub const fn defaults(name: &'static str, kind: Kind, default: &'static str) -> Self {
-        Self {
-            name,
-            kind,
-            required: false,
-            nullable: false,
-            default: Some(default),
-        }
+        Self { name, kind, required: false, nullable: false, default: Some(default) }
     }
 
     /// The default as a value.
@@ -103,11 +85,7 @@ impl Field {
     /// The JSON schema of the field.
     pub fn schema(&self) -> Value {
         let own = self.kind.schema();
-        let mut schema = if self.nullable {
-            json!({"anyOf": [own, {"type": "null"}]})
-        } else {
-            own
-        };
+        let mut schema = if self.nullable { json!({"anyOf": [own, {"type": "null"}]}) } else { own };
         if let (Some(default), Some(map)) = (self.default_value(), schema.as_object_mut()) {
             map.insert("default".to_owned(), default);
         }
@@ -142,9 +120,7 @@ pub(super) fn check_object(given: &Object, fields: &[Field], closed: bool, at: &
 }
 
 fn extra_keys(given: &Object, fields: &[Field], at: &[Place]) -> Vec<Issue> {
-    let unknown = given
-        .iter()
-        .filter(|(key, _)| fields.iter().all(|field| field.name != key.as_str()));
+    let unknown = given.iter().filter(|(key, _)| fields.iter().all(|field| field.name != key.as_str()));
     unknown
         .map(|(key, value)| {
             let mut place = at.to_vec();
@@ -201,15 +177,8 @@ impl Kind {
 
 /// The JSON schema of an object of fields.
 pub fn object_schema(fields: &[Field], closed: bool) -> Value {
-    let properties: Object = fields
-        .iter()
-        .map(|field| (field.name.to_owned(), field.schema()))
-        .collect();
-    let required: Vec<&str> = fields
-        .iter()
-        .filter(|field| field.required)
-        .map(|field| field.name)
-        .collect();
+    let properties: Object = fields.iter().map(|field| (field.name.to_owned(), field.schema())).collect();
+    let required: Vec<&str> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
     let mut schema = json!({"type": "object", "properties": properties});
     if closed {
         schema["additionalProperties"] = false.into();
@@ -232,12 +201,7 @@ fn list(
     each: impl Fn(&Value, &[Place]) -> Result<Value, Vec<Issue>>,
 ) -> Result<Value, Vec<Issue>> {
     let Some(items) = value.as_array() else {
-        return Err(vec![Issue::new(
-            "list_type",
-            at,
-            "Input should be a valid list",
-            value.clone(),
-        )]);
+        return Err(vec![Issue::new("list_type", at, "Input should be a valid list", value.clone())]);
     };
     let (mut checked, mut issues) = (Vec::new(), Vec::new());
     for (index, item) in items.iter().enumerate() {
@@ -248,27 +212,13 @@ fn list(
             Err(more) => issues.extend(more),
         }
     }
-    if issues.is_empty() {
-        Ok(Value::Array(checked))
-    } else {
-        Err(issues)
-    }
+    if issues.is_empty() { Ok(Value::Array(checked)) } else { Err(issues) }
 }
 
 fn flag_or_text(value: &Value, at: &[Place]) -> Vec<Issue> {
     let within = |name: &str| [at, &[Place::from(name)]].concat();
     vec![
-        Issue::new(
-            "bool_type",
-            &within("bool"),
-            "Input should be a valid boolean",
-            value.clone(),
-        ),
-        Issue::new(
-            "string_type",
-            &within("str"),
-            "Input should be a valid string",
-            value.clone(),
-        ),
+        Issue::new("bool_type", &within("bool"), "Input should be a valid boolean", value.clone()),
+        Issue::new("string_type", &within("str"), "Input should be a valid string", value.clone()),
     ]
 }

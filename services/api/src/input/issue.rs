@@ -39,13 +39,7 @@ pub struct Issue {
 impl Issue {
     /// Any issue without context.
     pub fn new(kind: &'static str, loc: &[Place], msg: impl Into<String>, input: Value) -> Self {
-        Self {
-            kind,
-            loc: loc.to_vec(),
-            msg: msg.into(),
-            input,
-            ctx: None,
-        }
+        Self { kind, loc: loc.to_vec(), msg: msg.into(), input, ctx: None }
     }
 
     /// A required field that is not there; `input` is the object it is missing from.

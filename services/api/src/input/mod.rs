@@ -7,6 +7,8 @@ mod multipart;
 mod query;
 mod scalar;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use body::{read_bytes, read_object};
 pub use field::{Field, Kind, object_schema};
@@ -51,19 +53,13 @@ pub fn trace(input: &Input) -> TraceContext {
             traceparent = Some(value);
         }
     });
-    TraceContext {
-        traceparent,
-        request_id: input.request_id.clone(),
-    }
+    TraceContext { traceparent, request_id: input.request_id.clone() }
 }
 
 impl Input {
     /// A path parameter.
     pub fn path(&self, name: &str) -> &str {
-        self.path
-            .iter()
-            .find(|(key, _)| key == name)
-            .map_or("", |(_, value)| value)
+        self.path.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
     /// A text of body or query; empty texts are kept.
@@ -88,9 +84,7 @@ impl Input {
 
     /// A whole number that the declaration keeps at 0 or above.
     pub fn count(&self, name: &str) -> u64 {
-        self.integer(name)
-            .and_then(|number| u64::try_from(number).ok())
-            .unwrap_or(0)
+        self.integer(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0)
     }
 
     /// A number of body or query.
@@ -110,18 +104,11 @@ impl Input {
 
     /// The raw value of body or query; explicit nulls count as absent.
     pub fn value(&self, name: &str) -> Option<&Value> {
-        self.body
-            .get(name)
-            .or_else(|| self.query.get(name))
-            .filter(|value| !value.is_null())
+        self.body.get(name).or_else(|| self.query.get(name)).filter(|value| !value.is_null())
     }
 
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
     }
 }

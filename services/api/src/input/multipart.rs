@@ -23,10 +23,7 @@ pub struct Form {
 impl Form {
     /// The bytes of the file in that field.
     pub fn file(&self, name: &str) -> Option<&Bytes> {
-        self.files
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, bytes)| bytes)
+        self.files.iter().find(|(field, _)| field == name).map(|(_, bytes)| bytes)
     }
 }
 
@@ -65,9 +62,7 @@ async fn read_part(
     while let Some(chunk) = part.chunk().await.map_err(|problem| broken(&problem))? {
         let total = bytes.len() + chunk.len();
         if total > limit {
-            return Err(ApiError::too_large(format!(
-                "{what} too large ({total} bytes > {limit} bytes)"
-            )));
+            return Err(ApiError::too_large(format!("{what} too large ({total} bytes > {limit} bytes)")));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -76,12 +71,9 @@ async fn read_part(
 
 fn checked(given: &Object, form: Form, fields: &[Field]) -> Result<(Object, Form), ApiError> {
     let (files, texts): (Vec<Field>, Vec<Field>) = fields.iter().partition(|field| field.kind == Kind::File);
-    let missing = files
-        .iter()
-        .filter(|field| field.required && form.file(field.name).is_none());
-    let mut issues: Vec<Issue> = missing
-        .map(|field| Issue::missing(&[Place::from("body"), Place::from(field.name)], Value::Null))
-        .collect();
+    let missing = files.iter().filter(|field| field.required && form.file(field.name).is_none());
+    let mut issues: Vec<Issue> =
+        missing.map(|field| Issue::missing(&[Place::from("body"), Place::from(field.name)], Value::Null)).collect();
     let object = match check_object(given, &texts, false, &[Place::from("body")]) {
         Ok(object) => object,
         Err(more) => {
@@ -89,11 +81,7 @@ fn checked(given: &Object, form: Form, fields: &[Field]) -> Result<(Object, Form
             Object::new()
         }
     };
-    if issues.is_empty() {
-        Ok((object, form))
-    } else {
-        Err(ApiError::Invalid(issues))
-    }
+    if issues.is_empty() { Ok((object, form)) } else { Err(ApiError::Invalid(issues)) }
 }
 
 fn broken(problem: &axum::extract::multipart::MultipartError) -> ApiError {

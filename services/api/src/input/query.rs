@@ -37,10 +37,7 @@ fn decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let escaped = (*byte == b'%')
-            .then(|| bytes.get(at + 1..at + 3))
-            .flatten()
-            .and_then(hex_pair);
+        let escaped = (*byte == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(hex_pair);
         decoded.push(match (escaped, byte) {
             (Some(byte), _) => byte,
             (None, b'+') => b' ',
@@ -52,9 +49,7 @@ fn decode(text: &str) -> String {
 }
 
 fn hex_pair(digits: &[u8]) -> Option<u8> {
-    let text = std::str::from_utf8(digits)
-        .ok()
-        .filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
+    let text = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
     u8::from_str_radix(text, 16).ok()
 }
 
@@ -65,14 +60,7 @@ mod tests {
     use serde_json::json;
 
     const FIELDS: &[Field] = &[
-        Field::defaults(
-            "after",
-            Kind::Integer {
-                min: Some(0),
-                max: None,
-            },
-            "0",
-        ),
+        Field::defaults("after", Kind::Integer { min: Some(0), max: None }, "0"),
         Field::defaults("heartbeat_s", Kind::Number { above: 0.1, max: 60.0 }, "5.0"),
         Field::defaults("reload", Kind::Flag, "true"),
         Field::optional("status", Kind::Text),
@@ -103,9 +91,7 @@ mod tests {
         let query = read_query(Some("status=a%20b+%zz&other=1&reload=off"), FIELDS).unwrap();
         assert_eq!(
             query,
-            *json!({"after": 0, "heartbeat_s": 5.0, "reload": false, "status": "a b %zz"})
-                .as_object()
-                .unwrap()
+            *json!({"after": 0, "heartbeat_s": 5.0, "reload": false, "status": "a b %zz"}).as_object().unwrap()
         );
     }
 }

@@ -18,14 +18,7 @@ fn beyond<T>(kind: &'static str, value: &Value, at: &[Place], words: &str, key: 
 pub(super) fn integer(value: &Value, min: Option<i64>, max: Option<i64>, at: &[Place]) -> Checked<Value> {
     let number = whole(value, at)?;
     if let Some(min) = min.filter(|min| number < *min) {
-        return beyond(
-            "greater_than_equal",
-            value,
-            at,
-            "greater than or equal to",
-            "ge",
-            min.into(),
-        );
+        return beyond("greater_than_equal", value, at, "greater than or equal to", "ge", min.into());
     }
     if let Some(max) = max.filter(|max| number > *max) {
         return beyond("less_than_equal", value, at, "less than or equal to", "le", max.into());
@@ -93,12 +86,7 @@ pub(super) fn flag(value: &Value, at: &[Place]) -> Checked<bool> {
     match word.as_str() {
         "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
         "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
-        _ => wrong(
-            "bool_parsing",
-            value,
-            at,
-            "Input should be a valid boolean, unable to interpret input",
-        ),
+        _ => wrong("bool_parsing", value, at, "Input should be a valid boolean, unable to interpret input"),
     }
 }
 
@@ -111,12 +99,7 @@ mod tests {
     fn numbers_are_taken_in_every_form_and_never_rounded() {
         let whole = |value: Value| integer(&value, Some(0), Some(10), &[]).map_err(|issues| issues[0].kind);
         assert_eq!(
-            [
-                whole(json!(5)),
-                whole(json!("5")),
-                whole(json!(5.0)),
-                whole(json!(true))
-            ],
+            [whole(json!(5)), whole(json!("5")), whole(json!(5.0)), whole(json!(true))],
             [5, 5, 5, 1].map(|n| Ok(json!(n)))
         );
         assert_eq!(whole(json!(5.5)), Err("int_from_float"));
@@ -125,10 +108,7 @@ mod tests {
         assert_eq!(whole(json!(11)), Err("less_than_equal"));
         assert_eq!(whole(json!(null)), Err("int_type"));
         let real = |value: Value| number(&value, 0.1, 60.0, &[]).map_err(|issues| issues[0].msg.clone());
-        assert_eq!(
-            real(json!("inf")),
-            Err("Input should be less than or equal to 60.0".to_owned())
-        );
+        assert_eq!(real(json!("inf")), Err("Input should be less than or equal to 60.0".to_owned()));
         assert_eq!(real(json!(0.1)), Err("Input should be greater than 0.1".to_owned()));
         assert_eq!(real(json!("2")), Ok(json!(2.0)));
     }

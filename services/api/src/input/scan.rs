@@ -18,15 +18,9 @@ type Step = Result<(), (usize, &'static str)>;
 
 /// Checks that the whole text is one JSON value, nested no deeper than the limit.
 pub fn scan(text: &str) -> Result<(), Flaw> {
-    let mut scanner = Scanner {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner { bytes: text.as_bytes(), at: 0 };
     scanner.document().map_err(|(at, error)| {
-        let offset = text.as_bytes()[..at.min(text.len())]
-            .iter()
-            .filter(|byte| (**byte & 0xC0) != 0x80)
-            .count();
+        let offset = text.as_bytes()[..at.min(text.len())].iter().filter(|byte| (**byte & 0xC0) != 0x80).count();
         Flaw { offset, error }
     })
 }
@@ -41,11 +35,7 @@ impl Scanner<'_> {
         self.space();
         self.value(0)?;
         self.space();
-        if self.at == self.bytes.len() {
-            Ok(())
-        } else {
-            Err((self.at, "Extra data"))
-        }
+        if self.at == self.bytes.len() { Ok(()) } else { Err((self.at, "Extra data")) }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -72,10 +62,7 @@ impl Scanner<'_> {
 
     fn word(&mut self) -> Step {
         let rest = &self.bytes[self.at..];
-        let Some(word) = ["true", "false", "null"]
-            .into_iter()
-            .find(|word| rest.starts_with(word.as_bytes()))
-        else {
+        let Some(word) = ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word.as_bytes())) else {
             return Err((self.at, "Expecting value"));
         };
         self.at += word.len();
@@ -245,10 +232,7 @@ mod tests {
         assert_eq!(flaw(&deep(JSON_DEPTH + 1)), (JSON_DEPTH, "Nesting too deep"));
         assert_eq!(flaw(&"[".repeat(200_000)).1, "Nesting too deep");
         for text in ["{\"a\":[1,-2.5e+3,true,null,\"\\u00e9\\n\"]}", " 0 ", "\"x\""] {
-            assert!(
-                scan(text).is_ok() && serde_json::from_str::<serde_json::Value>(text).is_ok(),
-                "{text}"
-            );
+            assert!(scan(text).is_ok() && serde_json::from_str::<serde_json::Value>(text).is_ok(), "{text}");
         }
     }
 }

@@ -22,9 +22,7 @@ pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
         include_drafts: input.flag("include_drafts"),
         include_deprecated: input.flag("include_deprecated"),
     };
-    Ok(ok(
-        &json!({"items": items(&snapshot, listing), "default_bundle_id": only_id(&snapshot)}),
-    ))
+    Ok(ok(&json!({"items": items(&snapshot, listing), "default_bundle_id": only_id(&snapshot)})))
 }
 
 /// `GET /bundles/{bundle_id}`
@@ -50,34 +48,21 @@ pub(super) async fn inputs(api: Api, input: Input) -> Result<Response, ApiError>
     let flow = flow_name(&bundle, input.path("flow_id"))?;
     let loaded = load(data, &bundle).await?;
     let schema = input_schema(document(&loaded, &bundle, &flow)?);
-    Ok(ok(&FlowInputs {
-        head: FlowHead::new(&bundle, &flow),
-        version: 1,
-        schema,
-    }))
+    Ok(ok(&FlowInputs { head: FlowHead::new(&bundle, &flow), version: 1, schema }))
 }
 
 /// The answer about one flow, also of `/workflows/{workflow_id}/flow`.
 pub(super) async fn answer_flow(data: &PlaneData, bundle: &Installed, flow: &str) -> Result<Response, ApiError> {
     let loaded = load(data, bundle).await?;
     let document = document(&loaded, bundle, flow)?;
-    Ok(ok(&FlowDocument {
-        head: FlowHead::new(bundle, flow),
-        flow: document,
-    }))
+    Ok(ok(&FlowDocument { head: FlowHead::new(bundle, flow), flow: document }))
 }
 
 /// `POST /bundles/upload`
 pub(super) async fn upload(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
-    let bytes = input
-        .form
-        .file("file")
-        .ok_or_else(|| ApiError::bad_request("file is required"))?;
-    let installed = data
-        .bundles
-        .install(bytes, Origin::Upload, input.flag("overwrite"), now())
-        .await?;
+    let bytes = input.form.file("file").ok_or_else(|| ApiError::bad_request("file is required"))?;
+    let installed = data.bundles.install(bytes, Origin::Upload, input.flag("overwrite"), now()).await?;
     let manifest = &installed.manifest;
     Ok(ok(&json!({
         "ok": true,
@@ -112,15 +97,9 @@ pub(super) async fn remove(api: Api, input: Input) -> Result<Response, ApiError>
     let data = api.plane(&input.principal);
     let (id, version) = reference(&input)?;
     let snapshot = data.bundles.snapshot();
-    let wanted = |bundle: &&Arc<Installed>| {
-        version
-            .as_ref()
-            .is_none_or(|version| bundle.reference.version == *version)
-    };
+    let wanted = |bundle: &&Arc<Installed>| version.as_ref().is_none_or(|version| bundle.reference.version == *version);
     let removed: Vec<Arc<Installed>> = snapshot.versions(&id).filter(wanted).cloned().collect();
-    let shown = version
-        .as_ref()
-        .map_or_else(|| id.clone(), |version| BundleRef::new(&id, version).to_string());
+    let shown = version.as_ref().map_or_else(|| id.clone(), |version| BundleRef::new(&id, version).to_string());
     if removed.is_empty() {
         return Err(ApiError::not_found(format!("Bundle '{shown}' not found")));
     }
@@ -145,9 +124,9 @@ pub(super) async fn remove(api: Api, input: Input) -> Result<Response, ApiError>
 fn reference(input: &Input) -> Result<(String, Option<String>), ApiError> {
     let (id, in_path) = split_reference(input.path("bundle_id"));
     match (in_path, input.word("bundle_version")) {
-        (Some(first), Some(second)) if first != second => Err(ApiError::bad_request(format!(
-            "bundle_version '{second}' conflicts with '{id}@{first}'"
-        ))),
+        (Some(first), Some(second)) if first != second => {
+            Err(ApiError::bad_request(format!("bundle_version '{second}' conflicts with '{id}@{first}'")))
+        }
         (first, second) => Ok((id.to_owned(), first.or(second).map(str::to_owned))),
     }
 }
@@ -167,10 +146,7 @@ fn flow_name(bundle: &Installed, given: &str) -> Result<String, ApiError> {
     if fits {
         return Ok(flow.to_owned());
     }
-    Err(ApiError::bad_request(format!(
-        "flow_id '{given}' does not belong to bundle '{}'",
-        bundle.reference
-    )))
+    Err(ApiError::bad_request(format!("flow_id '{given}' does not belong to bundle '{}'", bundle.reference)))
 }
 
 async fn load(data: &PlaneData, bundle: &Installed) -> Result<Arc<Loaded>, ApiError> {
@@ -188,10 +164,6 @@ pub(crate) fn report(scanned: &Result<Report, InstallError>) {
         tracing::error!(problem, "not every bundle of the flows directory is installed");
     }
     if let Ok(Report { installed, removed, .. }) = scanned {
-        tracing::info!(
-            installed = installed.len(),
-            removed = removed.len(),
-            "the flows directory was scanned"
-        );
+        tracing::info!(installed = installed.len(), removed = removed.len(), "the flows directory was scanned");
     }
 }

@@ -32,9 +32,7 @@ pub(super) async fn submit(api: Api, input: Input) -> Result<Response, ApiError>
         accepted_at: now(),
     };
     let accepted = data.commands.accept(&command, &trace(&input)).await?;
-    Ok(ok(
-        &json!({"accepted": !accepted.duplicate, "duplicate": accepted.duplicate, "seq": accepted.seq}),
-    ))
+    Ok(ok(&json!({"accepted": !accepted.duplicate, "duplicate": accepted.duplicate, "seq": accepted.seq})))
 }
 
 /// `GET /commands/{command_id}`

@@ -17,12 +17,7 @@ pub(super) async fn deprecate(api: Api, input: Input) -> Result<Response, ApiErr
     let data = api.plane(&input.principal);
     let (bundle_id, flow_id) = target(&data.bundles.snapshot(), &input)?;
     let reason = input.word("reason").map(str::to_owned);
-    let mark = Deprecation {
-        bundle_id,
-        flow_id,
-        deprecated_at: now(),
-        reason,
-    };
+    let mark = Deprecation { bundle_id, flow_id, deprecated_at: now(), reason };
     data.bundles.deprecate(&mark).await?;
     let mut answer = Object::new();
     answer.insert("ok".to_owned(), Value::Bool(true));
@@ -40,9 +35,7 @@ pub(super) async fn undeprecate(api: Api, input: Input) -> Result<Response, ApiE
     let data = api.plane(&input.principal);
     let (bundle_id, flow_id) = target(&data.bundles.snapshot(), &input)?;
     let removed = data.bundles.undeprecate(&bundle_id, &flow_id).await?;
-    Ok(ok(
-        &json!({"ok": true, "bundle_id": bundle_id, "flow_id": flow_id, "removed": removed}),
-    ))
+    Ok(ok(&json!({"ok": true, "bundle_id": bundle_id, "flow_id": flow_id, "removed": removed})))
 }
 
 fn target(snapshot: &Snapshot, input: &Input) -> Result<(String, String), ApiError> {
@@ -52,14 +45,10 @@ fn target(snapshot: &Snapshot, input: &Input) -> Result<(String, String), ApiErr
     }
     let flow = input.word("flow_id").unwrap_or(WHOLE);
     let has = |flow: &str| {
-        snapshot
-            .versions(id)
-            .any(|bundle| bundle.manifest.entrypoints.iter().any(|entry| entry.flow_id == flow))
+        snapshot.versions(id).any(|bundle| bundle.manifest.entrypoints.iter().any(|entry| entry.flow_id == flow))
     };
     if flow != WHOLE && !has(flow) {
-        return Err(ApiError::not_found(format!(
-            "Entrypoint '{flow}' not found in bundle '{id}'"
-        )));
+        return Err(ApiError::not_found(format!("Entrypoint '{flow}' not found in bundle '{id}'")));
     }
     Ok((id.to_owned(), flow.to_owned()))
 }

@@ -24,20 +24,13 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 
 async fn page() -> Response {
     let mut response = Html(PAGE).into_response();
-    response
-        .headers_mut()
-        .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }
 
 async fn openapi() -> Response {
     static DOCUMENT: OnceLock<Vec<u8>> = OnceLock::new();
-    raw_json(
-        StatusCode::OK,
-        DOCUMENT
-            .get_or_init(|| document(&operations()).to_string().into_bytes())
-            .clone(),
-    )
+    raw_json(StatusCode::OK, DOCUMENT.get_or_init(|| document(&operations()).to_string().into_bytes()).clone())
 }
 
 #[cfg(test)]

@@ -4,16 +4,10 @@ use crate::input::{Field, Kind};
 use crate::operation::BodyKind;
 
 const fn whole(min: i64, max: i64) -> Kind {
-    Kind::Integer {
-        min: Some(min),
-        max: Some(max),
-    }
+    Kind::Integer { min: Some(min), max: Some(max) }
 }
 
-const AT_LEAST_ZERO: Kind = Kind::Integer {
-    min: Some(0),
-    max: None,
-};
+const AT_LEAST_ZERO: Kind = Kind::Integer { min: Some(0), max: None };
 const ANY_WHOLE: Kind = Kind::Integer { min: None, max: None };
 
 pub(super) const AUDIT_TAIL: &[Field] = &[Field::defaults("max_bytes", whole(1_024, 400_000), "80000")];
@@ -26,10 +20,8 @@ pub(super) const BUNDLE_LIST: &[Field] = &[
 
 pub(super) const BUNDLE_VERSION: &[Field] = &[Field::optional("bundle_version", Kind::Text)];
 
-pub(super) const BUNDLE_DELETE: &[Field] = &[
-    Field::optional("bundle_version", Kind::Text),
-    Field::defaults("reload", Kind::Flag, "true"),
-];
+pub(super) const BUNDLE_DELETE: &[Field] =
+    &[Field::optional("bundle_version", Kind::Text), Field::defaults("reload", Kind::Flag, "true")];
 
 pub(super) const BUNDLE_UPLOAD: BodyKind = BodyKind::Form {
     name: "UploadBundleForm",
@@ -42,10 +34,7 @@ pub(super) const BUNDLE_UPLOAD: BodyKind = BodyKind::Form {
 
 pub(super) const DEPRECATE: BodyKind = BodyKind::Json {
     name: "DeprecateWorkflowRequest",
-    fields: &[
-        Field::optional("flow_id", Kind::Text),
-        Field::optional("reason", Kind::Text),
-    ],
+    fields: &[Field::optional("flow_id", Kind::Text), Field::optional("reason", Kind::Text)],
     closed: false,
 };
 
@@ -117,20 +106,15 @@ pub(super) const PURGE: BodyKind = BodyKind::Json {
     closed: true,
 };
 
-pub(super) const LEDGER: &[Field] = &[
-    Field::defaults("after", AT_LEAST_ZERO, "0"),
-    Field::defaults("limit", whole(1, 2_000), "200"),
-];
+pub(super) const LEDGER: &[Field] =
+    &[Field::defaults("after", AT_LEAST_ZERO, "0"), Field::defaults("limit", whole(1, 2_000), "200")];
 
 pub(super) const LEDGER_BATCH: BodyKind = BodyKind::Json {
     name: "LedgerBatchRequest",
     fields: &[
         Field::defaults(
             "runs",
-            Kind::List(&[
-                Field::required("run_id", Kind::Text),
-                Field::defaults("after", AT_LEAST_ZERO, "0"),
-            ]),
+            Kind::List(&[Field::required("run_id", Kind::Text), Field::defaults("after", AT_LEAST_ZERO, "0")]),
             "[]",
         ),
         Field::defaults("limit", whole(1, 2_000), "200"),

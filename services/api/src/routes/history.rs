@@ -148,12 +148,10 @@ fn hex(parts: &[&[u8]]) -> String {
     use std::fmt::Write;
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
-    hash.finalize()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The session's root runs, oldest first.
@@ -185,21 +183,13 @@ async fn turn(data: &PlaneData, row: Row, most: u64) -> Result<Turn, ApiError> {
     let texts = |keys: &[&str], object: &dyn Fn(&str) -> Option<Value>| {
         keys.iter().find_map(|key| object(key)?.as_str().map(str::to_owned))
     };
-    let prompt = state.as_ref().and_then(|state| {
-        texts(&["prompt", "message", "task", "query", "input"], &|key| {
-            state.vars.get(key).cloned()
-        })
-    });
-    let answer = state
+    let prompt = state
         .as_ref()
-        .filter(|state| state.status == RunStatus::Completed)
-        .and_then(|state| {
-            let output = state.output.as_ref()?;
-            texts(
-                &["response", "answer", "message", "text", "content", "result"],
-                &|key| output.get(key).cloned(),
-            )
-        });
+        .and_then(|state| texts(&["prompt", "message", "task", "query", "input"], &|key| state.vars.get(key).cloned()));
+    let answer = state.as_ref().filter(|state| state.status == RunStatus::Completed).and_then(|state| {
+        let output = state.output.as_ref()?;
+        texts(&["response", "answer", "message", "text", "content", "result"], &|key| output.get(key).cloned())
+    });
     Ok(Turn {
         run_id: row.run_id,
         workflow_id: row.workflow_id,

@@ -16,9 +16,7 @@ pub(super) async fn health(_: Api, _: Input) -> Result<Response, ApiError> {
 /// `GET /api/gateway/ping`
 pub(super) async fn ping(_: Api, _: Input) -> Result<Response, ApiError> {
     let time: Time = jiff::Timestamp::now().into();
-    Ok(ok(
-        &json!({"ok": true, "status": "healthy", "service": "abstractgateway", "time": time}),
-    ))
+    Ok(ok(&json!({"ok": true, "status": "healthy", "service": "abstractgateway", "time": time})))
 }
 
 /// `GET /api/gateway/me`
@@ -37,7 +35,5 @@ pub(super) async fn audit_tail(api: Api, input: Input) -> Result<Response, ApiEr
     let tail = read_tail(&path, input.count("max_bytes")).await.map_err(|problem| {
         ApiError::unavailable(format!("the audit log {} cannot be read: {problem}", path.display()))
     })?;
-    Ok(ok(
-        &json!({"ok": true, "bytes": tail.bytes, "truncated": tail.truncated, "content": tail.content}),
-    ))
+    Ok(ok(&json!({"ok": true, "bytes": tail.bytes, "truncated": tail.truncated, "content": tail.content})))
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{ok, raw_json};
 use crate::input::Input;
-use crate::runs::find::find;
+use crate::runs::find::exists;
 use crate::stream::{Next, Stream};
 use crate::{Api, ApiError, PlaneData};
 use axum::body::Body;
@@ -33,9 +33,7 @@ pub(super) async fn page(api: Api, input: Input) -> Result<Response, ApiError> {
     let run = RunId::new(input.path("run_id"));
     let after = input.count("after");
     let limit = usize::try_from(input.count("limit")).unwrap_or(1);
-    let items = records(data, &run, after, limit)
-        .await?
-        .ok_or_else(|| ApiError::no_run(run.as_str()))?;
+    let items = records(data, &run, after, limit).await?.ok_or_else(|| ApiError::no_run(run.as_str()))?;
     Ok(ok(&shown(&items, after)))
 }
 
@@ -44,24 +42,16 @@ async fn records(data: &PlaneData, run: &RunId, after: u64, limit: usize) -> Res
     if let Some(Page { items, .. }) = data.ledger.records(run, after, limit).await? {
         return Ok(Some(items));
     }
-    match find(data, run).await? {
-        None => Ok(None),
-        // It may have taken its first step between the two looks.
-        Some(_) => Ok(Some(
-            data.ledger
-                .records(run, after, limit)
-                .await?
-                .map(|page| page.items)
-                .unwrap_or_default(),
-        )),
+    if !exists(data, run).await? {
+        return Ok(None);
     }
+    // It may have taken its first step between the two looks.
+    let page = data.ledger.records(run, after, limit).await?;
+    Ok(Some(page.map(|page| page.items).unwrap_or_default()))
 }
 
 fn shown(items: &[Item], after: u64) -> Records<'_> {
-    Records {
-        items: items.iter().map(|item| &*item.record).collect(),
-        next_after: after + items.len() as u64,
-    }
+    Records { items: items.iter().map(|item| &*item.record).collect(), next_after: after + items.len() as u64 }
 }
 
 /// `POST /runs/ledger/batch`
@@ -105,7 +95,7 @@ fn append(answer: &mut Vec<u8>, run: &str, records: &Records<'_>) -> Result<(), 
 pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     let run = RunId::new(input.path("run_id"));
-    if find(data, &run).await?.is_none() {
+    if !exists(data, &run).await? {
         return Err(ApiError::no_run(run.as_str()));
     }
     let heartbeat = Duration::from_secs_f64(input.number("heartbeat_s").unwrap_or(5.0));
@@ -119,10 +109,7 @@ pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError>
         }
     });
     let mut response = Response::new(Body::from_stream(pieces));
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream; charset=utf-8"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     Ok(response)
 }
 

@@ -10,21 +10,12 @@ use http::{HeaderValue, StatusCode, header};
 
 /// The routes of this file.
 pub(super) fn router() -> Router<Api> {
-    Router::new()
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+    Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics))
 }
 
 async fn ready(State(api): State<Api>) -> Response {
     let readiness = api.parts.health.readiness();
-    json(
-        if readiness.ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        },
-        &readiness,
-    )
+    json(if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &readiness)
 }
 
 async fn metrics(State(api): State<Api>) -> Response {

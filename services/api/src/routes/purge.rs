@@ -43,9 +43,7 @@ pub(super) async fn purge(api: Api, input: Input) -> Result<Response, ApiError> 
     }
     for run in missing {
         outcome.skipped += 1;
-        outcome
-            .items
-            .push(json!({"run_id": run, "eligible": false, "reason": "missing"}));
+        outcome.items.push(json!({"run_id": run, "eligible": false, "reason": "missing"}));
     }
     Ok(ok(&json!({
         "ok": true,
@@ -100,10 +98,7 @@ async fn judge(
     dry_run: bool,
     outcome: &mut Outcome,
 ) -> Result<(), ApiError> {
-    let lifecycle: Option<Value> = row
-        .lifecycle
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok());
+    let lifecycle: Option<Value> = row.lifecycle.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let updated_at: Time = row.updated_at.parse().unwrap_or(policy.now);
     let status = RunStatus::parse(&row.status).unwrap_or(RunStatus::Running);
     let verdict = match row.parent_run_id {
@@ -117,10 +112,7 @@ async fn judge(
     put("workflow_id", json!(row.workflow_id));
     put("session_id", json!(row.session_id));
     put("run_lifecycle", json!(lifecycle));
-    if let Some(expiry) = lifecycle
-        .as_ref()
-        .and_then(|value| expires_at(value, updated_at, policy.default_ttl))
-    {
+    if let Some(expiry) = lifecycle.as_ref().and_then(|value| expires_at(value, updated_at, policy.default_ttl)) {
         put("effective_expires_at", json!(expiry));
     }
     put("eligible", verdict.is_ok().into());

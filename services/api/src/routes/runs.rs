@@ -39,9 +39,7 @@ pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     let status = input.word("status");
     if status.is_some_and(|status| RunStatus::parse(status).is_none()) {
-        return Err(ApiError::bad_request(
-            "Invalid status (expected: running|waiting|completed|failed|cancelled)",
-        ));
+        return Err(ApiError::bad_request("Invalid status (expected: running|waiting|completed|failed|cancelled)"));
     }
     let text = |name: &str| input.word(name).map(str::to_owned);
     let filter = Filter {
@@ -67,11 +65,7 @@ pub(super) async fn input_data(api: Api, input: Input) -> Result<Response, ApiEr
     let known = known(data, &run).await?;
     let asked = Asked::of(&known);
     let pins = asked.pins(data).await;
-    let given = if pins.is_empty() {
-        client_vars(Some(asked.vars))
-    } else {
-        only(asked.vars, &pins)
-    };
+    let given = if pins.is_empty() { client_vars(Some(asked.vars)) } else { only(asked.vars, &pins) };
     let mut answer = Object::new();
     let mut put = |key: &str, value: Value| drop(answer.insert(key.to_owned(), value));
     put("run_id", json!(run));
@@ -98,31 +92,16 @@ struct Asked<'a> {
 impl<'a> Asked<'a> {
     fn of(known: &'a Known) -> Self {
         let vars = known.vars();
-        let target = vars
-            .get("_meta")
-            .and_then(|meta| meta.pointer("/schedule/target_workflow_id"))
-            .and_then(Value::as_str);
+        let target =
+            vars.get("_meta").and_then(|meta| meta.pointer("/schedule/target_workflow_id")).and_then(Value::as_str);
         let workflow = target.unwrap_or_else(|| known.workflow().as_str());
-        let vars = target
-            .and_then(|_| vars.get("vars"))
-            .and_then(Value::as_object)
-            .unwrap_or(vars);
-        let parts = workflow
-            .split_once(':')
-            .and_then(|(bundle, flow)| Some((bundle.split_once('@')?, flow)));
+        let vars = target.and_then(|_| vars.get("vars")).and_then(Value::as_object).unwrap_or(vars);
+        let parts = workflow.split_once(':').and_then(|(bundle, flow)| Some((bundle.split_once('@')?, flow)));
         match parts {
-            Some(((id, version), flow)) => Self {
-                bundle_id: Some(id),
-                version: Some(version),
-                flow_id: Some(flow),
-                vars,
-            },
-            None => Self {
-                bundle_id: None,
-                version: None,
-                flow_id: None,
-                vars,
-            },
+            Some(((id, version), flow)) => {
+                Self { bundle_id: Some(id), version: Some(version), flow_id: Some(flow), vars }
+            }
+            None => Self { bundle_id: None, version: None, flow_id: None, vars },
         }
     }
 
@@ -138,26 +117,17 @@ impl<'a> Asked<'a> {
             return Vec::new();
         };
         let document = loaded.bundle.flow(flow);
-        document
-            .map(|flow| flow::bundle::inputs(flow).into_iter().map(|pin| pin.id).collect())
-            .unwrap_or_default()
+        document.map(|flow| flow::bundle::inputs(flow).into_iter().map(|pin| pin.id).collect()).unwrap_or_default()
     }
 }
 
 fn only(vars: &Object, pins: &[String]) -> Object {
-    pins.iter()
-        .filter_map(|pin| Some((pin.clone(), vars.get(pin)?.clone())))
-        .collect()
+    pins.iter().filter_map(|pin| Some((pin.clone(), vars.get(pin)?.clone()))).collect()
 }
 
 fn workspace(vars: &Object) -> Object {
-    [
-        "workspace_root",
-        "workspace_access_mode",
-        "workspace_allowed_paths",
-        "workspace_ignored_paths",
-    ]
-    .into_iter()
-    .filter_map(|key| Some((key.to_owned(), vars.get(key)?.clone())))
-    .collect()
+    ["workspace_root", "workspace_access_mode", "workspace_allowed_paths", "workspace_ignored_paths"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), vars.get(key)?.clone())))
+        .collect()
 }

@@ -31,16 +31,9 @@ pub(super) async fn schedule(api: Api, input: Input) -> Result<Response, ApiErro
     check_references(&api, &target_vars).await?;
     let workflow = workflow_of(&identity.run);
     let (plan, meta) = plan(&chosen, &when, input.flag("share_context"), workflow.as_str(), now);
-    let source = Source::Inline {
-        document: Box::new(flow::schedule::document(&workflow, &plan)),
-    };
+    let source = Source::Inline { document: Box::new(flow::schedule::document(&workflow, &plan)) };
     let session = input.text("session_id").map(str::to_owned);
-    let wanted = Wanted {
-        workflow,
-        source,
-        vars: vars(target_vars, meta),
-        session,
-    };
+    let wanted = Wanted { workflow, source, vars: vars(target_vars, meta), session };
     accept(&api, data, &input, &identity, wanted).await?;
     Ok(ok(&json!({"run_id": identity.run})))
 }

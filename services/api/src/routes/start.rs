@@ -23,9 +23,7 @@ pub(super) async fn start(api: Api, input: Input) -> Result<Response, ApiError> 
     let chosen = to_start(&snapshot, &input)?;
     let lifecycle = input.object("run_lifecycle").and_then(sanitised);
     if flow::bundle::is_draft(&chosen.bundle.reference.version) && !is_draft(lifecycle.as_ref()) {
-        return Err(ApiError::bad_request(
-            "draft bundle versions require run_lifecycle.purpose='draft_test'",
-        ));
+        return Err(ApiError::bad_request("draft bundle versions require run_lifecycle.purpose='draft_test'"));
     }
     refuse_deprecated(&snapshot, &chosen)?;
     let vars = vars(&input, lifecycle);
@@ -33,12 +31,7 @@ pub(super) async fn start(api: Api, input: Input) -> Result<Response, ApiError> 
     // The flow is read before the run is accepted, so that a run that was accepted can be executed.
     let listeners = listeners(data, &chosen, &identity.run).await?;
     let session = input.text("session_id").map(str::to_owned);
-    let wanted = Wanted {
-        workflow: chosen.workflow(),
-        source: chosen.source(),
-        vars,
-        session,
-    };
+    let wanted = Wanted { workflow: chosen.workflow(), source: chosen.source(), vars, session };
     accept(&api, data, &input, &identity, wanted).await?;
     wait_until_listening(data, &listeners, api.config.listener_patience).await;
     Ok(ok(&json!({"run_id": identity.run})))
@@ -58,8 +51,5 @@ fn vars(input: &Input, lifecycle: Option<Value>) -> Object {
 async fn listeners(data: &PlaneData, chosen: &Chosen, run: &RunId) -> Result<Vec<RunId>, ApiError> {
     let loaded = data.bundles.load(&chosen.bundle.sha256).await?;
     let listeners = loaded.library.listeners_of(&chosen.workflow());
-    Ok(listeners
-        .iter()
-        .map(|listener| flow::listener_run_id(run, &listener.node_id))
-        .collect())
+    Ok(listeners.iter().map(|listener| flow::listener_run_id(run, &listener.node_id)).collect())
 }

@@ -9,16 +9,7 @@ use http::Method;
 
 /// Every operation of the surface.
 pub fn operations() -> Vec<Operation> {
-    [
-        service(),
-        bundle_reading(),
-        bundle_writing(),
-        run_writing(),
-        run_reading(),
-        ledgers(),
-        command_log(),
-    ]
-    .concat()
+    [service(), bundle_reading(), bundle_writing(), run_writing(), run_reading(), ledgers(), command_log()].concat()
 }
 
 macro_rules! handler {
@@ -37,45 +28,20 @@ fn post(path: &'static str, id: &'static str, summary: &'static str, handler: Ha
 
 fn service() -> Vec<Operation> {
     vec![
-        get(
-            "/api/health",
-            "health",
-            "Whether the process answers",
-            handler!(identity::health),
-        ),
-        get(
-            "/api/gateway/ping",
-            "ping",
-            "Whether the process answers this token",
-            handler!(identity::ping),
-        ),
+        get("/api/health", "health", "Whether the process answers", handler!(identity::health)),
+        get("/api/gateway/ping", "ping", "Whether the process answers this token", handler!(identity::ping)),
         get("/api/gateway/me", "me", "Who the caller is", handler!(identity::me)),
-        get(
-            "/api/gateway/audit/tail",
-            "audit_tail",
-            "The end of the audit log",
-            handler!(identity::audit_tail),
-        )
-        .query(fields::AUDIT_TAIL),
+        get("/api/gateway/audit/tail", "audit_tail", "The end of the audit log", handler!(identity::audit_tail))
+            .query(fields::AUDIT_TAIL),
     ]
 }
 
 fn bundle_reading() -> Vec<Operation> {
     vec![
-        get(
-            "/api/gateway/bundles",
-            "list_bundles",
-            "Installed bundles",
-            handler!(bundles::list),
-        )
-        .query(fields::BUNDLE_LIST),
-        get(
-            "/api/gateway/bundles/{bundle_id}",
-            "get_bundle",
-            "A bundle with its inputs",
-            handler!(bundles::get),
-        )
-        .query(fields::BUNDLE_VERSION),
+        get("/api/gateway/bundles", "list_bundles", "Installed bundles", handler!(bundles::list))
+            .query(fields::BUNDLE_LIST),
+        get("/api/gateway/bundles/{bundle_id}", "get_bundle", "A bundle with its inputs", handler!(bundles::get))
+            .query(fields::BUNDLE_VERSION),
         get(
             "/api/gateway/bundles/{bundle_id}/flows/{flow_id}",
             "get_bundle_flow",
@@ -101,19 +67,9 @@ fn bundle_reading() -> Vec<Operation> {
 
 fn bundle_writing() -> Vec<Operation> {
     vec![
-        post(
-            "/api/gateway/bundles/upload",
-            "upload_bundle",
-            "Install a bundle",
-            handler!(bundles::upload),
-        )
-        .body(fields::BUNDLE_UPLOAD),
-        post(
-            "/api/gateway/bundles/reload",
-            "reload_bundles",
-            "Scan the flows directory",
-            handler!(bundles::reload),
-        ),
+        post("/api/gateway/bundles/upload", "upload_bundle", "Install a bundle", handler!(bundles::upload))
+            .body(fields::BUNDLE_UPLOAD),
+        post("/api/gateway/bundles/reload", "reload_bundles", "Scan the flows directory", handler!(bundles::reload)),
         Operation::new(
             Method::DELETE,
             "/api/gateway/bundles/{bundle_id}",
@@ -141,41 +97,21 @@ fn bundle_writing() -> Vec<Operation> {
 
 fn run_writing() -> Vec<Operation> {
     vec![
-        post(
-            "/api/gateway/runs/start",
-            "start_run",
-            "Start a run",
-            handler!(start::start),
-        )
-        .body(fields::START)
-        .headers(&["Idempotency-Key"]),
-        post(
-            "/api/gateway/runs/schedule",
-            "schedule_run",
-            "Start runs later or again",
-            handler!(schedule::schedule),
-        )
-        .body(fields::SCHEDULE)
-        .headers(&["Idempotency-Key"]),
-        post(
-            "/api/gateway/runs/purge_drafts",
-            "purge_drafts",
-            "Remove expired draft runs",
-            handler!(purge::purge),
-        )
-        .body(fields::PURGE),
+        post("/api/gateway/runs/start", "start_run", "Start a run", handler!(start::start))
+            .body(fields::START)
+            .headers(&["Idempotency-Key"]),
+        post("/api/gateway/runs/schedule", "schedule_run", "Start runs later or again", handler!(schedule::schedule))
+            .body(fields::SCHEDULE)
+            .headers(&["Idempotency-Key"]),
+        post("/api/gateway/runs/purge_drafts", "purge_drafts", "Remove expired draft runs", handler!(purge::purge))
+            .body(fields::PURGE),
     ]
 }
 
 fn run_reading() -> Vec<Operation> {
     vec![
-        get(
-            "/api/gateway/runs",
-            "list_runs",
-            "Runs, newest change first",
-            handler!(runs::list),
-        )
-        .query(fields::RUN_LIST),
+        get("/api/gateway/runs", "list_runs", "Runs, newest change first", handler!(runs::list))
+            .query(fields::RUN_LIST),
         get("/api/gateway/runs/{run_id}", "get_run", "A run", handler!(runs::get)),
         get(
             "/api/gateway/runs/{run_id}/input_data",
@@ -195,20 +131,10 @@ fn run_reading() -> Vec<Operation> {
 
 fn ledgers() -> Vec<Operation> {
     vec![
-        get(
-            "/api/gateway/runs/{run_id}/ledger",
-            "get_ledger",
-            "Records after a cursor",
-            handler!(ledger::page),
-        )
-        .query(fields::LEDGER),
-        post(
-            "/api/gateway/runs/ledger/batch",
-            "get_ledgers",
-            "Records of several runs",
-            handler!(ledger::batch),
-        )
-        .body(fields::LEDGER_BATCH),
+        get("/api/gateway/runs/{run_id}/ledger", "get_ledger", "Records after a cursor", handler!(ledger::page))
+            .query(fields::LEDGER),
+        post("/api/gateway/runs/ledger/batch", "get_ledgers", "Records of several runs", handler!(ledger::batch))
+            .body(fields::LEDGER_BATCH),
         get(
             "/api/gateway/runs/{run_id}/ledger/stream",
             "stream_ledger",
@@ -223,13 +149,8 @@ fn ledgers() -> Vec<Operation> {
 
 fn command_log() -> Vec<Operation> {
     vec![
-        post(
-            "/api/gateway/commands",
-            "submit_command",
-            "Send a command to a run",
-            handler!(commands::submit),
-        )
-        .body(fields::COMMAND),
+        post("/api/gateway/commands", "submit_command", "Send a command to a run", handler!(commands::submit))
+            .body(fields::COMMAND),
         get(
             "/api/gateway/commands/{command_id}",
             "get_command",

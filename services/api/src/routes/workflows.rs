@@ -16,9 +16,7 @@ pub(super) async fn flow(api: Api, input: Input) -> Result<Response, ApiError> {
     let workflow = WorkflowId::new(input.path("workflow_id"));
     let missing = || ApiError::not_found(format!("Workflow '{workflow}' not found"));
     if workflow.as_str().starts_with("__catalog__") {
-        return Err(ApiError::forbidden(
-            "Catalog workflows must be read through the workflow catalog",
-        ));
+        return Err(ApiError::forbidden("Catalog workflows must be read through the workflow catalog"));
     }
     if workflow.as_str().starts_with(flow::schedule::PREFIX) {
         return generated(&api, &input, &workflow).await;
@@ -31,21 +29,17 @@ pub(super) async fn flow(api: Api, input: Input) -> Result<Response, ApiError> {
 async fn generated(api: &Api, input: &Input, workflow: &WorkflowId) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     api.settle_lists().await;
-    let filter = Filter {
-        limit: 1,
-        workflow_id: Some(workflow.to_string()),
-        include_drafts: true,
-        ..Filter::default()
-    };
+    let filter =
+        Filter { limit: 1, workflow_id: Some(workflow.to_string()), include_drafts: true, ..Filter::default() };
     let row = api.parts.runs.list(&data.plane, &filter).await?.into_iter().next();
     let known = match row {
         Some(row) => find(data, &RunId::new(row.run_id)).await?,
         None => None,
     };
     match known.as_ref().map(crate::runs::find::Known::source) {
-        Some(Source::Inline { document }) => Ok(ok(
-            &json!({"workflow_id": workflow, "flow": document, "source": "dynamic"}),
-        )),
+        Some(Source::Inline { document }) => {
+            Ok(ok(&json!({"workflow_id": workflow, "flow": document, "source": "dynamic"})))
+        }
         Some(Source::Bundle { .. }) | None => Err(ApiError::not_found(format!("Workflow '{workflow}' not found"))),
     }
 }

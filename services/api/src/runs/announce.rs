@@ -24,14 +24,7 @@ impl Announcer {
     /// The announcer, and the queue that [`Announcer::write`] reads.
     pub fn new() -> (Self, mpsc::Receiver<(Plane, Summary)>) {
         let (queue, receiver) = mpsc::channel(QUEUE);
-        (
-            Self {
-                queue,
-                sent: Arc::default(),
-                written: watch::Sender::new(0),
-            },
-            receiver,
-        )
+        (Self { queue, sent: Arc::default(), written: watch::Sender::new(0) }, receiver)
     }
 
     /// Leaves a run to be listed.

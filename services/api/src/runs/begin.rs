@@ -11,12 +11,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Keys of input data that only the gateway may decide, or that no policy allows here.
-const WORKSPACE: [&str; 4] = [
-    "workspace_root",
-    "workspace_access_mode",
-    "workspace_allowed_paths",
-    "workspace_ignored_paths",
-];
+const WORKSPACE: [&str; 4] =
+    ["workspace_root", "workspace_access_mode", "workspace_allowed_paths", "workspace_ignored_paths"];
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const KEY_CHARACTERS: usize = 256;
 
@@ -45,24 +41,16 @@ pub struct Identity {
 /// Chooses the run's id: a function of the idempotency key when there is one, else fresh.
 pub fn identity(data: &PlaneData, input: &Input, operation: &str) -> Result<Identity, ApiError> {
     let Some(key) = input.header(IDEMPOTENCY_KEY) else {
-        return Ok(Identity {
-            run: RunId::new(uuid::Uuid::new_v4().to_string()),
-            digest: None,
-        });
+        return Ok(Identity { run: RunId::new(uuid::Uuid::new_v4().to_string()), digest: None });
     };
     if key.chars().count() > KEY_CHARACTERS {
-        return Err(ApiError::bad_request(format!(
-            "Idempotency-Key has more than {KEY_CHARACTERS} characters"
-        )));
+        return Err(ApiError::bad_request(format!("Idempotency-Key has more than {KEY_CHARACTERS} characters")));
     }
     let plane = data.plane.to_string();
     let run = uuid_from(&[plane.as_bytes(), operation.as_bytes(), key.as_bytes()]);
     let request = canonical(&Value::Object(input.body.clone())).to_string();
     let digest = digest_hex(&[operation.as_bytes(), request.as_bytes()]);
-    Ok(Identity {
-        run: RunId::new(run),
-        digest: Some(digest),
-    })
+    Ok(Identity { run: RunId::new(run), digest: Some(digest) })
 }
 
 /// Whether the same request was accepted before. A different one under the same key is a conflict.
@@ -106,19 +94,15 @@ pub async fn accept(
     let summary = Summary::of(&flow::start(&start, ""));
     let body = serde_json::to_vec(&InboxMessage::Start(Box::new(start)))
         .map_err(|problem| ApiError::bad_request(format!("Failed to start run: {problem}")))?;
-    data.inbox
-        .send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input))
-        .await?;
+    data.inbox.send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input)).await?;
     api.announcer.announce(&data.plane, summary);
     Ok(())
 }
 
 /// A client's variables: the kernel's own namespace and workspace settings that no policy allows are left out.
 pub fn client_vars(given: Option<&Object>) -> Object {
-    let kept = given
-        .into_iter()
-        .flatten()
-        .filter(|(key, _)| !key.starts_with('_') && !WORKSPACE.contains(&key.as_str()));
+    let kept =
+        given.into_iter().flatten().filter(|(key, _)| !key.starts_with('_') && !WORKSPACE.contains(&key.as_str()));
     kept.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
@@ -147,10 +131,7 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_make_another_request() {
-        let (first, second) = (
-            json!({"a": {"x": 1, "y": [2]}, "b": 1}),
-            json!({"b": 1, "a": {"y": [2], "x": 1}}),
-        );
+        let (first, second) = (json!({"a": {"x": 1, "y": [2]}, "b": 1}), json!({"b": 1, "a": {"y": [2], "x": 1}}));
         assert_eq!(canonical(&first).to_string(), canonical(&second).to_string());
     }
 }

@@ -33,14 +33,20 @@ pub async fn find(data: &PlaneData, run: &RunId) -> Result<Option<Known>, ApiErr
     Ok(data.ledger.head(run).await?.map(|head| Known::Begun(Box::new(head))))
 }
 
+/// Whether there is such a run; cheaper than finding it.
+pub async fn exists(data: &PlaneData, run: &RunId) -> Result<bool, ApiError> {
+    if data.ledger.summary(run).await?.is_some() || accepted(data, run).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(data.ledger.summary(run).await?.is_some())
+}
+
 async fn accepted(data: &PlaneData, run: &RunId) -> Result<Option<Box<StartRun>>, ApiError> {
     let (pending, _) = data.inbox.pending(run, 0).await?;
-    Ok(pending
-        .iter()
-        .find_map(|message| match serde_json::from_slice(&message.body) {
-            Ok(InboxMessage::Start(start)) => Some(start),
-            Ok(_) | Err(_) => None,
-        }))
+    Ok(pending.iter().find_map(|message| match serde_json::from_slice(&message.body) {
+        Ok(InboxMessage::Start(start)) => Some(start),
+        Ok(_) | Err(_) => None,
+    }))
 }
 
 impl Known {

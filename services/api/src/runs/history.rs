@@ -106,20 +106,9 @@ pub async fn window(data: &PlaneData, run: &RunId, most: u64) -> Result<Window, 
         };
         let Some(last) = page.items.last() else { break };
         cursor = last.cursor;
-        items.extend(
-            page.items
-                .into_iter()
-                .map(|Item { cursor, record }| Placed { cursor, record }),
-        );
+        items.extend(page.items.into_iter().map(|Item { cursor, record }| Placed { cursor, record }));
     }
-    Ok(Window {
-        run_id: run.to_string(),
-        total,
-        cursor_start,
-        cursor_end: cursor,
-        items,
-        artifacts: [],
-    })
+    Ok(Window { run_id: run.to_string(), total, cursor_start, cursor_end: cursor, items, artifacts: [] })
 }
 
 /// Every record of the windows, by time.
@@ -140,9 +129,7 @@ fn moments(window: &Window) -> impl Iterator<Item = Moment> + '_ {
             effect_type: read.effect.map(|effect| effect.kind),
             started_at: read.started_at,
             ended_at: read.ended_at,
-            duration_ms: read
-                .ended_at
-                .map(|ended| hundredths(ended.as_micros() - read.started_at.as_micros())),
+            duration_ms: read.ended_at.map(|ended| hundredths(ended.as_micros() - read.started_at.as_micros())),
         })
     })
 }
@@ -164,11 +151,7 @@ pub fn stats(window: &Window) -> Stats {
         };
         first = first.or(Some(read.started_at));
         last = read.ended_at.or(last);
-        let kind = read
-            .effect
-            .as_ref()
-            .map(|effect| effect.kind.as_str())
-            .unwrap_or_default();
+        let kind = read.effect.as_ref().map(|effect| effect.kind.as_str()).unwrap_or_default();
         if read.status == "completed" {
             stats.count(kind, read.result.as_ref());
         }
@@ -182,12 +165,8 @@ pub fn stats(window: &Window) -> Stats {
 
 impl Stats {
     fn count(&mut self, kind: &str, result: Option<&Value>) {
-        let number = |pointer: &str| {
-            result
-                .and_then(|result| result.pointer(pointer))
-                .and_then(Value::as_u64)
-                .unwrap_or(0)
-        };
+        let number =
+            |pointer: &str| result.and_then(|result| result.pointer(pointer)).and_then(Value::as_u64).unwrap_or(0);
         match kind {
             "llm_call" => {
                 self.llm_calls += 1;
@@ -217,23 +196,10 @@ mod tests {
     fn figures_and_timeline_come_from_the_records_alone() {
         let usage = json!({"usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}});
         let items = vec![
-            Placed {
-                cursor: 1,
-                record: record("llm_call", "02.000000", "02.500400", usage),
-            },
-            Placed {
-                cursor: 2,
-                record: record("answer_user", "03.000000", "03.000041", Value::Null),
-            },
+            Placed { cursor: 1, record: record("llm_call", "02.000000", "02.500400", usage) },
+            Placed { cursor: 2, record: record("answer_user", "03.000000", "03.000041", Value::Null) },
         ];
-        let window = Window {
-            run_id: "r".into(),
-            total: 2,
-            cursor_start: 1,
-            cursor_end: 2,
-            items,
-            artifacts: [],
-        };
+        let window = Window { run_id: "r".into(), total: 2, cursor_start: 1, cursor_end: 2, items, artifacts: [] };
         let stats = serde_json::to_value(stats(&window)).unwrap();
         assert_eq!(
             stats,
@@ -241,9 +207,6 @@ mod tests {
                 "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}, "tok_s": null})
         );
         let timeline = timeline(&[window]);
-        assert_eq!(
-            timeline.iter().map(|moment| moment.duration_ms).collect::<Vec<_>>(),
-            [Some(500.4), Some(0.04)]
-        );
+        assert_eq!(timeline.iter().map(|moment| moment.duration_ms).collect::<Vec<_>>(), [Some(500.4), Some(0.04)]);
     }
 }

@@ -4,36 +4,20 @@ use domain::{Object, RunStatus, Time};
 use serde_json::Value;
 use std::time::Duration;
 
-const TEXTS: [&str; 8] = [
-    "source",
-    "purpose",
-    "visibility",
-    "run_mode",
-    "editor_session_id",
-    "flow_id",
-    "bundle_id",
-    "bundle_version",
-];
+const TEXTS: [&str; 8] =
+    ["source", "purpose", "visibility", "run_mode", "editor_session_id", "flow_id", "bundle_id", "bundle_version"];
 const CHARACTERS: usize = 240;
 
 /// What is kept of a client's lifecycle; nothing when nothing is left.
 pub fn sanitised(given: &Object) -> Option<Value> {
     let mut kept = Object::new();
     for key in TEXTS {
-        let text = given
-            .get(key)
-            .and_then(Value::as_str)
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
+        let text = given.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
         if let Some(text) = text {
             kept.insert(key.to_owned(), text.chars().take(CHARACTERS).collect::<String>().into());
         }
     }
-    let retention = given
-        .get("retention")
-        .and_then(Value::as_object)
-        .map(retention)
-        .unwrap_or_default();
+    let retention = given.get("retention").and_then(Value::as_object).map(retention).unwrap_or_default();
     if !retention.is_empty() {
         kept.insert("retention".to_owned(), Value::Object(retention));
     }
@@ -43,19 +27,11 @@ pub fn sanitised(given: &Object) -> Option<Value> {
 fn retention(given: &Object) -> Object {
     let mut kept = Object::new();
     for key in ["mode", "expires_at"] {
-        if let Some(text) = given
-            .get(key)
-            .and_then(Value::as_str)
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
+        if let Some(text) = given.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()) {
             kept.insert(key.to_owned(), text.chars().take(CHARACTERS).collect::<String>().into());
         }
     }
-    if let Some(seconds) = given
-        .get("ttl_s")
-        .filter(|value| value.as_f64().is_some_and(|seconds| seconds > 0.0))
-    {
+    if let Some(seconds) = given.get("ttl_s").filter(|value| value.as_f64().is_some_and(|seconds| seconds > 0.0)) {
         kept.insert("ttl_s".to_owned(), seconds.clone());
     }
     kept
@@ -110,14 +86,8 @@ pub fn expires_at(lifecycle: &Value, updated_at: Time, default_ttl: Duration) ->
     if let Some(text) = retention["expires_at"].as_str() {
         return text.parse().ok();
     }
-    let seconds = retention["ttl_s"]
-        .as_f64()
-        .filter(|seconds| *seconds > 0.0)
-        .unwrap_or(default_ttl.as_secs_f64());
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a float to integer cast saturates, and so does the sum"
-    )]
+    let seconds = retention["ttl_s"].as_f64().filter(|seconds| *seconds > 0.0).unwrap_or(default_ttl.as_secs_f64());
+    #[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates, and so does the sum")]
     Some(updated_at.plus_micros((seconds * 1e6) as i64))
 }
 
@@ -133,11 +103,7 @@ pub fn removable(lifecycle: Option<&Value>, status: RunStatus, updated_at: Time,
         return Ok(());
     }
     let expiry = expires_at(lifecycle, updated_at, policy.default_ttl).ok_or(Kept::NoExpiration)?;
-    if expiry <= policy.now {
-        Ok(())
-    } else {
-        Err(Kept::NotExpired)
-    }
+    if expiry <= policy.now { Ok(()) } else { Err(Kept::NotExpired) }
 }
 
 #[cfg(test)]
@@ -169,26 +135,11 @@ mod tests {
         };
         let draft = json!({"purpose": "draft_test", "retention": {"mode": "ephemeral", "ttl_s": 3_600}});
         let done = RunStatus::Completed;
-        assert_eq!(
-            removable(Some(&draft), done, updated, &policy("2026-01-01T00:59:59")),
-            Err(Kept::NotExpired)
-        );
-        assert_eq!(
-            removable(Some(&draft), done, updated, &policy("2026-01-01T01:00:00")),
-            Ok(())
-        );
-        assert_eq!(
-            removable(Some(&draft), RunStatus::Waiting, updated, &policy("2027-01-01")),
-            Err(Kept::Active)
-        );
-        assert_eq!(
-            removable(None, done, updated, &policy("2027-01-01")),
-            Err(Kept::NotEphemeral)
-        );
+        assert_eq!(removable(Some(&draft), done, updated, &policy("2026-01-01T00:59:59")), Err(Kept::NotExpired));
+        assert_eq!(removable(Some(&draft), done, updated, &policy("2026-01-01T01:00:00")), Ok(()));
+        assert_eq!(removable(Some(&draft), RunStatus::Waiting, updated, &policy("2027-01-01")), Err(Kept::Active));
+        assert_eq!(removable(None, done, updated, &policy("2027-01-01")), Err(Kept::NotEphemeral));
         let odd = json!({"purpose": "draft_test", "retention": {"mode": "ephemeral", "expires_at": "soon"}});
-        assert_eq!(
-            removable(Some(&odd), done, updated, &policy("2027-01-01")),
-            Err(Kept::NoExpiration)
-        );
+        assert_eq!(removable(Some(&odd), done, updated, &policy("2027-01-01")), Err(Kept::NoExpiration));
     }
 }

@@ -6,11 +6,8 @@ use store::runs::Row;
 
 /// One row, in the order of the contract.
 pub fn light(row: &Row, with_metrics: bool, with_ledger_len: bool) -> Map<String, Value> {
-    let lifecycle: Value = row
-        .lifecycle
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    let lifecycle: Value =
+        row.lifecycle.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let mut item = Map::new();
     let mut put = |key: &str, value: Value| drop(item.insert(key.to_owned(), value));
     put("run_id", text(&row.run_id));

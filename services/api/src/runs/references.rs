@@ -15,9 +15,7 @@ pub async fn check_references(api: &Api, vars: &Object) -> Result<(), ApiError> 
         collect(value, &mut ids);
     }
     if ids.len() > MOST {
-        return Err(ApiError::bad_request(format!(
-            "input_data refers to more than {MOST} artifacts"
-        )));
+        return Err(ApiError::bad_request(format!("input_data refers to more than {MOST} artifacts")));
     }
     let values = Values::new(&api.parts.bus);
     for id in ids {
@@ -32,9 +30,7 @@ pub async fn check_references(api: &Api, vars: &Object) -> Result<(), ApiError> 
 fn collect<'a>(value: &'a Value, ids: &mut Vec<&'a str>) {
     match value {
         Value::Object(object) => {
-            let id = ["$artifact", "artifact_id"]
-                .iter()
-                .find_map(|key| object.get(*key).and_then(Value::as_str));
+            let id = ["$artifact", "artifact_id"].iter().find_map(|key| object.get(*key).and_then(Value::as_str));
             match id {
                 Some(id) => ids.push(id),
                 None => object.values().for_each(|value| collect(value, ids)),

@@ -26,9 +26,7 @@ impl Chosen {
 
     /// Where the flow is kept.
     pub fn source(&self) -> Source {
-        Source::Bundle {
-            sha256: self.bundle.sha256.clone(),
-        }
+        Source::Bundle { sha256: self.bundle.sha256.clone() }
     }
 }
 
@@ -52,37 +50,18 @@ pub fn to_start(snapshot: &Snapshot, input: &Input) -> Result<Chosen, ApiError> 
     check_scope(input)?;
     let (bundle_id, flow_id) = (input.word("bundle_id"), input.word("flow_id"));
     refuse_internal([bundle_id, flow_id])?;
-    let request = StartRequest {
-        flow_id,
-        bundle_id,
-        bundle_version: input.word("bundle_version"),
-    };
+    let request = StartRequest { flow_id, bundle_id, bundle_version: input.word("bundle_version") };
     let target = start_target(&request).map_err(|error| refused("Failed to start run: ", &error))?;
     let bundle = match &target.bundle_id {
         Some(id) => installed(snapshot, id, target.version.as_deref())?,
         None => only_bundle(snapshot, target.version.as_deref())?,
     };
-    let flow = target
-        .flow
-        .as_deref()
-        .or_else(|| bundle.manifest.default_flow())
-        .ok_or_else(|| {
-            refused(
-                "Failed to start run: ",
-                &ResolveError::Ambiguous {
-                    bundle: bundle.reference.to_string(),
-                },
-            )
-        })?;
-    let chosen = Chosen {
-        flow: flow.to_owned(),
-        bundle,
-    };
+    let flow = target.flow.as_deref().or_else(|| bundle.manifest.default_flow()).ok_or_else(|| {
+        refused("Failed to start run: ", &ResolveError::Ambiguous { bundle: bundle.reference.to_string() })
+    })?;
+    let chosen = Chosen { flow: flow.to_owned(), bundle };
     if !has_flow(&chosen) {
-        return Err(ApiError::not_found(format!(
-            "Workflow '{}' not found",
-            chosen.workflow()
-        )));
+        return Err(ApiError::not_found(format!("Workflow '{}' not found", chosen.workflow())));
     }
     Ok(chosen)
 }
@@ -110,10 +89,7 @@ pub fn to_schedule(snapshot: &Snapshot, input: &Input) -> Result<Chosen, ApiErro
     };
     let chosen = Chosen { bundle, flow };
     if !has_flow(&chosen) {
-        return Err(ApiError::not_found(format!(
-            "Target workflow '{}' not found",
-            chosen.workflow()
-        )));
+        return Err(ApiError::not_found(format!("Target workflow '{}' not found", chosen.workflow())));
     }
     Ok(chosen)
 }
@@ -124,22 +100,13 @@ pub fn refuse_deprecated(snapshot: &Snapshot, chosen: &Chosen) -> Result<(), Api
     let Some(mark) = snapshot.deprecation(id, &chosen.flow) else {
         return Ok(());
     };
-    let reason = mark
-        .reason
-        .as_deref()
-        .map(|reason| format!(": {reason}"))
-        .unwrap_or_default();
-    Err(ApiError::conflict(format!(
-        "Workflow '{id}:{}' is deprecated{reason}",
-        chosen.flow
-    )))
+    let reason = mark.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Err(ApiError::conflict(format!("Workflow '{id}:{}' is deprecated{reason}", chosen.flow)))
 }
 
 fn refuse_internal(names: [Option<&str>; 2]) -> Result<(), ApiError> {
     if names.into_iter().flatten().any(|name| name.starts_with(CATALOG_PREFIX)) {
-        return Err(ApiError::forbidden(
-            "Catalog workflows must be started through registry_scope='tenant_catalog'",
-        ));
+        return Err(ApiError::forbidden("Catalog workflows must be started through registry_scope='tenant_catalog'"));
     }
     Ok(())
 }

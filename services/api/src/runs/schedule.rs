@@ -22,10 +22,7 @@ pub struct Repetition {
 
 /// Checks when and how often.
 pub fn repetition(input: &Input, now: Time) -> Result<Repetition, ApiError> {
-    let start_at = input
-        .word("start_at")
-        .filter(|text| !text.eq_ignore_ascii_case("now"))
-        .map(str::to_owned);
+    let start_at = input.word("start_at").filter(|text| !text.eq_ignore_ascii_case("now")).map(str::to_owned);
     let interval = input.word("interval").map(str::to_owned);
     let until = input.word("repeat_until").map(str::to_owned);
     let given = match input.integer("repeat_count") {
@@ -36,32 +33,18 @@ pub fn repetition(input: &Input, now: Time) -> Result<Repetition, ApiError> {
         return Err(ApiError::bad_request("repeat_count > 1 requires interval"));
     }
     if given.is_some_and(|count| count > EXECUTIONS) {
-        return Err(ApiError::bad_request(format!(
-            "repeat_count implies too many executions (max {EXECUTIONS})"
-        )));
+        return Err(ApiError::bad_request(format!("repeat_count implies too many executions (max {EXECUTIONS})")));
     }
     let counted = match (&until, given) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::bad_request(
-                "repeat_until cannot be combined with repeat_count",
-            ));
+            return Err(ApiError::bad_request("repeat_until cannot be combined with repeat_count"));
         }
         (Some(until), None) => Some(count_until(until, interval.as_deref(), start_at.as_deref(), now)?),
         (None, given) => given,
     };
     match counted {
-        Some(1) => Ok(Repetition {
-            start_at,
-            interval: None,
-            count: Some(1),
-            until,
-        }),
-        count => Ok(Repetition {
-            start_at,
-            interval,
-            count,
-            until,
-        }),
+        Some(1) => Ok(Repetition { start_at, interval: None, count: Some(1), until }),
+        count => Ok(Repetition { start_at, interval, count, until }),
     }
 }
 
@@ -75,9 +58,8 @@ fn positive(count: i64) -> Result<u64, ApiError> {
 /// Executions up to and including the last moment: `1 + floor((until - start) / interval)`.
 fn count_until(until: &str, interval: Option<&str>, start: Option<&str>, now: Time) -> Result<u64, ApiError> {
     let interval = interval.ok_or_else(|| ApiError::bad_request("repeat_until requires interval"))?;
-    let until: Time = until
-        .parse()
-        .map_err(|problem| ApiError::bad_request(format!("Invalid repeat_until: {problem}")))?;
+    let until: Time =
+        until.parse().map_err(|problem| ApiError::bad_request(format!("Invalid repeat_until: {problem}")))?;
     let interval = strict_interval(interval)
         .ok_or_else(|| ApiError::bad_request("Invalid interval: invalid interval (expected like '15m', '1h', '2d')"))?;
     let start = match start {
@@ -90,9 +72,7 @@ fn count_until(until: &str, interval: Option<&str>, start: Option<&str>, now: Ti
     }
     let count = u64::try_from(span / interval).unwrap_or(u64::MAX).saturating_add(1);
     if count > EXECUTIONS {
-        return Err(ApiError::bad_request(format!(
-            "repeat_until implies too many executions (max {EXECUTIONS})"
-        )));
+        return Err(ApiError::bad_request(format!("repeat_until implies too many executions (max {EXECUTIONS})")));
     }
     Ok(count)
 }
@@ -101,8 +81,7 @@ fn moment(text: &str, now: Time) -> Result<Time, ApiError> {
     if let Some(micros) = flow::schedule::interval_micros(text) {
         return Ok(now.plus_micros(micros));
     }
-    text.parse()
-        .map_err(|problem| ApiError::bad_request(format!("Invalid start_at: {problem}")))
+    text.parse().map_err(|problem| ApiError::bad_request(format!("Invalid start_at: {problem}")))
 }
 
 /// A whole number of `s`, `m`, `h` or `d`, in microseconds.
@@ -110,10 +89,7 @@ fn strict_interval(text: &str) -> Option<i64> {
     let text = text.trim().to_ascii_lowercase();
     let number = text.strip_suffix(['s', 'm', 'h', 'd'])?.trim_end();
     let whole = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    whole
-        .then(|| flow::schedule::interval_micros(&text))
-        .flatten()
-        .filter(|micros| *micros > 0)
+    whole.then(|| flow::schedule::interval_micros(&text)).flatten().filter(|micros| *micros > 0)
 }
 
 /// The plan of the generated flow, and what clients read of the schedule.
@@ -164,24 +140,15 @@ mod tests {
         let response = ask(body).unwrap_err().into_response();
         assert_eq!(response.status(), 400);
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        serde_json::from_slice::<Value>(&bytes).unwrap()["detail"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        serde_json::from_slice::<Value>(&bytes).unwrap()["detail"].as_str().unwrap().to_owned()
     }
 
     #[tokio::test]
     async fn contradictions_are_refused_in_the_words_of_the_contract() {
         let far = "2030-01-01T00:00:00Z";
         assert_eq!(detail(json!({"repeat_count": 0})).await, "repeat_count must be >= 1");
-        assert_eq!(
-            detail(json!({"repeat_count": 3})).await,
-            "repeat_count > 1 requires interval"
-        );
-        assert_eq!(
-            detail(json!({"repeat_until": far})).await,
-            "repeat_until requires interval"
-        );
+        assert_eq!(detail(json!({"repeat_count": 3})).await, "repeat_count > 1 requires interval");
+        assert_eq!(detail(json!({"repeat_until": far})).await, "repeat_until requires interval");
         assert_eq!(
             detail(json!({"repeat_until": far, "repeat_count": 2, "interval": "1h"})).await,
             "repeat_until cannot be combined with repeat_count"
@@ -198,11 +165,7 @@ mod tests {
             detail(json!({"repeat_until": "2060-01-01T00:00:00Z", "interval": "1s"})).await,
             "repeat_until implies too many executions (max 10000)"
         );
-        assert!(
-            detail(json!({"repeat_until": "soon", "interval": "1s"}))
-                .await
-                .starts_with("Invalid repeat_until: ")
-        );
+        assert!(detail(json!({"repeat_until": "soon", "interval": "1s"})).await.starts_with("Invalid repeat_until: "));
         let odd = json!({"repeat_until": far, "interval": "1d", "start_at": "notadate"});
         assert!(detail(odd).await.starts_with("Invalid start_at: "));
     }
@@ -214,10 +177,6 @@ mod tests {
         assert_eq!(until("2026-01-02T23:59:59Z").count, Some(2));
         let once = ask(json!({"interval": "1h", "repeat_count": 1, "start_at": "NOW"})).unwrap();
         assert_eq!((once.interval, once.count, once.start_at), (None, Some(1), None));
-        assert_eq!(
-            ask(json!({"interval": "xx"})).unwrap().interval.as_deref(),
-            Some("xx"),
-            "bad intervals fail later"
-        );
+        assert_eq!(ask(json!({"interval": "xx"})).unwrap().interval.as_deref(), Some("xx"), "bad intervals fail later");
     }
 }

@@ -83,11 +83,7 @@ impl<'a> RunView<'a> {
             resumed_at: state.control.resumed_at,
             waiting: state.waiting.as_ref().map(WaitView::new),
             ..Self::plain(
-                (
-                    state.run_id.as_str(),
-                    state.workflow_id.as_str(),
-                    state.session_id.as_str(),
-                ),
+                (state.run_id.as_str(), state.workflow_id.as_str(), state.session_id.as_str()),
                 &state.actor_id,
                 state.created_at,
                 &state.vars,
@@ -96,11 +92,7 @@ impl<'a> RunView<'a> {
     }
 
     fn accepted(start: &'a StartRun, entry: &'a str) -> Self {
-        let ids = (
-            start.run_id.as_str(),
-            start.workflow_id.as_str(),
-            start.session_id.as_str(),
-        );
+        let ids = (start.run_id.as_str(), start.workflow_id.as_str(), start.session_id.as_str());
         Self {
             current_node: entry,
             parent_run_id: start.parent_run_id.as_ref().map(domain::RunId::as_str),
@@ -155,12 +147,7 @@ const SCHEDULE_KEYS: [&str; 11] = [
 fn schedule(vars: &Object) -> Option<Object> {
     let stored = vars.get("_meta")?.get("schedule")?.as_object()?;
     let value = |key: &str| stored.get(key).cloned().unwrap_or(Value::Null);
-    Some(
-        SCHEDULE_KEYS
-            .iter()
-            .map(|key| ((*key).to_owned(), value(key)))
-            .collect(),
-    )
+    Some(SCHEDULE_KEYS.iter().map(|key| ((*key).to_owned(), value(key))).collect())
 }
 
 fn limits(vars: &Object) -> Value {

@@ -17,11 +17,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            status,
-            body: json!({ "detail": detail.into() }),
-            retry_after: None,
-        }
+        Self { status, body: json!({ "detail": detail.into() }), retry_after: None }
     }
 
     pub(super) fn origin() -> Self {
@@ -31,18 +27,12 @@ impl Refusal {
     pub(super) fn lockout(rest: Duration) -> Self {
         let seconds = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests (auth lockout)");
-        Self {
-            retry_after: Some(seconds.max(1)),
-            ..refusal
-        }
+        Self { retry_after: Some(seconds.max(1)), ..refusal }
     }
 
     pub(super) fn concurrency() -> Self {
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests (concurrency limit)");
-        Self {
-            retry_after: Some(1),
-            ..refusal
-        }
+        Self { retry_after: Some(1), ..refusal }
     }
 
     pub(super) fn unauthorized() -> Self {
@@ -50,18 +40,12 @@ impl Refusal {
     }
 
     pub(super) fn no_token() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Gateway auth required but no token configured",
-        )
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Gateway auth required but no token configured")
     }
 
     pub(super) fn csrf() -> Self {
         let detail = "Gateway browser session CSRF token missing or invalid";
-        Self {
-            body: json!({"detail": detail, "reason_code": "csrf_required"}),
-            ..Self::new(StatusCode::FORBIDDEN, "")
-        }
+        Self { body: json!({"detail": detail, "reason_code": "csrf_required"}), ..Self::new(StatusCode::FORBIDDEN, "") }
     }
 
     pub(super) fn admin(class: &str, write: bool) -> Self {
@@ -72,17 +56,11 @@ impl Refusal {
             "resource_class": class,
             "action": if write { "write" } else { "read" },
         });
-        Self {
-            body,
-            ..Self::new(StatusCode::FORBIDDEN, "")
-        }
+        Self { body, ..Self::new(StatusCode::FORBIDDEN, "") }
     }
 
     pub(super) fn too_large(bytes: u64, limit: usize) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("Payload Too Large ({bytes} bytes > {limit} bytes)"),
-        )
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("Payload Too Large ({bytes} bytes > {limit} bytes)"))
     }
 
     pub(super) fn body_timeout() -> Self {
@@ -98,10 +76,7 @@ impl Refusal {
         let mut response = Response::new(Body::from(self.body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json; charset=utf-8"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

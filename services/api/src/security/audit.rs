@@ -56,22 +56,12 @@ pub struct Draft {
 impl AuditLog {
     /// A log and what its writer reads; without a writer when auditing is off.
     pub fn new(config: &AuditConfig) -> (Self, Option<mpsc::Receiver<Entry>>) {
-        let headers = config
-            .headers
-            .iter()
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect();
+        let headers = config.headers.iter().map(|name| name.trim().to_ascii_lowercase()).collect();
         if !config.enabled {
             return (Self { headers, queue: None }, None);
         }
         let (queue, receiver) = mpsc::channel(QUEUE);
-        (
-            Self {
-                headers,
-                queue: Some(queue),
-            },
-            Some(receiver),
-        )
+        (Self { headers, queue: Some(queue) }, Some(receiver))
     }
 
     /// Notes a write request as it arrives.
@@ -96,10 +86,7 @@ impl AuditLog {
             bytes_in: text(&header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
             headers: self.allowed(&parts.headers),
         };
-        Some(Draft {
-            entry,
-            began: std::time::Instant::now(),
-        })
+        Some(Draft { entry, began: std::time::Instant::now() })
     }
 
     /// Hands the entry of an answered request to the writer. Waits when the writer is far behind: a log of
@@ -132,18 +119,14 @@ impl AuditLog {
 }
 
 fn limited(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(|text| text.chars().take(512).collect())
+    headers.get(name).and_then(|value| value.to_str().ok()).map(|text| text.chars().take(512).collect())
 }
 
 /// Keys stay, values go.
 fn redacted(query: &str) -> String {
     let keys = query.split('&').filter(|part| !part.is_empty()).take(64);
-    let parts: Vec<String> = keys
-        .map(|part| format!("{}=<redacted>", part.split_once('=').map_or(part, |(key, _)| key)))
-        .collect();
+    let parts: Vec<String> =
+        keys.map(|part| format!("{}=<redacted>", part.split_once('=').map_or(part, |(key, _)| key))).collect();
     parts.join("&")
 }
 
@@ -153,10 +136,7 @@ mod tests {
 
     #[test]
     fn values_of_a_query_never_reach_the_log() {
-        assert_eq!(
-            redacted("token=abc&flag&x=1=2"),
-            "token=<redacted>&flag=<redacted>&x=<redacted>"
-        );
+        assert_eq!(redacted("token=abc&flag&x=1=2"), "token=<redacted>&flag=<redacted>&x=<redacted>");
         assert_eq!(redacted(""), "");
     }
 }

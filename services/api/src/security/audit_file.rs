@@ -105,11 +105,7 @@ pub async fn read_tail(path: &Path, max_bytes: u64) -> io::Result<Tail> {
     let mut file = match File::open(path).await {
         Ok(file) => file,
         Err(problem) if problem.kind() == io::ErrorKind::NotFound => {
-            return Ok(Tail {
-                bytes: 0,
-                truncated: false,
-                content: String::new(),
-            });
+            return Ok(Tail { bytes: 0, truncated: false, content: String::new() });
         }
         Err(problem) => return Err(problem),
     };
@@ -118,11 +114,7 @@ pub async fn read_tail(path: &Path, max_bytes: u64) -> io::Result<Tail> {
     let mut bytes = Vec::new();
     file.take(max_bytes).read_to_end(&mut bytes).await?;
     let content = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Tail {
-        bytes: bytes.len(),
-        truncated: length > max_bytes,
-        content,
-    })
+    Ok(Tail { bytes: bytes.len(), truncated: length > max_bytes, content })
 }
 
 #[cfg(test)]
@@ -133,21 +125,14 @@ mod tests {
     async fn a_full_log_is_moved_aside_and_only_so_many_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = audit_path(directory.path());
-        let config = AuditConfig {
-            max_bytes: 10,
-            rotations: 2,
-            ..AuditConfig::default()
-        };
+        let config = AuditConfig { max_bytes: 10, rotations: 2, ..AuditConfig::default() };
         for _ in 0..6 {
             append(&path, &config, b"{\"a\":\"0123456789\"}\n").await.unwrap();
         }
         let files = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(files, 3, "the log and two older ones");
         let tail = read_tail(&path, 5).await.unwrap();
-        assert_eq!(
-            (tail.bytes, tail.truncated, tail.content.as_str()),
-            (5, true, "89\"}\n")
-        );
+        assert_eq!((tail.bytes, tail.truncated, tail.content.as_str()), (5, true, "89\"}\n"));
         assert_eq!(read_tail(&directory.path().join("none"), 5).await.unwrap().bytes, 0);
     }
 }

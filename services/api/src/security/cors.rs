@@ -17,11 +17,7 @@ pub async fn cors(request: Request, next: Next) -> Response {
     };
     let preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if preflight {
-        preflight_answer(request.headers())
-    } else {
-        next.run(request).await
-    };
+    let mut response = if preflight { preflight_answer(request.headers()) } else { next.run(request).await };
     let headers = response.headers_mut();
     vary(headers);
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

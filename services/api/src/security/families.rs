@@ -16,23 +16,16 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
         ("/models/unload", "models"),
         ("/files", "workspace"),
     ];
-    let family = PREFIXES
-        .iter()
-        .find(|(prefix, _)| under(rest, prefix))
-        .map(|(_, class)| *class);
+    let family = PREFIXES.iter().find(|(prefix, _)| under(rest, prefix)).map(|(_, class)| *class);
     let exact = matches!(rest, "/artifacts/import" | "/attachments/ingest") || is_export(rest);
     family.or_else(|| exact.then_some("workspace")).or_else(|| {
         let writes = [("/blocs", "blocs"), ("/prompt_cache", "prompt_cache")];
-        writes
-            .into_iter()
-            .find(|(prefix, _)| write && under(rest, prefix))
-            .map(|(_, class)| class)
+        writes.into_iter().find(|(prefix, _)| write && under(rest, prefix)).map(|(_, class)| class)
     })
 }
 
 fn under(rest: &str, prefix: &str) -> bool {
-    rest.strip_prefix(prefix)
-        .is_some_and(|tail| tail.is_empty() || tail.starts_with('/'))
+    rest.strip_prefix(prefix).is_some_and(|tail| tail.is_empty() || tail.starts_with('/'))
 }
 
 /// `/runs/{id}/artifacts/{id}/export`

@@ -33,20 +33,13 @@ impl Guard {
     pub fn new(config: SecurityConfig, credentials: Credentials) -> Self {
         let origins = Origins::new(&config.allowed_origins);
         let lockouts = Lockouts::new(config.lockout);
-        Self {
-            config,
-            credentials,
-            origins,
-            lockouts,
-        }
+        Self { config, credentials, origins, lockouts }
     }
 
     /// The address that counts as the client's.
     pub fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let forwarded = headers.get("x-forwarded-for").filter(|_| self.config.trust_proxy);
-        let first = forwarded
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.split(',').next());
+        let first = forwarded.and_then(|value| value.to_str().ok()).and_then(|text| text.split(',').next());
         first.and_then(|text| text.trim().parse().ok()).unwrap_or(peer)
     }
 
@@ -94,11 +87,7 @@ impl Guard {
         // With a proxy in front, every peer is local: then the client is what it says.
         let local = peer.is_loopback() && client.is_loopback();
         let waived = !write && self.config.dev_read_no_auth && local;
-        let protected = if write {
-            self.config.protect_write
-        } else {
-            self.config.protect_read
-        };
+        let protected = if write { self.config.protect_write } else { self.config.protect_read };
         verdict.auth_required = protected && !waived;
         if let Some(fingerprint) = self.credentials.check_headers(&parts.headers) {
             self.lockouts.succeeded(client);
@@ -115,10 +104,7 @@ impl Guard {
         }
         // Browser sessions belong to user accounts. Without those, a session cookie or header proves nothing and
         // is answered like a missing token.
-        Err(self
-            .lockouts
-            .failed(client, Instant::now())
-            .map_or_else(Refusal::unauthorized, Refusal::lockout))
+        Err(self.lockouts.failed(client, Instant::now()).map_or_else(Refusal::unauthorized, Refusal::lockout))
     }
 }
 
@@ -129,9 +115,5 @@ pub fn is_write(method: &Method) -> bool {
 
 /// Only a principal that came by a browser session must show a CSRF token, and no such principal exists yet.
 fn check_csrf(principal: &Principal, write: bool) -> Result<(), Refusal> {
-    if write && principal.source == "browser-session" {
-        Err(Refusal::csrf())
-    } else {
-        Ok(())
-    }
+    if write && principal.source == "browser-session" { Err(Refusal::csrf()) } else { Ok(()) }
 }

@@ -36,10 +36,7 @@ pub struct Lockouts {
 impl Lockouts {
     /// None yet.
     pub fn new(policy: LockoutPolicy) -> Self {
-        Self {
-            policy,
-            entries: Mutex::new(HashMap::new()),
-        }
+        Self { policy, entries: Mutex::new(HashMap::new()) }
     }
 
     /// How long the address stays locked out, if it is.
@@ -55,11 +52,7 @@ impl Lockouts {
         if entries.len() >= ADDRESSES && !entries.contains_key(&address) {
             forget_oldest(&mut entries);
         }
-        let entry = entries.entry(address).or_insert(Entry {
-            failures: 0,
-            locked_until: now,
-            last: now,
-        });
+        let entry = entries.entry(address).or_insert(Entry { failures: 0, locked_until: now, last: now });
         entry.failures = entry.failures.saturating_add(1);
         entry.last = now;
         let lock = self.policy.lock(entry.failures)?;
@@ -69,10 +62,7 @@ impl Lockouts {
 
     /// A right token clears the counter.
     pub fn succeeded(&self, address: IpAddr) {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&address);
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
     }
 }
 
@@ -96,19 +86,15 @@ fn forget_oldest(entries: &mut HashMap<IpAddr, Entry>) {
 mod tests {
     use super::*;
 
-    const POLICY: LockoutPolicy = LockoutPolicy {
-        after: 5,
-        base: Duration::from_secs(1),
-        max: Duration::from_secs(60),
-    };
+    const POLICY: LockoutPolicy =
+        LockoutPolicy { after: 5, base: Duration::from_secs(1), max: Duration::from_secs(60) };
 
     #[test]
     fn the_fifth_failure_locks_and_each_further_one_doubles_up_to_the_limit() {
         let lockouts = Lockouts::new(POLICY);
         let (address, now) = (IpAddr::from([10, 0, 0, 1]), Instant::now());
-        let locks: Vec<Option<u64>> = (0..12)
-            .map(|_| lockouts.failed(address, now).map(|lock| lock.as_secs()))
-            .collect();
+        let locks: Vec<Option<u64>> =
+            (0..12).map(|_| lockouts.failed(address, now).map(|lock| lock.as_secs())).collect();
         let expected = [0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60];
         assert_eq!(locks, expected.map(|seconds| (seconds > 0).then_some(seconds)));
         assert!(lockouts.locked(address, now).is_some());
@@ -122,10 +108,7 @@ mod tests {
         let lockouts = Lockouts::new(POLICY);
         let begin = Instant::now();
         for number in 0..30_000_u32 {
-            lockouts.failed(
-                IpAddr::from(number.to_be_bytes()),
-                begin + Duration::from_millis(number.into()),
-            );
+            lockouts.failed(IpAddr::from(number.to_be_bytes()), begin + Duration::from_millis(number.into()));
         }
         assert!(lockouts.entries.lock().unwrap().len() <= ADDRESSES);
     }

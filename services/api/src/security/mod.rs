@@ -77,10 +77,7 @@ pub async fn secure(State(security): State<Arc<Security>>, mut request: Request,
 }
 
 fn span(request: &Request, id: &str) -> tracing::Span {
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str);
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str);
     let span = telemetry::request_span(id, request.method().as_str(), route);
     let headers = request.headers();
     telemetry::continue_from(&span, |name| headers.get(name).and_then(|value| value.to_str().ok()));
@@ -88,18 +85,11 @@ fn span(request: &Request, id: &str) -> tracing::Span {
 }
 
 async fn audited(security: &Security, request: Request, id: &str, next: Next) -> Response {
-    let peer = request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map(|info| info.0.ip());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.to_canonical());
     let client = security.guard.client(request.headers(), peer);
     let (parts, body) = request.into_parts();
-    let draft = if is_write(&parts.method) {
-        security.audit.begin(&parts, id, &client.to_string())
-    } else {
-        None
-    };
+    let draft = if is_write(&parts.method) { security.audit.begin(&parts, id, &client.to_string()) } else { None };
     let mut verdict = Verdict::default();
     let decided = security.guard.decide(&parts, client, peer, &mut verdict);
     let response = match decided {
@@ -137,10 +127,7 @@ fn guarded(path: &str) -> bool {
 
 /// The client's id if it can be sent back, else a fresh one of 32 hexadecimal characters.
 fn request_id(headers: &HeaderMap) -> String {
-    let given = headers
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .map(str::trim);
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::trim);
     match given {
         Some(id) if !id.is_empty() && id.len() <= 200 => id.to_owned(),
         Some(_) | None => uuid::Uuid::new_v4().simple().to_string(),

@@ -10,17 +10,13 @@ impl Origins {
     /// From patterns; blank ones are dropped.
     pub fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let patterns = patterns.into_iter().map(|pattern| pattern.as_ref().trim().to_owned());
-        Self {
-            patterns: patterns.filter(|pattern| !pattern.is_empty()).collect(),
-        }
+        Self { patterns: patterns.filter(|pattern| !pattern.is_empty()).collect() }
     }
 
     /// Whether a page of that origin may call the gateway.
     pub fn allow(&self, origin: &str) -> bool {
         let origin: Vec<char> = origin.trim().chars().take(2_048).collect();
-        self.patterns
-            .iter()
-            .any(|pattern| glob(&pattern.chars().collect::<Vec<_>>(), &origin))
+        self.patterns.iter().any(|pattern| glob(&pattern.chars().collect::<Vec<_>>(), &origin))
     }
 }
 
@@ -67,11 +63,7 @@ fn set_end(pattern: &[char]) -> Option<usize> {
 }
 
 fn in_set(set: &[char], character: char) -> bool {
-    let (negated, mut set) = if set.first() == Some(&'!') {
-        (true, &set[1..])
-    } else {
-        (false, set)
-    };
+    let (negated, mut set) = if set.first() == Some(&'!') { (true, &set[1..]) } else { (false, set) };
     let mut found = false;
     while let [low, rest @ ..] = set {
         if let ['-', high, rest @ ..] = rest {

@@ -29,19 +29,12 @@ pub struct Place {
 impl Pools {
     /// So many places for requests and for streams.
     pub fn new(requests: usize, streams: usize) -> Self {
-        Self {
-            requests: Arc::new(Semaphore::new(requests)),
-            streams: Arc::new(Semaphore::new(streams)),
-        }
+        Self { requests: Arc::new(Semaphore::new(requests)), streams: Arc::new(Semaphore::new(streams)) }
     }
 
     /// Takes a place in the path's pool, or nothing when it stays full.
     pub async fn enter(&self, path: &str) -> Option<Place> {
-        let pool = if path.ends_with("/ledger/stream") {
-            &self.streams
-        } else {
-            &self.requests
-        };
+        let pool = if path.ends_with("/ledger/stream") { &self.streams } else { &self.requests };
         if let Ok(permit) = pool.clone().try_acquire_owned() {
             return Some(Place { _permit: permit });
         }

@@ -24,27 +24,16 @@ pub(super) fn limit(config: &SecurityConfig, path: &str) -> usize {
         return config.max_body_bytes;
     };
     let whole = file.saturating_add(FORM_ALLOWANCE);
-    if config.max_upload_body_bytes > 0 {
-        whole.min(config.max_upload_body_bytes)
-    } else {
-        whole
-    }
+    if config.max_upload_body_bytes > 0 { whole.min(config.max_upload_body_bytes) } else { whole }
 }
 
 /// Passes a request whose body is within the limit. A body that does not say its length is read and counted here.
 pub(super) async fn measured(request: Request, limit: usize) -> Result<Request, Refusal> {
     let declared = request.headers().get(header::CONTENT_LENGTH);
-    if let Some(declared) = declared
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.parse::<u64>().ok())
-    {
+    if let Some(declared) = declared.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
         // The HTTP layer hands on exactly as many bytes as were declared.
         let too_many = declared > limit as u64;
-        return if too_many {
-            Err(Refusal::too_large(declared, limit))
-        } else {
-            Ok(request)
-        };
+        return if too_many { Err(Refusal::too_large(declared, limit)) } else { Ok(request) };
     }
     if http_body::Body::is_end_stream(request.body()) {
         return Ok(request);

@@ -31,10 +31,7 @@ fn surface(change: impl FnOnce(&mut SecurityConfig)) -> Surface {
     let (audit, entries) = AuditLog::new(&config.audit);
     let routes = fallbacks(
         Router::new()
-            .route(
-                "/api/health",
-                get(|| async { axum::Json(json!({"status": "healthy"})) }),
-            )
+            .route("/api/health", get(|| async { axum::Json(json!({"status": "healthy"})) }))
             .route("/api/gateway/ping", get(|| async { "pong" }))
             .route("/api/gateway/me", get(me))
             .route("/api/gateway/audit/tail", get(|| async { "tail" }))
@@ -65,20 +62,11 @@ struct Answer {
 
 impl Surface {
     async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(body.into()).unwrap())
-            .await
-            .unwrap();
+        let response = self.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&bytes)));
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     async fn get(&self, path: &str, token: &str) -> Answer {
@@ -91,20 +79,14 @@ impl Surface {
 async fn a_request_without_a_token_is_refused_and_one_with_it_passes() {
     let surface = surface(|_| ());
     let refused = surface.send(http::Request::get("/api/gateway/me"), Body::empty()).await;
-    assert_eq!(
-        (refused.status, refused.body),
-        (StatusCode::UNAUTHORIZED, json!({"detail": "Unauthorized"}))
-    );
+    assert_eq!((refused.status, refused.body), (StatusCode::UNAUTHORIZED, json!({"detail": "Unauthorized"})));
     assert_eq!(refused.headers["www-authenticate"], "Bearer");
     assert_eq!(refused.headers["content-type"], "application/json; charset=utf-8");
     assert_eq!(refused.headers["x-request-id"].len(), 32);
     let passed = surface.get("/api/gateway/me", TOKEN).await;
     assert_eq!(passed.status, StatusCode::OK);
     assert_eq!(passed.body["principal"]["source"], "legacy-token");
-    assert_eq!(
-        passed.body["principal"]["token_fingerprint"].as_str().map(str::len),
-        Some(12)
-    );
+    assert_eq!(passed.body["principal"]["token_fingerprint"].as_str().map(str::len), Some(12));
     let health = surface.send(http::Request::get("/api/health"), Body::empty()).await;
     assert_eq!(health.body, json!({"status": "healthy"}));
 }
@@ -116,10 +98,7 @@ async fn the_origin_is_checked_before_the_token_and_cors_lies_outside() {
     let refused = surface.send(request, Body::empty()).await;
     assert_eq!(
         (refused.status, refused.body),
-        (
-            StatusCode::FORBIDDEN,
-            json!({"detail": "Forbidden (origin not allowed)"})
-        )
+        (StatusCode::FORBIDDEN, json!({"detail": "Forbidden (origin not allowed)"}))
     );
     assert_eq!(refused.headers["access-control-allow-origin"], "https://evil.example");
     assert_eq!(refused.headers["access-control-allow-credentials"], "true");
@@ -137,24 +116,15 @@ async fn the_origin_is_checked_before_the_token_and_cors_lies_outside() {
 async fn the_fifth_wrong_token_locks_out_even_the_right_one() {
     let surface = surface(|config| config.lockout.base = std::time::Duration::from_secs(30));
     for _ in 0..4 {
-        assert_eq!(
-            surface.get("/api/gateway/me", "wrong").await.status,
-            StatusCode::UNAUTHORIZED
-        );
+        assert_eq!(surface.get("/api/gateway/me", "wrong").await.status, StatusCode::UNAUTHORIZED);
     }
     let locked = surface.get("/api/gateway/me", "wrong").await;
     assert_eq!(
         (locked.status, locked.body),
-        (
-            StatusCode::TOO_MANY_REQUESTS,
-            json!({"detail": "Too Many Requests (auth lockout)"})
-        )
+        (StatusCode::TOO_MANY_REQUESTS, json!({"detail": "Too Many Requests (auth lockout)"}))
     );
     assert_eq!(locked.headers["retry-after"], "30");
-    assert_eq!(
-        surface.get("/api/gateway/me", TOKEN).await.status,
-        StatusCode::TOO_MANY_REQUESTS
-    );
+    assert_eq!(surface.get("/api/gateway/me", TOKEN).await.status, StatusCode::TOO_MANY_REQUESTS);
     let health = surface.send(http::Request::get("/api/health"), Body::empty()).await;
     assert_eq!(health.status, StatusCode::OK);
 }
@@ -164,10 +134,7 @@ async fn a_right_token_clears_the_count_of_wrong_ones() {
     let surface = surface(|_| ());
     for _ in 0..3 {
         for _ in 0..4 {
-            assert_eq!(
-                surface.get("/api/gateway/me", "wrong").await.status,
-                StatusCode::UNAUTHORIZED
-            );
+            assert_eq!(surface.get("/api/gateway/me", "wrong").await.status, StatusCode::UNAUTHORIZED);
         }
         assert_eq!(surface.get("/api/gateway/me", TOKEN).await.status, StatusCode::OK);
     }
@@ -178,9 +145,7 @@ async fn readers_under_the_development_switch_are_no_admins_and_cannot_write() {
     let surface = surface(|config| config.dev_read_no_auth = true);
     let me = surface.send(http::Request::get("/api/gateway/me"), Body::empty()).await;
     assert_eq!(me.body["principal"]["roles"], json!(["readonly"]));
-    let admin = surface
-        .send(http::Request::get("/api/gateway/audit/tail"), Body::empty())
-        .await;
+    let admin = surface.send(http::Request::get("/api/gateway/audit/tail"), Body::empty()).await;
     assert_eq!(
         (admin.status, admin.body),
         (
@@ -189,14 +154,10 @@ async fn readers_under_the_development_switch_are_no_admins_and_cannot_write() {
                 "resource_class": "audit", "action": "read"})
         )
     );
-    let write = surface
-        .send(http::Request::post("/api/gateway/commands"), Body::from("{}"))
-        .await;
+    let write = surface.send(http::Request::post("/api/gateway/commands"), Body::from("{}")).await;
     assert_eq!(write.status, StatusCode::UNAUTHORIZED);
     let mut remote = http::Request::get("/api/gateway/me").body(Body::empty()).unwrap();
-    remote
-        .extensions_mut()
-        .insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 9], 1))));
+    remote.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 9], 1))));
     let refused = surface.router.clone().oneshot(remote).await.unwrap();
     assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
 }
@@ -205,33 +166,17 @@ async fn readers_under_the_development_switch_are_no_admins_and_cannot_write() {
 async fn a_body_over_the_limit_is_refused_whether_or_not_it_says_its_length() {
     let surface = surface(|config| config.max_body_bytes = 100);
     let request = || http::Request::post("/api/gateway/nope").header("authorization", format!("Bearer {TOKEN}"));
-    let declared = surface
-        .send(request().header("content-length", "260008"), Body::from(vec![b' '; 8]))
-        .await;
-    assert_eq!(
-        declared.body,
-        json!({"detail": "Payload Too Large (260008 bytes > 100 bytes)"})
-    );
+    let declared = surface.send(request().header("content-length", "260008"), Body::from(vec![b' '; 8])).await;
+    assert_eq!(declared.body, json!({"detail": "Payload Too Large (260008 bytes > 100 bytes)"}));
     let chunks =
         futures::stream::iter((0..20).map(|_| Ok::<_, std::io::Error>(bytes::Bytes::from_static(&[b' '; 10]))));
     let counted = surface.send(request(), Body::from_stream(chunks)).await;
     assert_eq!(
         (counted.status, counted.body),
-        (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            json!({"detail": "Payload Too Large (110 bytes > 100 bytes)"})
-        )
+        (StatusCode::PAYLOAD_TOO_LARGE, json!({"detail": "Payload Too Large (110 bytes > 100 bytes)"}))
     );
-    let small = surface
-        .send(
-            request(),
-            Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>("x")])),
-        )
-        .await;
-    assert_eq!(
-        (small.status, small.body),
-        (StatusCode::NOT_FOUND, json!({"detail": "Not Found"}))
-    );
+    let small = surface.send(request(), Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>("x")]))).await;
+    assert_eq!((small.status, small.body), (StatusCode::NOT_FOUND, json!({"detail": "Not Found"})));
 }
 
 #[tokio::test]
@@ -263,44 +208,23 @@ async fn every_write_is_audited_refused_ones_included_and_no_read_is() {
     let mut surface = surface(|_| ());
     surface.get("/api/gateway/ping", TOKEN).await;
     surface
-        .send(
-            http::Request::post("/api/gateway/commands?secret=1").header("x-client-id", "cli"),
-            Body::empty(),
-        )
+        .send(http::Request::post("/api/gateway/commands?secret=1").header("x-client-id", "cli"), Body::empty())
         .await;
     let request = http::Request::put("/api/gateway/ping").header("authorization", format!("Bearer {TOKEN}"));
-    surface
-        .send(request.header("x-request-id", "req-42"), Body::from("12345"))
-        .await;
+    surface.send(request.header("x-request-id", "req-42"), Body::from("12345")).await;
     let mut lines = Vec::new();
     while let Ok(entry) = surface.entries.try_recv() {
         lines.push(serde_json::to_value(entry).unwrap());
     }
     assert_eq!(lines.len(), 2);
-    assert_eq!(
-        (&lines[0]["status"], &lines[0]["query"]),
-        (&json!(401), &json!("secret=<redacted>"))
-    );
+    assert_eq!((&lines[0]["status"], &lines[0]["query"]), (&json!(401), &json!("secret=<redacted>")));
     assert_eq!(lines[0]["headers"], json!({"x-client-id": "cli"}));
-    assert_eq!(
-        (&lines[1]["status"], &lines[1]["request_id"]),
-        (&json!(405), &json!("req-42"))
-    );
+    assert_eq!((&lines[1]["status"], &lines[1]["request_id"]), (&json!(405), &json!("req-42")));
     assert_eq!(lines[1]["principal_user_id"], "local-admin");
     let keys: Vec<&String> = lines[1].as_object().unwrap().keys().collect();
     assert_eq!(
         keys[..9],
-        [
-            "ts",
-            "request_id",
-            "ip",
-            "method",
-            "path",
-            "query",
-            "status",
-            "duration_ms",
-            "auth_required"
-        ]
+        ["ts", "request_id", "ip", "method", "path", "query", "status", "duration_ms", "auth_required"]
     );
 }
 
@@ -308,20 +232,10 @@ async fn every_write_is_audited_refused_ones_included_and_no_read_is() {
 async fn unknown_paths_and_methods_answer_with_a_detail() {
     let surface = surface(|config| config.enabled = false);
     let missing = surface.get("/api/gateway/nope", "").await;
-    assert_eq!(
-        (missing.status, missing.body),
-        (StatusCode::NOT_FOUND, json!({"detail": "Not Found"}))
-    );
-    let wrong = surface
-        .send(
-            http::Request::put("/api/gateway/ping").header("x-request-id", "mine"),
-            Body::empty(),
-        )
-        .await;
-    assert_eq!(
-        (wrong.status, wrong.body),
-        (StatusCode::METHOD_NOT_ALLOWED, json!({"detail": "Method Not Allowed"}))
-    );
+    assert_eq!((missing.status, missing.body), (StatusCode::NOT_FOUND, json!({"detail": "Not Found"})));
+    let wrong =
+        surface.send(http::Request::put("/api/gateway/ping").header("x-request-id", "mine"), Body::empty()).await;
+    assert_eq!((wrong.status, wrong.body), (StatusCode::METHOD_NOT_ALLOWED, json!({"detail": "Method Not Allowed"})));
     assert_eq!(wrong.headers["x-request-id"], "mine");
     let me = surface.send(http::Request::get("/api/gateway/me"), Body::empty()).await;
     assert_eq!(me.body["principal"]["admin"], true);

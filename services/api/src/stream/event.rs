@@ -37,10 +37,7 @@ mod tests {
     #[test]
     fn events_have_the_bytes_of_the_contract() {
         let record = RawValue::from_string("{\"run_id\":\"r\"}".to_owned()).unwrap();
-        assert_eq!(
-            step(1, &record),
-            "id: 1\nevent: step\ndata: {\"cursor\": 1, \"record\": {\"run_id\":\"r\"}}\n\n"
-        );
+        assert_eq!(step(1, &record), "id: 1\nevent: step\ndata: {\"cursor\": 1, \"record\": {\"run_id\":\"r\"}}\n\n");
         let end = "event: done\ndata: {\"run_id\": \"r\\n\", \"cursor\": 4, \"status\": \"terminal\"}\n\n";
         assert_eq!(done("r\n", 4), end);
         assert_eq!(keep_alive(), ": keep-alive\n\n");

@@ -115,10 +115,7 @@ impl Stream {
         for (place, record) in step.records.iter().enumerate() {
             let cursor = step.before + place as u64 + 1;
             if cursor > self.cursor {
-                self.ready.push_back(Item {
-                    cursor,
-                    record: record.clone(),
-                });
+                self.ready.push_back(Item { cursor, record: record.clone() });
             }
         }
         self.ended |= step.terminal;

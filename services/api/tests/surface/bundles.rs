@@ -16,10 +16,7 @@ async fn an_uploaded_bundle_is_listed_with_its_versions() {
     assert_eq!(first, (&json!("fix"), &json!("fix@0.1.0")));
     let uploaded = world.upload(&up("0.2.0"), false).await.json();
     assert_eq!(uploaded["entrypoints"][0]["description"], "fixture echo");
-    assert_eq!(
-        (&uploaded["bundle_ref"], &uploaded["gateway_reloaded"]),
-        (&json!("up@0.2.0"), &json!(true))
-    );
+    assert_eq!((&uploaded["bundle_ref"], &uploaded["gateway_reloaded"]), (&json!("up@0.2.0"), &json!(true)));
     world.upload(&up("draft.abc"), false).await;
     let all = world.get("/bundles?all_versions=true&include_drafts=true").await.json();
     let items = all["items"].as_array().unwrap();
@@ -28,9 +25,7 @@ async fn an_uploaded_bundle_is_listed_with_its_versions() {
     let latest = (&items[1]["latest_published_version"], &items[1]["latest_any_version"]);
     assert_eq!(latest, (&json!("0.2.0"), &json!("draft.abc")));
     assert_eq!(world.get("/bundles").await.json()["default_bundle_id"], Value::Null);
-    let draft = world
-        .post("/runs/start", json!({"bundle_id": "up", "bundle_version": "draft.abc"}))
-        .await;
+    let draft = world.post("/runs/start", json!({"bundle_id": "up", "bundle_version": "draft.abc"})).await;
     let words = "draft bundle versions require run_lifecycle.purpose='draft_test'";
     assert_eq!(draft.detail(), (400, words.to_owned()));
 }
@@ -40,20 +35,12 @@ async fn what_cannot_be_installed_is_refused_and_says_why() {
     let world = World::start().await;
     world.upload(&up("0.2.0"), false).await;
     let again = world.upload(&up("0.2.0"), false).await;
-    assert_eq!(
-        again.detail(),
-        (400, "Bundle already installed: up@0.2.0.flow".to_owned())
-    );
+    assert_eq!(again.detail(), (400, "Bundle already installed: up@0.2.0.flow".to_owned()));
     assert_eq!(world.upload(&up("0.2.0"), true).await.status, 200);
     let words = "Failed installing bundle: File is not a zip file";
     assert_eq!(world.upload(b"no zip", false).await.detail(), (400, words.to_owned()));
     let request = http::Request::post("/api/gateway/bundles/upload");
-    let no_file = world
-        .send(
-            request.header("content-type", "multipart/form-data; boundary=b"),
-            "--b--\r\n",
-        )
-        .await;
+    let no_file = world.send(request.header("content-type", "multipart/form-data; boundary=b"), "--b--\r\n").await;
     let issue = json!([{"type": "missing", "loc": ["body", "file"], "msg": "Field required", "input": null}]);
     assert_eq!((no_file.status, &no_file.json()["detail"]), (422, &issue));
 }
@@ -62,32 +49,17 @@ async fn what_cannot_be_installed_is_refused_and_says_why() {
 async fn a_deprecated_entrypoint_is_hidden_and_cannot_be_started() {
     let world = World::start().await;
     world.upload(&up("0.2.0"), false).await;
-    let mark = world
-        .post("/bundles/up/deprecate", json!({"flow_id": "echo", "reason": "old"}))
-        .await
-        .json();
+    let mark = world.post("/bundles/up/deprecate", json!({"flow_id": "echo", "reason": "old"})).await.json();
     assert_eq!((&mark["flow_id"], &mark["reason"]), (&json!("echo"), &json!("old")));
     assert!(mark["deprecated_at"].as_str().unwrap().ends_with('Z'));
     let refused = (409, "Workflow 'up:echo' is deprecated: old".to_owned());
-    assert_eq!(
-        world.post("/runs/start", json!({"bundle_id": "up"})).await.detail(),
-        refused
-    );
+    assert_eq!(world.post("/runs/start", json!({"bundle_id": "up"})).await.detail(), refused);
     let later = json!({"bundle_id": "up", "flow_id": "echo"});
     assert_eq!(world.post("/runs/schedule", later).await.detail(), refused);
-    assert_eq!(
-        world.get("/bundles").await.json()["items"].as_array().map(Vec::len),
-        Some(1)
-    );
-    assert_eq!(
-        world.get("/bundles/up").await.json()["entrypoints"][0]["deprecated_reason"],
-        "old"
-    );
+    assert_eq!(world.get("/bundles").await.json()["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(world.get("/bundles/up").await.json()["entrypoints"][0]["deprecated_reason"], "old");
     let back = world.post("/bundles/up/undeprecate", json!({"flow_id": "echo"})).await;
-    assert_eq!(
-        back.text,
-        r#"{"ok":true,"bundle_id":"up","flow_id":"echo","removed":true}"#
-    );
+    assert_eq!(back.text, r#"{"ok":true,"bundle_id":"up","flow_id":"echo","removed":true}"#);
     assert_eq!(world.post("/runs/start", json!({"bundle_id": "up"})).await.status, 200);
     let nowhere = world.post("/bundles/up/deprecate", json!({"flow_id": "nope"})).await;
     assert_eq!(nowhere.status, 404);
@@ -98,10 +70,7 @@ async fn a_bundle_is_shown_by_parts_and_removed_by_version() {
     let world = World::start().await;
     world.upload(&up("0.2.0"), false).await;
     let schema = world.get("/bundles/fix/flows/fix:echo/input_schema").await.json();
-    assert_eq!(
-        (&schema["version"], &schema["defaults"]),
-        (&json!(1), &json!({"prompt": "hi"}))
-    );
+    assert_eq!((&schema["version"], &schema["defaults"]), (&json!(1), &json!({"prompt": "hi"})));
     let flow = world.get("/workflows/fix@0.1.0:echo/flow").await;
     assert_eq!(flow.text, world.get("/bundles/fix@0.1.0/flows/echo").await.text);
     assert!(flow.text.starts_with(
@@ -115,10 +84,7 @@ async fn a_bundle_is_shown_by_parts_and_removed_by_version() {
     let expected =
         r#"{"ok":true,"bundle_ref":"up@0.2.0","removed":1,"gateway_reloaded":true,"gateway_reload_error":null}"#;
     assert_eq!(delete("0.2.0").await.text, expected);
-    assert_eq!(
-        delete("9.9.9").await.detail(),
-        (404, "Bundle 'up@9.9.9' not found".to_owned())
-    );
+    assert_eq!(delete("9.9.9").await.detail(), (404, "Bundle 'up@9.9.9' not found".to_owned()));
 }
 
 #[tokio::test]
@@ -133,20 +99,9 @@ async fn a_directory_is_followed_on_reload() {
     );
     std::fs::remove_file(&file).unwrap();
     std::fs::write(world.directory.path().join("flows/fix.flow"), fix("0.2.0")).unwrap();
-    assert_eq!(
-        world.post("/bundles/reload", json!({})).await.text,
-        r#"{"ok":true,"bundle_ids":["fix"],"count":1}"#
-    );
-    assert_eq!(
-        world.get("/bundles").await.json()["items"][0]["bundle_version"],
-        "0.2.0"
-    );
-    let removed = world
-        .send(http::Request::delete("/api/gateway/bundles/fix"), Body::empty())
-        .await;
+    assert_eq!(world.post("/bundles/reload", json!({})).await.text, r#"{"ok":true,"bundle_ids":["fix"],"count":1}"#);
+    assert_eq!(world.get("/bundles").await.json()["items"][0]["bundle_version"], "0.2.0");
+    let removed = world.send(http::Request::delete("/api/gateway/bundles/fix"), Body::empty()).await;
     assert_eq!(removed.json()["gateway_reload_error"], Value::Null);
-    assert_eq!(
-        world.post("/bundles/reload", json!({})).await.text,
-        r#"{"ok":true,"bundle_ids":[],"count":0}"#
-    );
+    assert_eq!(world.post("/bundles/reload", json!({})).await.text, r#"{"ok":true,"bundle_ids":[],"count":0}"#);
 }

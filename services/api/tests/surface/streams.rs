@@ -31,10 +31,7 @@ async fn a_stream_of_an_ended_run_replays_it_and_says_done() {
     assert!(world.send(resumed, Body::empty()).await.text.starts_with("id: 2\n"));
     let both =
         http::Request::get(format!("/api/gateway/runs/{run}/ledger/stream?after=0")).header("last-event-id", "1");
-    assert!(
-        world.send(both, Body::empty()).await.text.starts_with("id: 1\n"),
-        "after wins"
-    );
+    assert!(world.send(both, Body::empty()).await.text.starts_with("id: 1\n"), "after wins");
 }
 
 #[tokio::test]
@@ -47,9 +44,8 @@ async fn a_live_stream_shows_each_record_once_and_keeps_its_client_awake() {
     let mut text = String::new();
     let mut read_until = async |text: &mut String, wanted: &str| {
         while !text.contains(wanted) {
-            let frame = tokio::time::timeout(SOON, body.frame())
-                .await
-                .unwrap_or_else(|_| panic!("no {wanted} in {text}"));
+            let frame =
+                tokio::time::timeout(SOON, body.frame()).await.unwrap_or_else(|_| panic!("no {wanted} in {text}"));
             text.push_str(std::str::from_utf8(frame.unwrap().unwrap().data_ref().unwrap()).unwrap());
         }
     };
@@ -62,10 +58,7 @@ async fn a_live_stream_shows_each_record_once_and_keeps_its_client_awake() {
     );
     let command =
         json!({"command_id": "c-1", "run_id": run, "type": "resume", "payload": {"payload": {"response": "me"}}});
-    assert_eq!(
-        world.post("/commands", command).await.text,
-        r#"{"accepted":true,"duplicate":false,"seq":1}"#
-    );
+    assert_eq!(world.post("/commands", command).await.text, r#"{"accepted":true,"duplicate":false,"seq":1}"#);
     world.route("c-1").await;
     world.step(&run).await;
     read_until(&mut text, "event: done").await;
@@ -79,19 +72,10 @@ async fn a_command_is_accepted_once_and_its_outcome_can_be_read() {
     let run = world.start_run(json!({"bundle_id": "fix", "flow_id": "ask"})).await;
     world.step(&run).await;
     let cancel = json!({"command_id": "c-1", "run_id": run, "type": "cancel", "payload": {"reason": "enough"}});
-    assert_eq!(
-        world.post("/commands", cancel.clone()).await.text,
-        r#"{"accepted":true,"duplicate":false,"seq":1}"#
-    );
-    assert_eq!(
-        world.post("/commands", cancel).await.text,
-        r#"{"accepted":false,"duplicate":true,"seq":1}"#
-    );
+    assert_eq!(world.post("/commands", cancel.clone()).await.text, r#"{"accepted":true,"duplicate":false,"seq":1}"#);
+    assert_eq!(world.post("/commands", cancel).await.text, r#"{"accepted":false,"duplicate":true,"seq":1}"#);
     let unknown = json!({"command_id": "", "run_id": "no-such-run", "type": "pause"});
-    assert_eq!(
-        world.post("/commands", unknown).await.text,
-        r#"{"accepted":true,"duplicate":false,"seq":2}"#
-    );
+    assert_eq!(world.post("/commands", unknown).await.text, r#"{"accepted":true,"duplicate":false,"seq":2}"#);
     let wrong = json!({"command_id": "x", "run_id": run, "type": "explode", "payload": {}});
     let types = "type must be one of pause|resume|cancel|emit_event|update_schedule|compact_memory";
     assert_eq!(world.post("/commands", wrong).await.detail(), (400, types.to_owned()));
@@ -108,32 +92,21 @@ async fn a_command_is_accepted_once_and_its_outcome_can_be_read() {
         (&json!("applied"), &json!("cancel"), &json!(1))
     );
     let cancelled = world.get(&format!("/runs/{run}")).await.json();
-    assert_eq!(
-        (&cancelled["status"], &cancelled["error"]),
-        (&json!("cancelled"), &json!("enough"))
-    );
-    assert_eq!(
-        outcome["cursor"],
-        world.get(&format!("/runs/{run}/ledger")).await.json()["next_after"]
-    );
+    assert_eq!((&cancelled["status"], &cancelled["error"]), (&json!("cancelled"), &json!("enough")));
+    assert_eq!(outcome["cursor"], world.get(&format!("/runs/{run}/ledger")).await.json()["next_after"]);
 }
 
 /// Reads a whole stream and answers with the ids of its events; fails unless it ends with `done`.
 async fn ids(world: &World, path: &str) -> Vec<u64> {
     let text = world.get(path).await.text;
     assert!(text.contains("event: done"), "{text}");
-    text.lines()
-        .filter_map(|line| line.strip_prefix("id: "))
-        .filter_map(|id| id.parse().ok())
-        .collect()
+    text.lines().filter_map(|line| line.strip_prefix("id: ")).filter_map(|id| id.parse().ok()).collect()
 }
 
 #[tokio::test]
 async fn a_client_that_connects_while_records_arrive_sees_each_exactly_once() {
     let world = World::start().await;
-    world
-        .upload(&bundle("long", "1.0.0", &[("loop", loop_flow(400))]), false)
-        .await;
+    world.upload(&bundle("long", "1.0.0", &[("loop", loop_flow(400))]), false).await;
     let run = world.start_run(json!({"bundle_id": "long"})).await;
     let stream = format!("/runs/{run}/ledger/stream");
     let readers = async {
@@ -151,10 +124,7 @@ async fn a_client_that_connects_while_records_arrive_sees_each_exactly_once() {
     let mut pages = String::new();
     let mut after = 0;
     while after < expected.len() as u64 {
-        let page = world
-            .get(&format!("/runs/{run}/ledger?after={after}&limit=97"))
-            .await
-            .json();
+        let page = world.get(&format!("/runs/{run}/ledger?after={after}&limit=97")).await.json();
         for record in page["items"].as_array().unwrap() {
             writeln!(pages, "{record}").unwrap();
         }

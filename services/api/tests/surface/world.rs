@@ -55,30 +55,15 @@ impl Answer {
 
     pub(crate) fn detail(&self) -> (u16, String) {
         let detail = self.json()["detail"].clone();
-        (
-            self.status,
-            detail.as_str().map_or_else(|| detail.to_string(), str::to_owned),
-        )
+        (self.status, detail.as_str().map_or_else(|| detail.to_string(), str::to_owned))
     }
 }
 
 impl World {
     pub(crate) async fn start() -> Self {
         let server = Server::builder().start().await.unwrap();
-        let connection = Connection {
-            urls: vec![server.url()],
-            name: "test".to_owned(),
-            ..Connection::default()
-        };
-        let bus = bus::connect(
-            &connection,
-            BusOptions {
-                shards: Some(1),
-                replicas: 1,
-            },
-        )
-        .await
-        .unwrap();
+        let connection = Connection { urls: vec![server.url()], name: "test".to_owned(), ..Connection::default() };
+        let bus = bus::connect(&connection, BusOptions { shards: Some(1), replicas: 1 }).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("flows")).unwrap();
         std::fs::write(directory.path().join("flows/fix.flow"), fix("0.1.0")).unwrap();
@@ -101,55 +86,30 @@ impl World {
         config.listener_patience = Duration::from_millis(1);
         let service = Service::start(config, parts, &tasks);
         let router = service.port([service.routes()]);
-        tokio::time::timeout(SOON, health.ready())
-            .await
-            .unwrap_or_else(|_| panic!("{:?}", health.readiness()));
+        tokio::time::timeout(SOON, health.ready()).await.unwrap_or_else(|_| panic!("{:?}", health.readiness()));
         let ledger = Ledger::new(&bus, &Plane::main());
         let bells = tokio::sync::Mutex::new(bus.doorbells(0, 64));
-        Self {
-            bells,
-            bus,
-            ledger,
-            bundles,
-            directory,
-            health,
-            tasks,
-            router,
-            _server: server,
-        }
+        Self { bells, bus, ledger, bundles, directory, health, tasks, router, _server: server }
     }
 
     pub(crate) async fn open(&self, request: http::request::Builder, body: impl Into<Body>) -> Response {
-        let request = request
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .body(body.into())
-            .unwrap();
+        let request = request.header("authorization", format!("Bearer {TOKEN}")).body(body.into()).unwrap();
         self.router.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
         let (parts, body) = self.open(request, body).await.into_parts();
-        let bytes = tokio::time::timeout(SOON, body.collect())
-            .await
-            .expect("the answer ends")
-            .unwrap()
-            .to_bytes();
+        let bytes = tokio::time::timeout(SOON, body.collect()).await.expect("the answer ends").unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Answer {
-            status: parts.status.as_u16(),
-            text,
-            headers: parts.headers,
-        }
+        Answer { status: parts.status.as_u16(), text, headers: parts.headers }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(http::Request::get(format!("/api/gateway{path}")), Body::empty())
-            .await
+        self.send(http::Request::get(format!("/api/gateway{path}")), Body::empty()).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(http::Request::post(format!("/api/gateway{path}")), body.to_string())
-            .await
+        self.send(http::Request::post(format!("/api/gateway{path}")), body.to_string()).await
     }
 
     pub(crate) async fn start_run(&self, body: Value) -> RunId {
@@ -177,54 +137,29 @@ impl World {
             }
             let more = serde_json::to_vec(&InboxMessage::Continue).unwrap();
             let id = format!("continue-{run}-{}", head.sequence);
-            self.bus
-                .inbox(&Plane::main())
-                .send(run, &id, &more.into(), &TraceContext::default())
-                .await
-                .unwrap();
+            self.bus.inbox(&Plane::main()).send(run, &id, &more.into(), &TraceContext::default()).await.unwrap();
         }
     }
 
     pub(crate) async fn upload(&self, bytes: &[u8], overwrite: bool) -> Answer {
         let mut body = Vec::new();
-        write!(
-            body,
-            "--b\r\ncontent-disposition: form-data; name=\"overwrite\"\r\n\r\n{overwrite}\r\n--b\r\n"
-        )
-        .unwrap();
+        write!(body, "--b\r\ncontent-disposition: form-data; name=\"overwrite\"\r\n\r\n{overwrite}\r\n--b\r\n")
+            .unwrap();
         body.extend_from_slice(b"content-disposition: form-data; name=\"file\"; filename=\"x.flow\"\r\n\r\n");
         body.extend_from_slice(bytes);
         body.extend_from_slice(b"\r\n--b--\r\n");
         let request = http::Request::post("/api/gateway/bundles/upload");
-        self.send(request.header("content-type", "multipart/form-data; boundary=b"), body)
-            .await
+        self.send(request.header("content-type", "multipart/form-data; boundary=b"), body).await
     }
 
     /// Brings an accepted command into the inbox of its run, as the runner's router does.
     pub(crate) async fn route(&self, command_id: &str) {
-        let logged = self
-            .bus
-            .commands(&Plane::main())
-            .find(&command_id.into())
-            .await
-            .unwrap()
-            .unwrap();
+        let logged = self.bus.commands(&Plane::main()).find(&command_id.into()).await.unwrap().unwrap();
         let run = logged.command.run_id.clone();
-        let message = InboxMessage::Command {
-            seq: logged.seq,
-            command: Box::new(logged.command),
-        };
+        let message = InboxMessage::Command { seq: logged.seq, command: Box::new(logged.command) };
         let body = serde_json::to_vec(&message).unwrap();
         let inbox = self.bus.inbox(&Plane::main());
-        inbox
-            .send(
-                &run,
-                &format!("command-{}", logged.seq),
-                &body.into(),
-                &TraceContext::default(),
-            )
-            .await
-            .unwrap();
+        inbox.send(&run, &format!("command-{}", logged.seq), &body.into(), &TraceContext::default()).await.unwrap();
     }
 
     /// Takes in what lies in a run's inbox and appends the step, as a runner does.
@@ -233,13 +168,9 @@ impl World {
         let cursor = head.as_ref().map_or(0, |head| head.inbox_cursor);
         let (pending, _) = self.bus.inbox(&Plane::main()).pending(run, cursor).await.unwrap();
         let reached = pending.last().map_or(cursor, |message| message.sequence);
-        let mut messages: Vec<InboxMessage> = pending
-            .iter()
-            .map(|message| serde_json::from_slice(&message.body).unwrap())
-            .collect();
-        let start = messages
-            .iter()
-            .position(|message| matches!(message, InboxMessage::Start(_)));
+        let mut messages: Vec<InboxMessage> =
+            pending.iter().map(|message| serde_json::from_slice(&message.body).unwrap()).collect();
+        let start = messages.iter().position(|message| matches!(message, InboxMessage::Start(_)));
         let start = start.map(|place| messages.remove(place));
         let sha256 = match (&head, &start) {
             (Some(head), _) => sha(&head.state.source),
@@ -256,28 +187,20 @@ impl World {
         };
         let flow = loaded.library.get(&state.workflow_id).unwrap().clone();
         let now = jiff::Timestamp::now().into();
-        let world = flow::World {
-            flow: &flow,
-            flows: &*loaded.library,
-            now,
-            zone: &jiff::tz::TimeZone::UTC,
-        };
+        let world = flow::World { flow: &flow, flows: &*loaded.library, now, zone: &jiff::tz::TimeZone::UTC };
         let step = flow::step(world, state, &messages);
-        let outcomes = step
-            .outcomes
-            .into_iter()
-            .filter_map(|(place, verdict)| match &messages[place] {
-                InboxMessage::Command { command, .. } => Some(Outcome {
-                    command_id: command.command_id.clone(),
-                    outcome: domain::CommandOutcome {
-                        run_id: run.clone(),
-                        verdict,
-                        cursor: step.state.cursor,
-                        applied_at: now,
-                    },
-                }),
-                _ => None,
-            });
+        let outcomes = step.outcomes.into_iter().filter_map(|(place, verdict)| match &messages[place] {
+            InboxMessage::Command { command, .. } => Some(Outcome {
+                command_id: command.command_id.clone(),
+                outcome: domain::CommandOutcome {
+                    run_id: run.clone(),
+                    verdict,
+                    cursor: step.state.cursor,
+                    applied_at: now,
+                },
+            }),
+            _ => None,
+        });
         let records = serde_json::value::to_raw_value(&step.records).unwrap();
         let append = Append {
             previous: head.as_ref(),
@@ -300,9 +223,7 @@ impl World {
     async fn acknowledge(&self, run: &RunId, reached: u64) {
         let mut bells = self.bells.lock().await;
         loop {
-            let bell = tokio::time::timeout(SOON, bells.next())
-                .await
-                .expect("the inbox is delivered");
+            let bell = tokio::time::timeout(SOON, bells.next()).await.expect("the inbox is delivered");
             if bell.run != *run || bell.sequence > reached {
                 bell.again_in(Duration::from_millis(20)).await;
                 continue;
@@ -328,9 +249,7 @@ fn pin(id: &str, kind: &str) -> Value {
 
 fn node(id: &str, kind: &str, inputs: Value, outputs: Value, more: Value) -> Value {
     let mut data = json!({"nodeType": kind, "label": id, "inputs": inputs, "outputs": outputs});
-    data.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().cloned().unwrap_or_default());
+    data.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     json!({"id": id, "type": kind, "position": {"x": 0.0, "y": 0.0}, "data": data})
 }
 
@@ -366,12 +285,7 @@ fn ask() -> Value {
 /// A flow that answers its user so many times.
 pub(crate) fn loop_flow(passes: u32) -> Value {
     let exec = |id: &str| pin(id, "execution");
-    let bounds = json!([
-        exec("exec-in"),
-        pin("start", "number"),
-        pin("end", "number"),
-        pin("step", "number")
-    ]);
+    let bounds = json!([exec("exec-in"), pin("start", "number"), pin("end", "number"), pin("step", "number")]);
     let turns = json!([exec("loop"), exec("done"), pin("index", "number")]);
     let say = json!([exec("exec-in"), pin("message", "string")]);
     json!({"id": "loop", "name": "loop", "nodes": [
@@ -396,10 +310,8 @@ pub(crate) fn bundle(id: &str, version: &str, flows: &[(&str, Value)]) -> Vec<u8
         .iter()
         .map(|(flow, _)| json!({"flow_id": flow, "name": flow, "description": format!("fixture {flow}"), "interfaces": []}))
         .collect();
-    let paths: Object = flows
-        .iter()
-        .map(|(flow, _)| ((*flow).to_owned(), format!("flows/{flow}.json").into()))
-        .collect();
+    let paths: Object =
+        flows.iter().map(|(flow, _)| ((*flow).to_owned(), format!("flows/{flow}.json").into())).collect();
     let manifest = json!({"bundle_format_version": "1", "bundle_id": id, "bundle_version": version,
         "created_at": "2026-01-08T00:00:00+00:00", "entrypoints": entrypoints, "default_entrypoint": flows[0].0,
         "flows": paths, "artifacts": {}, "assets": {}, "metadata": {}});
