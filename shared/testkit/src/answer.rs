@@ -35,17 +35,11 @@ impl Answer {
     /// Status and `detail` of an error, the latter as text.
     pub fn refusal(&self) -> (u16, String) {
         let detail = &self.json()["detail"];
-        (
-            self.status,
-            detail.as_str().map_or_else(|| detail.to_string(), str::to_owned),
-        )
+        (self.status, detail.as_str().map_or_else(|| detail.to_string(), str::to_owned))
     }
 
     /// A header's text, empty when absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }

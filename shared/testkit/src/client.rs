@@ -25,24 +25,14 @@ impl Client {
     pub fn new(url: &str, token: Option<&str>) -> Self {
         // Fails only when it was installed before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_secs(5))
-            .build();
-        Self {
-            http: http.expect("an HTTP client can be made"),
-            url: url.to_owned(),
-            token: token.map(str::to_owned),
-        }
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build();
+        Self { http: http.expect("an HTTP client can be made"), url: url.to_owned(), token: token.map(str::to_owned) }
     }
 
     /// The same gateway with another token, or none.
     #[must_use]
     pub fn with_token(&self, token: Option<&str>) -> Self {
-        Self {
-            token: token.map(str::to_owned),
-            ..self.clone()
-        }
+        Self { token: token.map(str::to_owned), ..self.clone() }
     }
 
     /// The base URL.
@@ -75,9 +65,7 @@ impl Client {
     }
 
     async fn must(request: RequestBuilder) -> Answer {
-        Self::send(request)
-            .await
-            .unwrap_or_else(|error| panic!("no answer: {error:?}"))
+        Self::send(request).await.unwrap_or_else(|error| panic!("no answer: {error:?}"))
     }
 
     /// `GET`
@@ -106,12 +94,10 @@ impl Client {
 
     /// Repeats a request until it is answered with something else than a passing failure, as a careful client does.
     pub async fn insist(&self, what: &str, request: impl Fn() -> RequestBuilder) -> Answer {
-        until(what, 2 * SOON, async || {
-            match Self::send(request().timeout(Duration::from_secs(8))).await {
-                Err(error) => Err(format!("{error:?}")),
-                Ok(answer) if answer.status == 429 || answer.status >= 500 => Err(format!("{answer:?}")),
-                Ok(answer) => Ok(answer),
-            }
+        until(what, 2 * SOON, async || match Self::send(request().timeout(Duration::from_secs(8))).await {
+            Err(error) => Err(format!("{error:?}")),
+            Ok(answer) if answer.status == 429 || answer.status >= 500 => Err(format!("{answer:?}")),
+            Ok(answer) => Ok(answer),
         })
         .await
     }

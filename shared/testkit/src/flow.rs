@@ -18,18 +18,8 @@ impl Flow {
     /// A flow that begins at `start` with these pins.
     #[must_use]
     pub fn new(id: &str, pins: &[(&str, &str)]) -> Self {
-        let empty = Self {
-            id: id.to_owned(),
-            nodes: Vec::new(),
-            edges: Vec::new(),
-        };
-        empty.node(
-            "start",
-            "on_flow_start",
-            &[],
-            &with_execution("exec-out", pins),
-            json!({}),
-        )
+        let empty = Self { id: id.to_owned(), nodes: Vec::new(), edges: Vec::new() };
+        empty.node("start", "on_flow_start", &[], &with_execution("exec-out", pins), json!({}))
     }
 
     /// A node with its pins beside those of execution, which are drawn for every type but the start, and the rest of
@@ -47,21 +37,14 @@ impl Flow {
         for (key, value) in more.as_object().cloned().unwrap_or_default() {
             data[key] = value;
         }
-        self.nodes
-            .push(json!({"id": id, "type": kind, "position": {"x": 0.0, "y": 0.0}, "data": data}));
+        self.nodes.push(json!({"id": id, "type": kind, "position": {"x": 0.0, "y": 0.0}, "data": data}));
         self
     }
 
     /// A node with one way in and one way out.
     #[must_use]
     pub fn step(self, id: &str, kind: &str, inputs: &[(&str, &str)], outputs: &[(&str, &str)], more: Value) -> Self {
-        self.node(
-            id,
-            kind,
-            &with_execution("exec-in", inputs),
-            &with_execution("exec-out", outputs),
-            more,
-        )
+        self.node(id, kind, &with_execution("exec-in", inputs), &with_execution("exec-out", outputs), more)
     }
 
     /// The end, with these pins.
@@ -73,17 +56,14 @@ impl Flow {
     /// Goes from one node to the next, all along.
     #[must_use]
     pub fn path(self, nodes: &[&str]) -> Self {
-        nodes
-            .windows(2)
-            .fold(self, |flow, pair| flow.wire(pair[0], "exec-out", pair[1], "exec-in"))
+        nodes.windows(2).fold(self, |flow, pair| flow.wire(pair[0], "exec-out", pair[1], "exec-in"))
     }
 
     /// An edge from an output to an input.
     #[must_use]
     pub fn wire(mut self, from: &str, output: &str, to: &str, input: &str) -> Self {
         let id = format!("e{}", self.edges.len() + 1);
-        self.edges
-            .push(json!({"id": id, "source": from, "sourceHandle": output, "target": to, "targetHandle": input}));
+        self.edges.push(json!({"id": id, "source": from, "sourceHandle": output, "target": to, "targetHandle": input}));
         self
     }
 
@@ -121,10 +101,8 @@ pub fn pack(id: &str, version: &str, flows: &[Flow]) -> Vec<u8> {
     });
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let mut file = |name: String, content: Value| {
-        zip.start_file(name, SimpleFileOptions::default())
-            .expect("a file is begun");
-        zip.write_all(content.to_string().as_bytes())
-            .expect("a file is written");
+        zip.start_file(name, SimpleFileOptions::default()).expect("a file is begun");
+        zip.write_all(content.to_string().as_bytes()).expect("a file is written");
     };
     file("manifest.json".to_owned(), manifest);
     flows.iter().for_each(|flow| file(path(flow), flow.document()));

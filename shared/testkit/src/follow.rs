@@ -19,10 +19,8 @@ impl Client {
     /// with `after` and with `Last-Event-ID` in turn.
     pub async fn follow(&self, run: &str) -> Follower {
         let mut seen = Follower::default();
-        until(&format!("the end of the stream of {run}"), 3 * SOON, async || {
-            self.follow_once(run, &mut seen).await
-        })
-        .await;
+        until(&format!("the end of the stream of {run}"), 3 * SOON, async || self.follow_once(run, &mut seen).await)
+            .await;
         seen
     }
 
@@ -30,29 +28,18 @@ impl Client {
         let cursor = seen.records.len() as u64;
         seen.connections += 1;
         let by_header = seen.connections.is_multiple_of(2);
-        let query = if by_header {
-            "heartbeat_s=1".to_owned()
-        } else {
-            format!("after={cursor}&heartbeat_s=1")
-        };
+        let query = if by_header { "heartbeat_s=1".to_owned() } else { format!("after={cursor}&heartbeat_s=1") };
         let mut stream = self.stream(run, &query, by_header.then_some(cursor)).await?;
         while let Some(event) = stream.next().await? {
             match event {
                 Event::Comment(_) => {}
                 Event::Step { id, mut data } => {
                     let place = seen.records.len() as u64 + 1;
-                    assert_eq!(
-                        (id, data["cursor"].as_u64()),
-                        (place, Some(place)),
-                        "run {run}: a gap or a double"
-                    );
+                    assert_eq!((id, data["cursor"].as_u64()), (place, Some(place)), "run {run}: a gap or a double");
                     seen.records.push(data["record"].take());
                 }
                 Event::Named { name, data } => {
-                    assert_eq!(
-                        (name.as_str(), data["cursor"].as_u64()),
-                        ("done", Some(seen.records.len() as u64))
-                    );
+                    assert_eq!((name.as_str(), data["cursor"].as_u64()), ("done", Some(seen.records.len() as u64)));
                     return Ok(());
                 }
             }

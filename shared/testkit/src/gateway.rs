@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::until::{SOON, until};
 use nats_process::{Cluster, Server};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// The token of every gateway that a test starts.
@@ -76,10 +76,7 @@ impl Builder {
     /// # Panics
     /// When it does not.
     pub async fn start(self) -> Gateway {
-        let dir = tempfile::Builder::new()
-            .prefix("gantry-test-")
-            .tempdir()
-            .expect("a directory of its own");
+        let dir = tempfile::Builder::new().prefix("gantry-test-").tempdir().expect("a directory of its own");
         let mut env = self.environment(dir.path());
         let Some(runners) = self.runners else {
             let mut api = service("up", "up", &env, dir.path());
@@ -90,7 +87,7 @@ impl Builder {
                 runners: Vec::new(),
                 proxy: None,
                 broker: None,
-                _dir: dir,
+                dir,
             };
         };
         let broker = broker(self.cluster).await;
@@ -107,12 +104,10 @@ impl Builder {
         let mut gateway = Gateway {
             client: Client::new(&url, Some(TOKEN)),
             api,
-            runners: (0..runners)
-                .map(|n| service(&format!("runner-{n}"), "runner", &env, dir.path()))
-                .collect(),
+            runners: (0..runners).map(|n| service(&format!("runner-{n}"), "runner", &env, dir.path())).collect(),
             proxy: Some(proxy),
             broker: Some(broker),
-            _dir: dir,
+            dir,
         };
         gateway.runners.iter_mut().for_each(Process::spawn);
         for runner in &mut gateway.runners {
@@ -134,11 +129,7 @@ impl Builder {
             ("GANTRY_MAX_CONCURRENCY", "256".to_owned()),
         ];
         let mut env: Vec<(String, String)> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        env.extend(
-            self.model
-                .iter()
-                .map(|url| ("OPENAI_COMPATIBLE_BASE_URL".to_owned(), url.clone())),
-        );
+        env.extend(self.model.iter().map(|url| ("OPENAI_COMPATIBLE_BASE_URL".to_owned(), url.clone())));
         for (name, value) in &self.env {
             env.retain(|(known, _)| known != name);
             env.push((name.clone(), value.clone()));
@@ -155,9 +146,7 @@ fn service(name: &str, command: &str, env: &[(String, String)], dir: &Path) -> P
 async fn serve(process: &mut Process) -> String {
     process.spawn();
     let line = process.said("gantry is ready at ").await;
-    let (_, rest) = line
-        .split_once("gantry is ready at ")
-        .expect("the line was found by these words");
+    let (_, rest) = line.split_once("gantry is ready at ").expect("the line was found by these words");
     rest.split_whitespace().next().expect("an address follows").to_owned()
 }
 
@@ -176,10 +165,7 @@ fn free_port() -> u16 {
 
 async fn listening(port: u16) {
     until("the proxy to listen", SOON, async || {
-        tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .map(|_| ())
-            .map_err(|error| error.to_string())
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(|_| ()).map_err(|error| error.to_string())
     })
     .await;
 }
@@ -197,7 +183,7 @@ pub struct Gateway {
     pub proxy: Option<Process>,
     /// The broker, when it runs apart.
     pub broker: Option<Broker>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Gateway {
@@ -205,6 +191,11 @@ impl Gateway {
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// The data directory of its processes.
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
     }
 
     /// Starts the process of the HTTP surface again, where it was, after it was ended.

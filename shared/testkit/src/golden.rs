@@ -15,12 +15,7 @@ pub fn differences(expected: &Value, observed: &Value) -> Vec<String> {
         list(expected, "checkpoints"),
         list(observed, "checkpoints"),
         |compare, at, one, other| {
-            compare.each(
-                &format!("{at}.runs"),
-                list(one, "runs"),
-                list(other, "runs"),
-                Compare::observed_keys,
-            );
+            compare.each(&format!("{at}.runs"), list(one, "runs"), list(other, "runs"), Compare::observed_keys);
         },
     );
     compare.found
@@ -40,17 +35,12 @@ struct Compare<'a> {
 
 impl Compare<'_> {
     fn differ(&mut self, at: &str, expected: &Value, observed: &Value) {
-        self.found
-            .push(format!("{at}: expected {expected}, observed {observed}"));
+        self.found.push(format!("{at}: expected {expected}, observed {observed}"));
     }
 
     fn each(&mut self, at: &str, expected: &[Value], observed: &[Value], one: fn(&mut Self, &str, &Value, &Value)) {
         if expected.len() != observed.len() {
-            self.found.push(format!(
-                "{at}: expected {} entries, observed {}",
-                expected.len(),
-                observed.len()
-            ));
+            self.found.push(format!("{at}: expected {} entries, observed {}", expected.len(), observed.len()));
         }
         for (place, (expected, observed)) in expected.iter().zip(observed).enumerate() {
             one(self, &format!("{at}[{place}]"), expected, observed);
@@ -68,12 +58,7 @@ impl Compare<'_> {
 
     /// The keys that were observed, the ledger aside. A wait is compared by what was observed of it.
     fn observed_keys(&mut self, at: &str, expected: &Value, observed: &Value) {
-        for (key, expected) in expected
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter(|(key, _)| *key != "ledger")
-        {
+        for (key, expected) in expected.as_object().into_iter().flatten().filter(|(key, _)| *key != "ledger") {
             let place = format!("{at}.{key}");
             match observed.get(key) {
                 None => {}
@@ -93,11 +78,7 @@ impl Compare<'_> {
         }
         let attempt = expected.get("attempt").cloned().unwrap_or_else(|| Value::from(1));
         self.value(&format!("{at}.attempt"), &attempt, &observed["attempt"]);
-        self.value(
-            &format!("{at}.idempotency_key"),
-            &expected["idempotency_key"],
-            &observed["idempotency_key"],
-        );
+        self.value(&format!("{at}.idempotency_key"), &expected["idempotency_key"], &observed["idempotency_key"]);
         let (one, other) = (&expected["effect"], &observed["effect"]);
         if one["type"] != "llm_call" {
             self.value(&format!("{at}.effect"), one, other);
@@ -105,11 +86,7 @@ impl Compare<'_> {
             return;
         }
         self.value(&format!("{at}.effect.type"), &one["type"], &other["type"]);
-        self.value(
-            &format!("{at}.effect.result_key"),
-            &one["result_key"],
-            &other["result_key"],
-        );
+        self.value(&format!("{at}.effect.result_key"), &one["result_key"], &other["result_key"]);
         self.named_keys(&format!("{at}.effect.payload"), &one["payload"], &other["payload"]);
         self.named_keys(&format!("{at}.result"), &expected["result"], &observed["result"]);
     }
@@ -125,8 +102,7 @@ impl Compare<'_> {
             (Value::String(expected), Value::String(observed)) => {
                 let observed = self.named(observed);
                 if !matches(expected, &observed) {
-                    self.found
-                        .push(format!("{at}: expected {expected:?}, observed {observed:?}"));
+                    self.found.push(format!("{at}: expected {expected:?}, observed {observed:?}"));
                 }
             }
             (Value::Array(one), Value::Array(other)) => self.each(at, one, other, Self::value),
@@ -134,11 +110,7 @@ impl Compare<'_> {
                 if !one.keys().eq(other.keys()) {
                     let keys =
                         |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>().join(", ");
-                    self.found.push(format!(
-                        "{at}: expected the keys {}; observed {}",
-                        keys(one),
-                        keys(other)
-                    ));
+                    self.found.push(format!("{at}: expected the keys {}; observed {}", keys(one), keys(other)));
                 }
                 self.named_keys(at, expected, observed);
             }
@@ -150,9 +122,10 @@ impl Compare<'_> {
 
     /// The text with run ids replaced by their places.
     fn named(&self, text: &str) -> String {
-        self.ids.iter().enumerate().fold(text.to_owned(), |text, (place, id)| {
-            text.replace(id, &format!("<run:{}>", place + 1))
-        })
+        self.ids
+            .iter()
+            .enumerate()
+            .fold(text.to_owned(), |text, (place, id)| text.replace(id, &format!("<run:{}>", place + 1)))
     }
 }
 
@@ -162,22 +135,16 @@ type Test = fn(&str) -> bool;
 /// Placeholders that stand for one value each, and what may stand in their place.
 const PLACEHOLDERS: &[(&str, Test)] = &[
     ("<ts>", |text| text.parse::<Time>().is_ok()),
-    ("<hash>", |text| {
-        text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-    }),
-    ("<msg>", |text| {
-        text.strip_prefix("msg_").is_some_and(|id| id.len() == 32)
-    }),
+    ("<hash>", |text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())),
+    ("<msg>", |text| text.strip_prefix("msg_").is_some_and(|id| id.len() == 32)),
     ("<grounding>", |text| text.starts_with('[') && text.ends_with(']')),
     ("<num>", |text| text.parse::<f64>().is_ok()),
 ];
 
 /// Whether a text is what the expected one, placeholders and all, allows.
 fn matches(expected: &str, observed: &str) -> bool {
-    let first = PLACEHOLDERS
-        .iter()
-        .filter_map(|(name, test)| Some((expected.find(name)?, name, test)))
-        .min_by_key(|hit| hit.0);
+    let first =
+        PLACEHOLDERS.iter().filter_map(|(name, test)| Some((expected.find(name)?, name, test))).min_by_key(|hit| hit.0);
     let Some((at, name, test)) = first else {
         return expected == observed;
     };
@@ -211,10 +178,7 @@ mod tests {
         };
         let mut expected = run("completed", json!({"a": 1}));
         expected["runs"][0]["run"] = json!("<run:1>");
-        assert_eq!(
-            differences(&expected, &run("completed", json!({"a": 1}))),
-            Vec::<String>::new()
-        );
+        assert_eq!(differences(&expected, &run("completed", json!({"a": 1}))), Vec::<String>::new());
         let found = differences(&expected, &run("failed", json!({"a": 1.0})));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("runs[0].status") && found[1].starts_with("runs[0].output.a"));

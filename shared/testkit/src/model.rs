@@ -1,9 +1,6 @@
 //! A model server that follows a script: real HTTP, the chat-completions form, and a gate for slow answers.
 
-#![expect(
-    clippy::expect_used,
-    reason = "a test without its model server has nothing to go on with"
-)]
+#![expect(clippy::expect_used, reason = "a test without its model server has nothing to go on with")]
 
 use crate::until::{SOON, until};
 use axum::extract::State;
@@ -56,10 +53,7 @@ impl FakeModel {
         let url = format!("http://{}/v1", listener.local_addr().expect("a bound port"));
         let router = Router::new()
             .route("/v1/chat/completions", post(complete))
-            .route(
-                "/v1/models",
-                get(async || Json(json!({"object": "list", "data": [{"id": "fake-model"}]}))),
-            )
+            .route("/v1/models", get(async || Json(json!({"object": "list", "data": [{"id": "fake-model"}]}))))
             .with_state(shared.clone());
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -70,6 +64,11 @@ impl FakeModel {
     /// The base URL, ending in `/v1`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What the next requests are answered with, instead of what was left of the script.
+    pub fn script(&self, script: &[Value]) {
+        *self.shared.script.lock().unwrap_or_else(PoisonError::into_inner) = script.iter().cloned().collect();
     }
 
     /// From now on requests are taken and not answered.
@@ -91,11 +90,7 @@ impl FakeModel {
     pub async fn until_asked(&self, count: usize) -> Vec<Asked> {
         until(&format!("{count} model requests"), SOON, async || {
             let asked = self.asked();
-            if asked.len() >= count {
-                Ok(asked)
-            } else {
-                Err(format!("{} came", asked.len()))
-            }
+            if asked.len() >= count { Ok(asked) } else { Err(format!("{} came", asked.len())) }
         })
         .await
     }
@@ -112,15 +107,8 @@ async fn complete(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> (StatusCode, Json<Value>) {
-    let key = headers
-        .get("idempotency-key")
-        .and_then(|key| key.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let asked = Asked {
-        body: body.clone(),
-        key,
-    };
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned();
+    let asked = Asked { body: body.clone(), key };
     shared.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     let planned = shared.script.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let mut open = shared.open.subscribe();
@@ -136,9 +124,7 @@ fn echo(body: &Value) -> Value {
 
 fn answer(planned: &Value, body: &Value) -> (StatusCode, Json<Value>) {
     if let Some(status) = planned["http_error"].as_u64() {
-        let status = u16::try_from(status)
-            .ok()
-            .and_then(|status| StatusCode::from_u16(status).ok());
+        let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
         let error = json!({"error": {"message": planned["message"], "type": "server_error"}});
         return (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), Json(error));
     }
@@ -150,11 +136,7 @@ fn answer(planned: &Value, body: &Value) -> (StatusCode, Json<Value>) {
         });
         message["tool_calls"] = shown.collect();
     }
-    let reason = if planned["tool_calls"].is_array() {
-        "tool_calls"
-    } else {
-        "stop"
-    };
+    let reason = if planned["tool_calls"].is_array() { "tool_calls" } else { "stop" };
     let completion = json!({
         "id": "chatcmpl-1",
         "object": "chat.completion",

@@ -1,10 +1,6 @@
 //! A process of the program: started, killed outright, frozen, restarted; its log kept; never left behind.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test without its process has nothing to go on with"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test without its process has nothing to go on with")]
 
 use crate::until::{SOON, until};
 use rustix::process::{Pid, Signal};
@@ -35,17 +31,9 @@ pub struct Process {
 fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let here = test.parent().expect("a test lies in a directory");
-    let dir = if here.ends_with("deps") {
-        here.parent().expect("deps lies in the build directory")
-    } else {
-        here
-    };
+    let dir = if here.ends_with("deps") { here.parent().expect("deps lies in the build directory") } else { here };
     let path = dir.join("gantry");
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build -p gantry` first (`make test` does)",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run `cargo build -p gantry` first (`make test` does)", path.display());
     path
 }
 
@@ -111,10 +99,7 @@ impl Process {
     /// # Panics
     /// When it does not run.
     pub fn pid(&self) -> u32 {
-        self.child
-            .as_ref()
-            .and_then(Child::id)
-            .unwrap_or_else(|| panic!("{} does not run", self.name))
+        self.child.as_ref().and_then(Child::id).unwrap_or_else(|| panic!("{} does not run", self.name))
     }
 
     fn signal(&self, signal: Signal) {
@@ -148,9 +133,7 @@ impl Process {
         let mut child = self.child.take().unwrap();
         let status = tokio::time::timeout(SOON, child.wait()).await;
         self.let_go_of_watchdog().await;
-        status
-            .unwrap_or_else(|_| panic!("{} did not end when told to", self.name))
-            .unwrap()
+        status.unwrap_or_else(|_| panic!("{} did not end when told to", self.name)).unwrap()
     }
 
     /// Stops it in its tracks (SIGSTOP): it lives and does nothing.
@@ -165,16 +148,11 @@ impl Process {
 
     /// Everything it has said.
     pub fn log_text(&self) -> String {
-        std::fs::read(&self.log)
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the broker's program is looked for on the PATH of the test"
-)]
+#[expect(clippy::disallowed_methods, reason = "the broker's program is looked for on the PATH of the test")]
 fn path() -> Option<std::ffi::OsString> {
     std::env::var_os("PATH")
 }

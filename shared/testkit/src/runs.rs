@@ -25,11 +25,7 @@ impl Client {
     /// # Panics
     /// When it is refused.
     pub async fn insist_on_start(&self, key: &str, body: &Value) -> String {
-        let request = || {
-            self.request(Method::POST, "/runs/start")
-                .header("idempotency-key", key)
-                .json(body)
-        };
+        let request = || self.request(Method::POST, "/runs/start").header("idempotency-key", key).json(body);
         run_id(&self.insist(&format!("the start {key}"), request).await)
     }
 
@@ -38,11 +34,7 @@ impl Client {
     /// # Panics
     /// When no answer came.
     pub async fn command(&self, id: &str, run: &str, kind: &str, payload: Value) -> Answer {
-        self.post(
-            "/commands",
-            &json!({"command_id": id, "run_id": run, "type": kind, "payload": payload}),
-        )
-        .await
+        self.post("/commands", &json!({"command_id": id, "run_id": run, "type": kind, "payload": payload})).await
     }
 
     /// Sends a command again and again until it is acknowledged, and answers with its number.
@@ -82,10 +74,7 @@ impl Client {
 
     /// Waits until a run has ended.
     pub async fn until_ended(&self, run: &str) -> Value {
-        self.until_run(run, "ended", |run| {
-            ENDED.contains(&run["status"].as_str().unwrap_or_default())
-        })
-        .await
+        self.until_run(run, "ended", |run| ENDED.contains(&run["status"].as_str().unwrap_or_default())).await
     }
 
     /// Waits until a run is as wanted; failures to answer are waited out.
@@ -107,10 +96,7 @@ impl Client {
         let mut records: Vec<Value> = Vec::new();
         loop {
             let path = format!("/runs/{run}/ledger?after={}&limit=100", records.len());
-            let answer = self
-                .insist("a ledger", || self.request(Method::GET, &path))
-                .await
-                .good();
+            let answer = self.insist("a ledger", || self.request(Method::GET, &path)).await.good();
             let items = answer["items"].as_array().expect("a page has items");
             records.extend(items.iter().cloned());
             assert_eq!(answer["next_after"], records.len(), "the cursor counts the records");
@@ -122,8 +108,5 @@ impl Client {
 }
 
 fn run_id(answer: &Answer) -> String {
-    answer.good()["run_id"]
-        .as_str()
-        .expect("a start answers with the run's id")
-        .to_owned()
+    answer.good()["run_id"].as_str().expect("a start answers with the run's id").to_owned()
 }

@@ -85,9 +85,6 @@ fn parse(text: &str) -> Event {
     let data = serde_json::from_str(data).unwrap_or_else(|error| panic!("{error} in the event {text:?}"));
     match (field("event:"), field("id:").and_then(|id| id.parse().ok())) {
         (Some("step"), Some(id)) => Event::Step { id, data },
-        (name, _) => Event::Named {
-            name: name.unwrap_or("message").to_owned(),
-            data,
-        },
+        (name, _) => Event::Named { name: name.unwrap_or("message").to_owned(), data },
     }
 }

@@ -21,10 +21,7 @@ pub async fn until<T>(what: &str, within: Duration, mut look: impl AsyncFnMut() 
             Ok(Err(state)) => last = state,
             Err(_) => panic!("waited {within:?} for {what}; at last: {last}"),
         }
-        assert!(
-            Instant::now() + BETWEEN < deadline,
-            "waited {within:?} for {what}; at last: {last}"
-        );
+        assert!(Instant::now() + BETWEEN < deadline, "waited {within:?} for {what}; at last: {last}");
         tokio::time::sleep(BETWEEN).await;
     }
 }
