@@ -13,6 +13,9 @@ use std::time::Duration;
 const FORM_ALLOWANCE: usize = 2 * 1024 * 1024;
 /// How long a client may take to send a body of unknown length.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What is still read of a refused body, and for how long.
+const DISCARDED: usize = 4 * 1024 * 1024;
+const DISCARDING: Duration = Duration::from_secs(2);
 
 /// The limit of a path's body.
 pub(super) fn limit(config: &SecurityConfig, path: &str) -> usize {
@@ -32,8 +35,14 @@ pub(super) async fn measured(request: Request, limit: usize) -> Result<Request, 
     let declared = request.headers().get(header::CONTENT_LENGTH);
     if let Some(declared) = declared.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
         // The HTTP layer hands on exactly as many bytes as were declared.
-        let too_many = declared > limit as u64;
-        return if too_many { Err(Refusal::too_large(declared, limit)) } else { Ok(request) };
+        if declared <= limit as u64 {
+            return Ok(request);
+        }
+        // Who waits for leave to send has sent nothing yet.
+        if !request.headers().contains_key(header::EXPECT) {
+            discard(&mut request.into_body()).await;
+        }
+        return Err(Refusal::too_large(declared, limit));
     }
     if http_body::Body::is_end_stream(request.body()) {
         return Ok(request);
@@ -54,9 +63,25 @@ async fn count(mut body: Body, limit: usize) -> Result<Bytes, Refusal> {
         let Ok(chunk) = frame.into_data() else { continue };
         let total = bytes.len() + chunk.len();
         if total > limit {
+            discard(&mut body).await;
             return Err(Refusal::too_large(total as u64, limit));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
+}
+
+/// Reads on for a while: a client that is still sending when its connection closes may never see why.
+async fn discard(body: &mut Body) {
+    let mut left = DISCARDED;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether all of it came is of no interest.
+    let _ = tokio::time::timeout(DISCARDING, reading).await;
 }
