@@ -47,9 +47,9 @@ impl Everything {
 /// Runs the services of a mode until a signal or a failure ends them.
 pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
     let everything = Everything::read(reader)?;
-    let telemetry = telemetry::init(&everything.telemetry)?;
-    // Fails only when it was installed before, which is as good.
+    // Fails only when it was installed before, which is as good. The exporter of traces needs it too.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let telemetry = telemetry::init(&everything.telemetry)?;
     let signals = Signals::listen()?;
     let (tasks, deadline) = (Tasks::new(), everything.process.shutdown);
     keep_metrics(&telemetry.metrics(), &tasks);
