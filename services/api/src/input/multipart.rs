@@ -3,9 +3,10 @@
 use super::field::check_object;
 use super::{Field, Issue, Kind, Place};
 use crate::ApiError;
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
 use bytes::{Bytes, BytesMut};
 use domain::Object;
+use http::StatusCode;
 use serde_json::Value;
 
 /// Bytes of one text field of a form.
@@ -29,20 +30,23 @@ impl Form {
 
 /// Reads a multipart form: its text fields as an object, its files beside them. `what` names the file in a 413.
 pub async fn read_form(
-    request: Request,
+    mut request: Request,
     fields: &[Field],
     limit: usize,
     what: &str,
 ) -> Result<(Object, Form), ApiError> {
     let mut given = Object::new();
     let mut form = Form::default();
+    // The library's own limit is far below a bundle's; each part is counted here, the whole by the security layer.
+    DefaultBodyLimit::disable().apply(&mut request);
     if let Ok(mut parts) = Multipart::from_request(request, &()).await {
         for _ in 0..PARTS {
             let part = parts.next_field().await.map_err(|problem| broken(&problem))?;
             let Some(mut part) = part else { break };
             let name = part.name().unwrap_or_default().to_owned();
             let is_file = part.file_name().is_some();
-            let bytes = read_part(&mut part, if is_file { limit } else { TEXT_LIMIT }, what).await?;
+            let (limit, what) = if is_file { (limit, what) } else { (TEXT_LIMIT, "Form field") };
+            let bytes = read_part(&mut part, limit, what).await?;
             if is_file {
                 form.files.push((name, bytes));
             } else {
@@ -85,5 +89,8 @@ fn checked(given: &Object, form: Form, fields: &[Field]) -> Result<(Object, Form
 }
 
 fn broken(problem: &axum::extract::multipart::MultipartError) -> ApiError {
-    ApiError::bad_request(format!("There was an error parsing the body: {problem}"))
+    match problem.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large("Payload Too Large (more bytes than an upload may have)"),
+        _ => ApiError::bad_request(format!("There was an error parsing the body: {problem}")),
+    }
 }

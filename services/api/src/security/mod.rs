@@ -110,7 +110,7 @@ async fn pass(security: &Security, mut request: Request, verdict: &Verdict, next
     }
     let path = request.uri().path().to_owned();
     if is_write(request.method()) {
-        request = match size::measured(request, size::limit(config, &path)).await {
+        request = match size::measured(request, size::limit(config, &path), config.max_body_bytes).await {
             Ok(request) => request,
             Err(refusal) => return refusal.response(),
         };

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use http::header;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use std::time::Duration;
 
 /// What a form adds to the file it carries.
@@ -30,8 +30,9 @@ pub(super) fn limit(config: &SecurityConfig, path: &str) -> usize {
     if config.max_upload_body_bytes > 0 { whole.min(config.max_upload_body_bytes) } else { whole }
 }
 
-/// Passes a request whose body is within the limit. A body that does not say its length is read and counted here.
-pub(super) async fn measured(request: Request, limit: usize) -> Result<Request, Refusal> {
+/// Passes a request whose body is within the limit. A body that does not say its length is read and counted here; one
+/// that may be an upload is cut off at the limit while its route reads it, so that memory is held by few at once.
+pub(super) async fn measured(request: Request, limit: usize, at_once: usize) -> Result<Request, Refusal> {
     let declared = request.headers().get(header::CONTENT_LENGTH);
     if let Some(declared) = declared.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok()) {
         // The HTTP layer hands on exactly as many bytes as were declared.
@@ -48,6 +49,9 @@ pub(super) async fn measured(request: Request, limit: usize) -> Result<Request, 
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
+    if limit > at_once {
+        return Ok(Request::from_parts(parts, Body::new(Limited::new(body, limit))));
+    }
     match tokio::time::timeout(PATIENCE, count(body, limit)).await {
         Ok(counted) => counted.map(|bytes| Request::from_parts(parts, Body::from(bytes))),
         Err(_) => Err(Refusal::body_timeout()),

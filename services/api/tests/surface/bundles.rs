@@ -46,6 +46,36 @@ async fn what_cannot_be_installed_is_refused_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_bundle_of_many_megabytes_is_installed_and_a_larger_one_refused() {
+    let world = World::start().await;
+    let mut flow = echo();
+    // Digits that follow from their place do not compress well.
+    let noise: String = (0..5_000_000_u64)
+        .map(|n| char::from(b'!' + (n.wrapping_mul(n).wrapping_mul(2_654_435_761) >> 29) as u8 % 90))
+        .collect();
+    flow["description"] = noise.into();
+    let large = bundle("large", "1.0.0", &[("echo", flow)]);
+    assert!(large.len() > 3_000_000, "{}", large.len());
+    let installed = world.upload(&large, false).await;
+    assert_eq!(installed.status, 200, "{}", installed.text);
+    let shown = world.get("/bundles/large/flows/echo").await;
+    assert!(shown.text.len() > 5_000_000);
+    let too_large = world.upload(&vec![b'x'; 78_643_201], false).await;
+    assert_eq!(too_large.detail(), (413, "Bundle too large (78643201 bytes > 78643200 bytes)".to_owned()));
+    let request = http::Request::post("/api/gateway/bundles/upload");
+    let declared =
+        request.header("content-type", "multipart/form-data; boundary=b").header("content-length", "99999999");
+    let words = "Payload Too Large (99999999 bytes > 80740352 bytes)";
+    assert_eq!(world.send(declared, "--b--").await.detail(), (413, words.to_owned()));
+    let parts = (0..40).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 2_500_000]));
+    let head = "--b\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\n".as_bytes().to_vec();
+    let endless = futures::stream::iter(std::iter::once(Ok(head)).chain(parts));
+    let request = http::Request::post("/api/gateway/bundles/upload");
+    let request = request.header("content-type", "multipart/form-data; boundary=b");
+    assert_eq!(world.send(request, Body::from_stream(endless)).await.status, 413);
+}
+
+#[tokio::test]
 async fn a_deprecated_entrypoint_is_hidden_and_cannot_be_started() {
     let world = World::start().await;
     world.upload(&up("0.2.0"), false).await;
