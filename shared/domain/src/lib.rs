@@ -7,6 +7,7 @@ mod command;
 mod ids;
 mod inbox;
 pub mod limits;
+pub mod nodes;
 mod record;
 mod status;
 mod time;
