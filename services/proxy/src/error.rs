@@ -129,7 +129,7 @@ impl ProxyError {
         {
             *retry
         } else if let Self::Upstream(refusal) = self {
-            refusal.retry?
+            refusal.retry.or_else(|| refusal.usual_retry())?
         } else if matches!(self, Self::QueueTimeout { .. }) {
             AFTER_A_FULL_QUEUE
         } else {
@@ -156,6 +156,15 @@ impl ProxyError {
 }
 
 impl Refusal {
+    /// When a backend that said nothing about it may be asked again.
+    fn usual_retry(&self) -> Option<Duration> {
+        match self.status.as_u16() {
+            429 => Some(Duration::from_secs(1)),
+            503 | 529 => Some(AFTER_A_FULL_QUEUE),
+            _ => None,
+        }
+    }
+
     fn face(&self) -> Face {
         let kind = match self.status.as_u16() {
             400 | 404 | 409 | 413 | 422 => "invalid_request_error",

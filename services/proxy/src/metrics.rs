@@ -17,7 +17,7 @@ pub const OVERHEAD: &str = "gantry_proxy_overhead_seconds";
 pub const TOKENS: &str = "gantry_proxy_tokens_total";
 /// Requests that failed on one replica and were sent to another.
 pub const FAILOVERS: &str = "gantry_proxy_failovers_total";
-/// Requests refused by a limit.
+/// Requests refused by a limit, by key; empty for callers without one.
 pub const LIMITED: &str = "gantry_proxy_rate_limited_total";
 /// Requests that have not ended.
 pub const OPEN: &str = "gantry_proxy_open_requests";

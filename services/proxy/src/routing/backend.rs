@@ -195,5 +195,9 @@ fn normal_base(url: &str) -> Result<String, String> {
     {
         return Err(format!("'{url}' is not of the form http://host:port/v1"));
     }
+    // Whoever looks at the health of the backends sees their URLs.
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("its URL holds a user and a password; put the key into api_key".to_owned());
+    }
     Ok(if uri.path().len() <= 1 { format!("{trimmed}/v1") } else { trimmed.to_owned() })
 }

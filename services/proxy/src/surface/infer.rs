@@ -104,7 +104,7 @@ fn admit(
     let now = Instant::now();
     let limited = |error: &ProxyError| {
         if matches!(error, ProxyError::RateLimited { .. }) {
-            metrics::counter!(crate::metrics::LIMITED, "tenant" => caller.tenant()).increment(1);
+            metrics::counter!(crate::metrics::LIMITED, "key" => caller.key_name().unwrap_or_default()).increment(1);
         }
     };
     let mut held = Vec::new();

@@ -21,6 +21,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// Which version of the protocol an Anthropic client speaks; any is served, and told back.
+const VERSION: &str = "anthropic-version";
+
 /// The paths under `/v1`: what a gateway mounts beside its own.
 pub fn router(proxy: Arc<Proxy>) -> Router {
     let mut router = Router::new()
@@ -53,6 +56,7 @@ async fn serve(proxy: Arc<Proxy>, route: Route, request: Request) -> Response {
     let request_id = headers::request_id(request.headers());
     let origin = request.headers().get(ORIGIN).cloned();
     let peer = peer(&request);
+    let version = request.headers().get(VERSION).filter(|_| route.is_anthropic()).cloned();
     let mut response = match infer(&proxy, route, request, peer, &request_id).await {
         Ok(response) => response,
         Err(error) => {
@@ -61,6 +65,9 @@ async fn serve(proxy: Arc<Proxy>, route: Route, request: Request) -> Response {
         }
     };
     headers::finish(&mut response, &request_id);
+    if let Some(version) = version {
+        response.headers_mut().insert(VERSION, version);
+    }
     share(&proxy, origin, &mut response);
     response
 }
@@ -104,7 +111,7 @@ async fn with_models(
         }
         Err(error) => Err(error),
     };
-    let is_anthropic = sent.contains_key("anthropic-version");
+    let is_anthropic = sent.contains_key(VERSION);
     let mut response = match listed {
         Ok(text) => json(text),
         Err(error) => envelope::response(&error, is_anthropic, &request_id),

@@ -11,10 +11,11 @@ use tokio::io::AsyncWriteExt;
 
 const INSTALL: &str = "the official clients are missing; run: bash services/proxy/tests/get-clients.sh";
 
-fn python() -> PathBuf {
+/// The folder with the clients.
+pub(crate) fn folder() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).expect("HOME is set");
-    Some(cache.join("gantry/clients/bin/python")).filter(|file| file.is_file()).expect(INSTALL)
+    Some(cache.join("gantry/clients")).filter(|folder| folder.join("package.json").is_file()).expect(INSTALL)
 }
 
 /// What a client must make of it, as `check.py` reads it.
@@ -26,8 +27,8 @@ fn told(name: &str, wanted: &Wanted) -> Value {
     }
 }
 
-#[tokio::test]
-async fn openai_langchain_and_anthropic_understand_every_known_reply() {
+/// A proxy in front of a backend that gives the reply whose name is asked for as a model.
+async fn gateway() -> Gateway {
     let upstream = Upstream::start(|seen, mut conn| async move {
         if seen.path == "/v1/models" {
             let names: Vec<Value> = scenarios().iter().map(|(name, _, _)| json!({"id": name})).collect();
@@ -42,15 +43,21 @@ async fn openai_langchain_and_anthropic_understand_every_known_reply() {
         Some(conn)
     })
     .await;
-    let gateway = Gateway::with("openai", &upstream, |config| {
+    Gateway::with("openai", &upstream, |config| {
         config.backends[0].capabilities = Some(vec![Capability::Chat]);
         config.api_keys = vec!["k".to_owned().into()];
     })
-    .await;
+    .await
+}
+
+/// Runs a script of `clients/` over all scenarios.
+async fn run(program: PathBuf, script: &str) {
+    let gateway = gateway().await;
     let wanted: Vec<Value> = scenarios().iter().map(|(name, _, wanted)| told(name, wanted)).collect();
-    let mut child = tokio::process::Command::new(python())
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/check.py"))
+    let mut child = tokio::process::Command::new(program)
+        .arg(format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR")))
         .arg(format!("http://{}", gateway.address))
+        .env("CLIENTS", folder())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -64,4 +71,14 @@ async fn openai_langchain_and_anthropic_understand_every_known_reply() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     gateway.settled().await;
+}
+
+#[tokio::test]
+async fn openai_langchain_and_anthropic_for_python_understand_every_known_reply() {
+    run(folder().join("python/bin/python"), "check.py").await;
+}
+
+#[tokio::test]
+async fn openai_for_node_understands_every_known_reply() {
+    run("node".into(), "check.mjs").await;
 }

@@ -150,3 +150,30 @@ async fn a_client_that_stays_and_reads_nothing_is_dropped_and_its_backend_with_i
     gateway.settled().await;
     drop(open);
 }
+
+#[tokio::test]
+async fn of_a_hundred_who_leave_a_stream_nearly_all_are_noticed_by_the_backend_within_50_ms() {
+    let upstream = Upstream::start(|_, mut conn| async move {
+        conn.events().await;
+        conn.chunk(piece(r#"{"role":"assistant","content":"a"}"#, "null").as_bytes()).await;
+        conn.hung_up().await;
+        None
+    })
+    .await;
+    let gateway = Gateway::of("openai", &upstream).await;
+    let mut delays = Vec::new();
+    for number in 1..=100 {
+        let mut open = gateway.open("/v1/chat/completions", STREAM).await;
+        open.until("assistant").await;
+        let left = Instant::now();
+        drop(open);
+        let counts = upstream.until("was hung up on", |counts| counts.hung_up == number).await;
+        delays.push(counts.hung_up_at.unwrap().saturating_duration_since(left));
+    }
+    delays.sort();
+    println!(
+        "from the client's leaving to the backend's knowing: p50 {:?}, p95 {:?}, p99 {:?}",
+        delays[49], delays[94], delays[98]
+    );
+    assert!(delays[94] <= Duration::from_millis(50), "{delays:?}");
+}

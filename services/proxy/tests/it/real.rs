@@ -195,3 +195,28 @@ async fn a_real_servers_error_comes_in_the_envelope() {
     let reply = gateway.post("/v1/embeddings", r#"{"model":"tiny","input":"x"}"#).await;
     assert!(reply.status >= 400 && reply.json()["error"]["message"].is_string(), "{}", reply.text());
 }
+
+/// What the compatibility scanner says of an endpoint, a line a probe.
+async fn scan(base: String) -> Vec<String> {
+    let output = tokio::process::Command::new("node")
+        .arg(crate::clients::folder().join("node_modules/compatcanary/src/cli.js"))
+        .args(["scan", "--base-url", &base, "--model", "tiny"])
+        .env("OPENAI_API_KEY", "upstream-key")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("node runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    // The rest of a line tells counts, which differ from run to run.
+    let probes = said.lines().filter(|line| ["PASS", "FAIL", "WARN"].iter().any(|word| line.starts_with(word)));
+    probes.map(|line| line.chars().take(30).collect()).collect()
+}
+
+#[tokio::test]
+async fn a_scanner_finds_a_real_server_as_compatible_behind_the_proxy_as_without_it() {
+    let llama = Llama::start().await;
+    let gateway = llama.gateway().await;
+    let direct = scan(format!("http://{}/v1", llama.address)).await;
+    assert!(direct.len() >= 7 && direct.iter().filter(|line| line.starts_with("PASS")).count() >= 6, "{direct:?}");
+    assert_eq!(scan(format!("http://{}/v1", gateway.address)).await, direct);
+}

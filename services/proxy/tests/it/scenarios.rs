@@ -203,3 +203,43 @@ async fn an_error_with_status_200_becomes_an_error() {
     check("json-error-200", &gateway.chat(STREAM).await, &Refused(503, "boom"));
     check("json-error-200", &gateway.chat(crate::gateway::PLAIN).await, &Refused(503, "boom"));
 }
+
+/// What each kind of backend is known for. The last one stands for all that is not known.
+const KNOWN: [(&str, &[&str]); 8] = [
+    ("vllm", &["normal", "usage", "err-first", "err-mid-int-code", "error-type-flat", "tools-ok", "tools-fr-stop"]),
+    ("ollama", &["normal", "tools-noindex", "tools-samindex", "tools-dictargs", "tools-fr-stop", "err-mid"]),
+    ("llamacpp", &["normal", "llamacpp-error-field", "tools-two", "role-null-every", "reasoning"]),
+    ("tgi", &["bare-chunk", "choices-null", "no-choices-key", "delta-null", "err-mid-string", "tools-dictargs"]),
+    ("sglang", &["fr-empty", "role-null-every", "two-finishes", "error-type-flat", "tools-fr-stop"]),
+    ("localai", &["zero-usage", "no-done", "bare-chunk", "delta-null", "tools-noindex", "fr-empty"]),
+    ("lmstudio", &["tools-empty-name", "tools-noindex", "role-null-every", "err-mid-string"]),
+    ("openai", &["normal"]),
+];
+
+#[tokio::test]
+async fn each_kind_of_backend_is_understood_in_what_it_is_known_for_and_cut_where_it_is_cut() {
+    for (kind, names) in KNOWN {
+        let cuts = ["truncate-clean", "truncate-done", "truncate-inside-an-event", "not-json", "empty-body"];
+        for name in names.iter().chain(&cuts) {
+            let (_, text, wanted) = scenarios().into_iter().find(|(other, _, _)| other == name).unwrap();
+            let upstream = Upstream::of_stream(text).await;
+            let gateway = Gateway::of(kind, &upstream).await;
+            check(&format!("{kind} {name}"), &gateway.chat(STREAM).await, &wanted);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_kind_is_not_known_for_is_passed_on_and_not_mended() {
+    let odd = [
+        piece(r#"{"role":"assistant","content":"a"}"#, r#""""#),
+        piece(r#"{"role":null,"content":"b"}"#, "null"),
+        call(r#"{"id":"a","type":"function","function":{"name":"f","arguments":{}}}"#),
+        piece("{}", r#""length""#),
+        DONE.to_owned(),
+    ]
+    .concat();
+    let upstream = Upstream::of_stream(odd.clone()).await;
+    let gateway = Gateway::of("vllm", &upstream).await;
+    assert_eq!(gateway.chat(STREAM).await.text(), odd);
+}

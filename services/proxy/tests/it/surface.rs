@@ -92,3 +92,13 @@ async fn every_answer_has_an_id_and_the_security_headers() {
         assert_eq!(reply.header("cache-control"), Some("no-store"));
     }
 }
+
+#[tokio::test]
+async fn an_anthropic_client_is_told_its_version_back() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::of("llamacpp", &upstream).await;
+    let headers = [("anthropic-version", "2026-10-21")];
+    let reply = crate::client::call(gateway.address, "POST", "/v1/messages", &headers, PLAIN).await;
+    assert_eq!(reply.header("anthropic-version"), Some("2026-10-21"));
+    assert_eq!(upstream.requests("/v1/messages")[0].header("anthropic-version"), Some("2026-10-21"));
+}
