@@ -24,6 +24,12 @@ const TABLES: [&str; 9] = [
     "CREATE TABLE IF NOT EXISTS gantry_schema (version BIGINT NOT NULL PRIMARY KEY)",
 ];
 
+/// The directory of a database that is a file: on a fresh machine nobody has made it yet.
+fn directory(url: &str) -> Option<&std::path::Path> {
+    let file = url.strip_prefix("sqlite://")?.split('?').next()?;
+    std::path::Path::new(file).parent()
+}
+
 impl Runs {
     /// Opens (and makes, when it is not there) the database: `sqlite://path/to/file.db` or `postgres://…`.
     pub async fn open(url: &str) -> Result<Self, RunsError> {
@@ -32,6 +38,9 @@ impl Runs {
         let fail = |cause: String| RunsError::Open { url: shown.clone(), cause };
         let sqlite = url.starts_with("sqlite:");
         let full = if sqlite && !url.contains('?') { format!("{url}?mode=rwc") } else { url.to_owned() };
+        if let Some(directory) = directory(url) {
+            tokio::fs::create_dir_all(directory).await.map_err(|error| fail(error.to_string()))?;
+        }
         let pool = AnyPoolOptions::new()
             .max_connections(if sqlite { 4 } else { 8 })
             .acquire_timeout(std::time::Duration::from_secs(10))
