@@ -17,7 +17,8 @@ async fn a_command_is_accepted_once_and_numbers_have_no_gaps() {
     assert_eq!(first.text, r#"{"accepted":true,"duplicate":false,"seq":1}"#);
     let again = client.command("c-1", "other", "cancel", json!({})).await;
     assert_eq!(again.text, r#"{"accepted":false,"duplicate":true,"seq":1}"#);
-    let many = (0..40).map(async |n| client.insist_on_command(&format!("m-{}", n % 20), "nope", "pause", &json!({})).await);
+    let many =
+        (0..40).map(async |n| client.insist_on_command(&format!("m-{}", n % 20), "nope", "pause", &json!({})).await);
     let body = json!({"command_id": "", "run_id": "nope", "type": "pause"});
     let mut seqs = futures::future::join_all(many).await;
     assert_eq!(seqs[..20], seqs[20..], "the same id has the same number");

@@ -119,9 +119,9 @@ impl Dice {
             1 => (0..self.roll(200)).map(|_| u8::try_from(self.roll(256)).unwrap()).collect(),
             2 => "[".repeat(self.roll(20_000)).into_bytes(),
             3 => {
-                let mut text = self.object(3).to_string();
-                text.truncate(text.floor_char_boundary(self.roll(text.len() + 1)));
-                text.into_bytes()
+                let mut bytes = self.object(3).to_string().into_bytes();
+                bytes.truncate(self.roll(bytes.len() + 1));
+                bytes
             }
             4 => self.value(3).to_string().into_bytes(),
             _ => self.object(3).to_string().into_bytes(),

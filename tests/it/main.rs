@@ -1,5 +1,7 @@
 //! The contract over real HTTP: the whole program, its broker and a model server, seen from outside.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly, its helpers too")]
+
 mod bundles;
 mod commands;
 mod documents;
@@ -15,3 +17,4 @@ mod security;
 mod streams;
 mod tap;
 mod traces;
+mod usage;

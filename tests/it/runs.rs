@@ -190,8 +190,8 @@ async fn the_list_is_light_filtered_and_newest_first() {
     assert_eq!(asks["waiting"], json!({"reason": "user"}));
     assert_eq!((&asks["status"], &asks["ledger_len"]), (&json!("waiting"), &json!(2)));
     let ids = |rows: Vec<Value>| rows.iter().map(|row| row["run_id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    assert_eq!(ids(items("/runs?status=completed").await), [first.clone()]);
-    assert_eq!(ids(items(&format!("/runs?session_id={first}")).await), [first.clone()]);
+    assert_eq!(ids(items("/runs?status=completed").await), std::slice::from_ref(&first));
+    assert_eq!(ids(items(&format!("/runs?session_id={first}")).await), std::slice::from_ref(&first));
     assert_eq!(ids(items("/runs?workflow_id=fix@0.1.0:echo").await), [first]);
     assert_eq!(items("/runs?root_only=true").await.len(), 3);
     assert_eq!(items("/runs?limit=2").await.len(), 2);

@@ -32,8 +32,12 @@ fn has_span(exports: &Exports, name: &str) -> bool {
     let holds = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     let named: Vec<u8> = [&[0x2a, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
     let spans = |bytes: &Bytes| {
-        let starts: Vec<usize> =
-            bytes.windows(18).enumerate().filter(|(_, part)| part[..2] == [0x0a, 16] && part[2..] == trace).map(|(place, _)| place).collect();
+        let starts: Vec<usize> = bytes
+            .windows(18)
+            .enumerate()
+            .filter(|(_, part)| part[..2] == [0x0a, 16] && part[2..] == trace)
+            .map(|(place, _)| place)
+            .collect();
         let end = |place: usize| (place + 160).min(bytes.len());
         starts.iter().any(|place| holds(&bytes[*place..end(*place)], &named))
     };
