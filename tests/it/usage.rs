@@ -18,6 +18,7 @@ async fn tokens_of_model_requests_are_summed_by_model_and_survive_a_restart() {
     };
     let sum = until("both requests to be accounted for", SOON, async || read(&gateway.client).await).await;
     assert_eq!((&sum["group"], &sum["tokens_in"], &sum["tokens_out"]), (&json!("fake-model"), &json!(20), &json!(10)));
+    gateway.api.kill9().await;
     gateway.restart_api().await;
     let again = until("the same sums", SOON, async || read(&gateway.client).await).await;
     assert_eq!(again, sum);

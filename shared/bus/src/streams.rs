@@ -1,6 +1,7 @@
 //! The streams and buckets, declared once. Measured on nats-server 2.15; the reasons are beside each setting.
 
 use async_nats::jetstream::{kv, object_store, stream};
+use domain::nodes::NodeId;
 use domain::{Plane, limits};
 use std::time::Duration;
 
@@ -50,8 +51,12 @@ pub struct Layout {
 
 pub(crate) const WAITS: &str = "GANTRY_WAITS";
 pub(crate) const OUTCOMES: &str = "GANTRY_OUTCOMES";
+pub(crate) const USAGE: &str = "GANTRY_USAGE";
 pub(crate) const CATALOG: &str = "GANTRY_CATALOG";
 pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
+pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
+pub(crate) const NODE_ORDERS: &str = "GANTRY_NODE_ORDERS";
+pub(crate) const NODE_EVENTS: &str = "GANTRY_NODE_EVENTS";
 pub(crate) const RUNNERS: &str = "runners";
 pub(crate) const ROUTER: &str = "router";
 pub(crate) const SHARDS_KEY: &str = "gantry-shards";
@@ -62,6 +67,11 @@ pub(crate) fn ledger_name(shard: u16) -> String {
 
 pub(crate) fn inbox_name(shard: u16) -> String {
     format!("GANTRY_INBOX_{shard}")
+}
+
+/// The consumer of a node's orders.
+pub(crate) fn agent_name(node: &NodeId) -> String {
+    format!("agent-{node}")
 }
 
 pub(crate) fn commands_name(plane: &Plane) -> String {
@@ -149,6 +159,53 @@ pub(crate) fn outcomes(layout: Layout) -> stream::Config {
     }
 }
 
+/// Accounts of model requests, kept for ninety days; the sums in the read model stay.
+pub(crate) fn usage(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_age: Duration::from_secs(90 * 24 * 3600),
+        ..base(USAGE.to_owned(), vec!["gantry.usage.>".to_owned()], layout, "accounts of model requests")
+    }
+}
+
+/// How each GPU host is. In memory: a report is worth nothing once its node has sent the next, and every agent reports
+/// anew when it finds the broker again.
+pub(crate) fn node_reports(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        storage: stream::StorageType::Memory,
+        max_age: Duration::from_secs(24 * 3600),
+        ..base(
+            NODE_REPORTS.to_owned(),
+            vec!["gantry.node.*.report".to_owned()],
+            layout,
+            "the last report of each GPU host",
+        )
+    }
+}
+
+/// What agents are to do, one consumer per node. A work queue: what is done is gone. Orders have deadlines, so one that
+/// lies here for a day is of no use any more.
+pub(crate) fn node_orders(layout: Layout) -> stream::Config {
+    stream::Config {
+        retention: stream::RetentionPolicy::WorkQueue,
+        max_age: Duration::from_secs(24 * 3600),
+        ..base(NODE_ORDERS.to_owned(), vec!["gantry.node.*.order".to_owned()], layout, "orders to agents on GPU hosts")
+    }
+}
+
+/// What agents did and saw. No limit by age: the last operation of each container says which start it is.
+pub(crate) fn node_events(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 512,
+        ..base(
+            NODE_EVENTS.to_owned(),
+            vec!["gantry.node.*.event".to_owned(), "gantry.node.*.operation.*".to_owned()],
+            layout,
+            "container events of GPU hosts, and what became of orders",
+        )
+    }
+}
+
 /// Installed bundles, deprecations, generated workflows: small documents that every process watches.
 pub(crate) fn catalog(layout: Layout) -> kv::Config {
     kv::Config {
@@ -182,5 +239,9 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(commands(&Plane::main(), layout));
     configs.push(waits(layout));
     configs.push(outcomes(layout));
+    configs.push(node_reports(layout));
+    configs.push(node_orders(layout));
+    configs.push(node_events(layout));
+    configs.push(usage(layout));
     configs
 }

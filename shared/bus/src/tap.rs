@@ -5,6 +5,9 @@ use bytes::Bytes;
 use domain::{Plane, RunId};
 use std::sync::Arc;
 
+/// The subjects of all taps: what a read-only listener may subscribe to.
+pub const TAPS: &str = "gantry.run.>";
+
 /// Publishes stored records to plain subscribers.
 #[derive(Clone)]
 pub struct Tap {

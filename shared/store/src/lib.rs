@@ -5,6 +5,7 @@
 
 pub mod bundles;
 pub mod runs;
+pub mod usage;
 
 mod values;
 

@@ -2,7 +2,7 @@
 
 use super::config::BrokerConfig;
 use anyhow::Context;
-use bus::{Bus, BusOptions, Connection, Durability};
+use bus::{Bus, BusOptions, Connection, Durability, TAPS};
 use nats_process::{Search, Server, SyncInterval};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn accounts(own: &str, tap: &str) -> String {
         "authorization {{ timeout: 2, users: [\n\
            {{ user: {USER}, password: \"{own}\" }}\n\
            {{ user: tap, password: \"{tap}\", permissions: {{\n\
-             subscribe: {{ allow: [\"gantry.run.>\"] }}, publish: {{ deny: [\">\"] }} }} }}\n\
+             subscribe: {{ allow: [\"{TAPS}\"] }}, publish: {{ deny: [\">\"] }} }} }}\n\
          ] }}\n"
     )
 }

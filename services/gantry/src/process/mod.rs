@@ -5,6 +5,7 @@ mod config;
 mod hello;
 mod rebuild;
 mod run;
+mod usage;
 mod web;
 
 pub use config::{BrokerConfig, ProcessConfig};

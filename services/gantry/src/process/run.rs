@@ -2,6 +2,7 @@
 
 use super::broker::{self, Broker};
 use super::config::ProcessConfig;
+use super::usage::{self, BusSink};
 use super::{hello, web};
 use crate::serve::Mode;
 use crate::settings;
@@ -57,7 +58,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
         Mode::Up => Box::pin(up(everything, &tasks, telemetry.metrics())).await?,
         Mode::Api => Box::pin(api_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Runner => Box::pin(runner_alone(everything, &tasks, telemetry.metrics())).await?,
-        Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()),
+        Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()).await?,
     };
     let ended = match child {
         None => tasks.run(signals, deadline).await.map(|_| ()).map_err(anyhow::Error::from),
@@ -107,10 +108,12 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let Broker { bus, child } = broker::start(&all.process.broker, &all.process.data_dir, "gantry-up").await?;
     let bundles = Bundles::new(&bus, &Plane::main());
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
+    let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
+    let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
     let key = in_process_key(&mut all.proxy);
     let proxy = proxy::Proxy::new(all.proxy)?.with_metrics(move || metrics.render());
-    let proxy = Arc::new(proxy);
+    let proxy = Arc::new(proxy.with_sink(BusSink::start(&bus, tasks)));
     if all.process.runner {
         all.runner.model.base_url = format!("http://127.0.0.1:{}/v1", address.port());
         all.runner.model.api_key = key;
@@ -118,7 +121,7 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     }
     install_hello(&bundles, tasks);
     web::watch_proxy(&proxy, tasks);
-    web::spawn(listener, api.port([api.routes(), proxy::router(proxy)]), tasks);
+    web::spawn(listener, api.port([api.routes(), sums, proxy::router(proxy)]), tasks);
     web::announce(address, &token);
     Ok(child)
 }
@@ -131,9 +134,11 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
     let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-api").await?;
     let bundles = Bundles::new(&bus, &Plane::main());
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
+    let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
+    let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
     install_hello(&bundles, tasks);
-    web::spawn(listener, api.port([api.routes()]), tasks);
+    web::spawn(listener, api.port([api.routes(), sums]), tasks);
     web::announce(address, &token);
     Ok(None)
 }
@@ -159,13 +164,28 @@ async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyho
     Ok(None)
 }
 
-/// Model traffic alone.
-fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> Option<Server> {
+/// Model traffic alone. Accounts are kept when there is a broker to keep them.
+async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
     let (config, address, stop) = (all.proxy, all.proxy_address, tasks.stop_token());
+    let sink = match broker::join(&all.process.broker, &all.process.data_dir, "gantry-proxy").await {
+        Ok(bus) => Some(BusSink::start(&bus, tasks)),
+        Err(error) if all.process.broker.urls.is_empty() => {
+            tracing::info!(%error, "no accounts are kept");
+            None
+        }
+        Err(error) => return Err(error),
+    };
     tasks.critical("proxy", async move {
-        proxy::run(config, address, stop, |proxy| proxy.with_metrics(move || metrics.render())).await
+        let prepare = |proxy: proxy::Proxy| {
+            let proxy = proxy.with_metrics(move || metrics.render());
+            match sink {
+                Some(sink) => proxy.with_sink(sink),
+                None => proxy,
+            }
+        };
+        proxy::run(config, address, stop, prepare).await
     });
-    None
+    Ok(None)
 }
 
 /// What the HTTP surface is made of.

@@ -17,6 +17,12 @@ pub struct Runs {
     pool: AnyPool,
 }
 
+impl Runs {
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+}
+
 /// What can go wrong with the read model.
 #[derive(Debug, thiserror::Error)]
 pub enum RunsError {

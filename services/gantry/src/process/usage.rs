@@ -1,0 +1,165 @@
+//! Accounts of model requests: from the proxy to the bus, and their sums at `/v1/usage`.
+
+use api::Credentials;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use bus::{Bus, UsageLog};
+use domain::{Plane, Time};
+use futures::StreamExt;
+use http::{HeaderMap, StatusCode};
+use proxy::{Outcome, Usage, UsageSink};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use service::Tasks;
+use std::convert::Infallible;
+use std::sync::Arc;
+use store::runs::Runs;
+use store::usage::{Account, AccountOutcome, Grouping, UsageSums};
+use tokio::sync::mpsc;
+
+/// Accounts that wait for the broker; beyond it they are lost, and counted.
+const QUEUE: usize = 8_192;
+/// Accounts under way to the broker at once.
+const AT_ONCE: usize = 32;
+const LOST: &str = "gantry_proxy_accounts_lost_total";
+
+/// Puts accounts on the bus without holding a request up.
+pub(super) struct BusSink {
+    queue: mpsc::Sender<Account>,
+}
+
+impl BusSink {
+    /// A sink and its task.
+    pub(super) fn start(bus: &Bus, tasks: &Tasks) -> Arc<Self> {
+        let (queue, accounts) = mpsc::channel(QUEUE);
+        let (log, stop) = (bus.usage(&Plane::main()), tasks.stop_token());
+        tasks.critical("accounts", async move {
+            let sent = send(log, accounts);
+            tokio::select! {
+                () = sent => {}
+                () = stop.cancelled() => {}
+            }
+            Ok::<(), Infallible>(())
+        });
+        Arc::new(Self { queue })
+    }
+}
+
+impl UsageSink for BusSink {
+    fn record(&self, usage: Usage) {
+        if self.queue.try_send(account(usage)).is_err() {
+            metrics::counter!(LOST).increment(1);
+        }
+    }
+}
+
+async fn send(log: UsageLog, accounts: mpsc::Receiver<Account>) {
+    let accounts = futures::stream::unfold(accounts, async |mut accounts| Some((accounts.recv().await?, accounts)));
+    let log = &log;
+    accounts
+        .for_each_concurrent(AT_ONCE, async |account| {
+            let Ok(body) = serde_json::to_vec(&account) else { return };
+            if let Err(error) = log.record(&account.request_id, &body.into()).await {
+                metrics::counter!(LOST).increment(1);
+                tracing::warn!(%error, request_id = account.request_id, "an account was lost");
+            }
+        })
+        .await;
+}
+
+fn account(usage: Usage) -> Account {
+    let milliseconds = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (outcome, error) = match usage.outcome {
+        Outcome::Completed => (AccountOutcome::Completed, None),
+        Outcome::Failed(code) => (AccountOutcome::Failed, Some(code)),
+        Outcome::Aborted => (AccountOutcome::Aborted, None),
+    };
+    Account {
+        at: Time::from(jiff::Timestamp::now()),
+        request_id: usage.request_id,
+        key: usage.key,
+        tenant: usage.tenant,
+        route: usage.route.to_owned(),
+        model: usage.model,
+        backend: usage.backend,
+        tokens_in: usage.tally.tokens_in,
+        tokens_out: usage.tally.tokens_out,
+        tokens_cached: usage.tally.tokens_cached,
+        told: usage.tally.told,
+        first_token_ms: usage.first_token.map(milliseconds),
+        total_ms: milliseconds(usage.total),
+        outcome,
+        error,
+    }
+}
+
+#[derive(Clone)]
+struct Reading {
+    sums: UsageSums,
+    credentials: Credentials,
+}
+
+/// `GET /v1/usage`, and the task that keeps its sums current.
+pub(super) async fn routes(
+    bus: &Bus,
+    runs: &Runs,
+    credentials: &Credentials,
+    tasks: &Tasks,
+) -> anyhow::Result<Router> {
+    let sums = UsageSums::open(runs).await?;
+    let (log, follower, stop) = (bus.usage(&Plane::main()), sums.clone(), tasks.stop_token());
+    tasks.supervised("sums of accounts", move || {
+        let (log, follower, stop) = (log.clone(), follower.clone(), stop.clone());
+        async move {
+            tokio::select! {
+                followed = follower.keep_following(&log) => followed,
+                () = stop.cancelled() => Ok(()),
+            }
+        }
+    });
+    let reading = Reading { sums, credentials: credentials.clone() };
+    Ok(Router::new().route("/v1/usage", get(read)).with_state(reading))
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    from: Option<String>,
+    to: Option<String>,
+    group_by: Option<String>,
+}
+
+async fn read(State(reading): State<Reading>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
+    if reading.credentials.check_headers(&headers).is_none() {
+        return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", "a bearer token of the gateway is needed");
+    }
+    let word = asked.group_by.as_deref().unwrap_or("model");
+    let Some(by) = Grouping::parse(word) else {
+        let text = format!("group_by is '{word}', expected day, model, key or tenant");
+        return refusal(StatusCode::BAD_REQUEST, "invalid_group_by", &text);
+    };
+    let today: String = Time::from(jiff::Timestamp::now()).to_string().chars().take(10).collect();
+    let from = asked.from.unwrap_or_else(|| format!("{}-01", &today[..7]));
+    let to = asked.to.unwrap_or(today);
+    if let Some(day) = [&from, &to].into_iter().find(|day| day.parse::<jiff::civil::Date>().is_err()) {
+        let text = format!("'{day}' is no day, expected one such as 2026-11-21");
+        return refusal(StatusCode::BAD_REQUEST, "invalid_day", &text);
+    }
+    match reading.sums.list(&Plane::main(), &from, &to, by).await {
+        Ok(sums) => {
+            Json(json!({ "object": "list", "from": from, "to": to, "group_by": word, "data": sums })).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "sums of accounts could not be read");
+            refusal(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", "the sums cannot be read now; try again")
+        }
+    }
+}
+
+/// The error body that clients of `/v1` expect.
+fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
+    let kind = if status.is_client_error() { "invalid_request_error" } else { "server_error" };
+    let body: Value = json!({ "error": { "message": message, "type": kind, "param": null, "code": code } });
+    (status, Json(body)).into_response()
+}
