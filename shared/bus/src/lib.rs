@@ -22,7 +22,6 @@ mod subjects;
 mod tap;
 mod timers;
 pub mod topology;
-mod usage;
 mod waits;
 
 pub use blobs::Blobs;
@@ -34,12 +33,11 @@ pub use error::BusError;
 pub use inbox::{Inbox, Pending};
 pub use journal::{Commit, CommitOutcome, Journal, JournalMessage, JournalTail};
 pub use message::TraceContext;
-pub use nodes::{Nodes, NodeEvents, NodeUpdate, NodeWatch, OrderDelivery, Orders};
+pub use nodes::{NodeEvents, NodeUpdate, NodeWatch, Nodes, OrderDelivery, Orders};
 pub use outcomes::Outcomes;
 pub use streams::{Durability, Layout};
-pub use tap::{TAPS, Tap};
+pub use tap::Tap;
 pub use timers::Timers;
-pub use usage::{StoredUsage, UsageLog};
 pub use waits::Waits;
 
 use async_nats::jetstream;

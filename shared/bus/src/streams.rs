@@ -51,7 +51,6 @@ pub struct Layout {
 
 pub(crate) const WAITS: &str = "GANTRY_WAITS";
 pub(crate) const OUTCOMES: &str = "GANTRY_OUTCOMES";
-pub(crate) const USAGE: &str = "GANTRY_USAGE";
 pub(crate) const CATALOG: &str = "GANTRY_CATALOG";
 pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
@@ -159,14 +158,6 @@ pub(crate) fn outcomes(layout: Layout) -> stream::Config {
     }
 }
 
-/// Accounts of model requests, kept for ninety days; the sums in the read model stay.
-pub(crate) fn usage(layout: Layout) -> stream::Config {
-    stream::Config {
-        max_age: Duration::from_secs(90 * 24 * 3600),
-        ..base(USAGE.to_owned(), vec!["gantry.usage.>".to_owned()], layout, "accounts of model requests")
-    }
-}
-
 /// How each GPU host is. In memory: a report is worth nothing once its node has sent the next, and every agent reports
 /// anew when it finds the broker again.
 pub(crate) fn node_reports(layout: Layout) -> stream::Config {
@@ -242,6 +233,5 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(node_reports(layout));
     configs.push(node_orders(layout));
     configs.push(node_events(layout));
-    configs.push(usage(layout));
     configs
 }

@@ -1,5 +1,6 @@
 //! Every subject, built and taken apart here.
 
+use domain::nodes::{ContainerName, NodeId};
 use domain::{Plane, RunId, digest_hex, is_token};
 
 /// The token under which a run travels in subjects. Ids that clients made up and that would break a subject are
@@ -61,6 +62,23 @@ pub(crate) fn wait_filter(plane: &Plane, wait_key: &str) -> String {
 
 pub(crate) fn tap(plane: &Plane, run: &RunId) -> String {
     format!("gantry.run.{plane}.{}.records", run_token(run))
+}
+
+pub(crate) fn node_report(node: &NodeId) -> String {
+    format!("gantry.node.{node}.report")
+}
+
+pub(crate) fn node_order(node: &NodeId) -> String {
+    format!("gantry.node.{node}.order")
+}
+
+pub(crate) fn node_event(node: &NodeId) -> String {
+    format!("gantry.node.{node}.event")
+}
+
+/// One subject per container, so that what was last done with it can be read without the rest.
+pub(crate) fn node_operation(node: &NodeId, container: &ContainerName) -> String {
+    format!("gantry.node.{node}.operation.{}", short(container.as_str()))
 }
 
 /// The plane and run of `gantry.<kind>.<shard>.<tenant>.<plane>.<run>`.

@@ -1,6 +1,7 @@
 //! The broker's layout as a text that people review: `nats/topology.txt` must equal it.
 
 use crate::streams::{self, Layout};
+use async_nats::jetstream::stream::StorageType;
 use std::fmt::Write;
 
 /// Streams, buckets and consumers for one shard and one copy, with every setting that matters.
@@ -20,6 +21,9 @@ pub fn text() -> String {
             config.discard,
             config.description.as_deref().unwrap_or_default(),
         );
+        if config.storage == StorageType::Memory {
+            let _ = writeln!(text, "  in memory");
+        }
         for (name, on) in [
             ("schedules", config.allow_message_schedules),
             ("message ttl", config.allow_message_ttl),
@@ -44,6 +48,7 @@ pub fn text() -> String {
         "\nbucket {} (key-value)\n  purpose     {}\n\nbucket {} (objects)\n  purpose     {}\n\
          \nconsumer {} on every inbox stream\n  pull, explicit ack, shared by all runners\n\
          \nconsumer {} on every command stream\n  pull, explicit ack, one message at a time\n\
+         \nconsumer agent-<node> on {}, for each GPU host\n  pull, explicit ack, of that node's orders alone\n\
          \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
         catalog.bucket,
         catalog.description,
@@ -51,6 +56,7 @@ pub fn text() -> String {
         blobs.description.unwrap_or_default(),
         streams::RUNNERS,
         streams::ROUTER,
+        streams::NODE_ORDERS,
     );
     text
 }
