@@ -23,6 +23,7 @@ mod routing;
 mod run;
 mod sse;
 mod surface;
+mod trace;
 mod usage;
 
 pub use backends::Capability;

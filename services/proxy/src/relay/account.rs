@@ -1,14 +1,16 @@
 //! The account of one request: opened when it is taken, closed once, however it ends.
 
-use crate::metrics;
 use crate::usage::{Outcome, SharedSink, Tally, Usage};
+use crate::{metrics, trace};
 use std::time::Instant;
+use tracing::Span;
 
 /// Dropping it unclosed means that the client left.
 pub(crate) struct Account {
     sink: SharedSink,
     usage: Option<Usage>,
     begun: Instant,
+    span: Span,
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
 }
 
@@ -20,6 +22,7 @@ impl Account {
         key: Option<String>,
         tenant: String,
         route: &'static str,
+        span: Span,
     ) -> Self {
         let usage = Usage {
             request_id,
@@ -33,7 +36,7 @@ impl Account {
             total: std::time::Duration::ZERO,
             outcome: Outcome::Aborted,
         };
-        Self { sink, usage: Some(usage), begun: Instant::now(), charge: None }
+        Self { sink, usage: Some(usage), begun: Instant::now(), span, charge: None }
     }
 
     /// Whoever must know how many tokens were used.
@@ -76,6 +79,7 @@ impl Account {
                 charge(usage.tally.tokens_in + usage.tally.tokens_out);
             }
             metrics::ended(&usage);
+            trace::end(&self.span, &usage);
             tracing::info!(
                 target: "chat_api.http",
                 request_id = usage.request_id, key = usage.key, tenant = usage.tenant, route = usage.route,

@@ -57,8 +57,25 @@ enum Ending {
 impl Live {
     /// A stream that reads that body.
     pub(crate) fn new(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Incoming) -> Self {
+        Self::build(job, backend, held, Some(body))
+    }
+
+    /// A stream of an answer that came whole although events were asked for.
+    pub(crate) fn of_whole(
+        job: &Job,
+        backend: Arc<Backend>,
+        held: Vec<Guard>,
+        text: &[u8],
+    ) -> Result<Self, ProxyError> {
+        let events = super::whole::as_events(job, &backend, text)?;
+        let mut live = Self::build(job, backend, held, None);
+        live.feed(events)?;
+        Ok(live)
+    }
+
+    fn build(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Option<Incoming>) -> Self {
         Self {
-            body: Some(body),
+            body,
             splitter: Splitter::new(job.bounds.event_bytes),
             dialect: dialect(job, &backend),
             ready: VecDeque::new(),
@@ -71,32 +88,6 @@ impl Live {
             account: None,
             ticket: None,
         }
-    }
-
-    /// A stream of an answer that came whole although events were asked for.
-    pub(crate) fn of_whole(
-        job: &Job,
-        backend: Arc<Backend>,
-        held: Vec<Guard>,
-        text: &[u8],
-    ) -> Result<Self, ProxyError> {
-        let events = super::whole::as_events(job, &backend, text)?;
-        let mut live = Self {
-            body: None,
-            splitter: Splitter::new(job.bounds.answer_bytes),
-            dialect: dialect(job, &backend),
-            ready: VecDeque::new(),
-            ending: None,
-            timeouts: job.timeouts,
-            deadline: job.deadline,
-            heard: Instant::now(),
-            backend,
-            held,
-            account: None,
-            ticket: None,
-        };
-        live.feed(events)?;
-        Ok(live)
     }
 
     /// Waits for the first event. An error in its place is an error of the request, not of the stream.

@@ -74,6 +74,20 @@ impl Route {
         backend.can(self.needs()) || (self.is_anthropic() && backend.can(Capability::Chat))
     }
 
+    /// What it does, in the words of OpenTelemetry's conventions.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Self::Chat | Self::Messages | Self::Responses => "chat",
+            Self::Completions => "text_completion",
+            Self::Embeddings => "embeddings",
+            Self::CountTokens => "count_tokens",
+            Self::Rerank => "rerank",
+            Self::Speech => "speech",
+            Self::Transcriptions => "transcription",
+            Self::Images => "image_generation",
+        }
+    }
+
     /// Whether clients of the Anthropic protocol call it.
     pub(crate) fn is_anthropic(self) -> bool {
         matches!(self, Self::Messages | Self::CountTokens)

@@ -10,6 +10,7 @@ use crate::relay::account::Account;
 use crate::relay::answer::answer;
 use crate::relay::job::Job;
 use crate::routing::{Model, Route};
+use crate::trace;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
@@ -33,8 +34,10 @@ pub(crate) async fn infer(
     let caller = Caller::of(request.headers(), peer, &setup.keys, Scope::Inference)?;
     let ticket = proxy.permits().ticket();
     let key = caller.key_name();
-    let mut account = Account::open(proxy.sink(), request_id.to_owned(), key, caller.tenant(), route.path());
-    let onward = headers::onward(request.headers(), request_id);
+    let span = trace::begin(request.headers(), request_id, route.operation());
+    let mut onward = headers::onward(request.headers(), request_id);
+    trace::pass_on(&span, &mut onward);
+    let mut account = Account::open(proxy.sink(), request_id.to_owned(), key, caller.tenant(), route.path(), span);
     let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))

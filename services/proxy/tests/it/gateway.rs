@@ -70,9 +70,14 @@ impl Gateway {
     }
 
     pub(crate) async fn start(config: Config) -> Self {
+        Self::measured(config, String::new).await
+    }
+
+    /// With that text behind `/metrics`.
+    pub(crate) async fn measured(config: Config, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let accounts = Accounts::default();
         let sink: SharedSink = Arc::new(accounts.clone());
-        let proxy = Arc::new(Proxy::new(config).unwrap().with_sink(sink));
+        let proxy = Arc::new(Proxy::new(config).unwrap().with_sink(sink).with_metrics(render));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();

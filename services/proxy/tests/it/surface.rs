@@ -102,3 +102,24 @@ async fn an_anthropic_client_is_told_its_version_back() {
     assert_eq!(reply.header("anthropic-version"), Some("2026-10-21"));
     assert_eq!(upstream.requests("/v1/messages")[0].header("anthropic-version"), Some("2026-10-21"));
 }
+
+#[tokio::test]
+async fn the_metrics_tell_requests_tokens_and_that_nothing_is_leaked() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).expect("this is the only test that reads metrics");
+    let answer = r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":41,"completion_tokens":2}}"#;
+    let upstream = Upstream::of_json("200 OK", answer).await;
+    let config = Config { backends: vec![backend("measured", "openai", &upstream)], ..Config::default() };
+    let gateway = Gateway::measured(config, move || handle.render()).await;
+    assert_eq!(gateway.chat(&PLAIN.replace("\"m\"", "\"measured\"")).await.status, 200);
+    let text = gateway.get("/metrics").await.text().to_owned();
+    for line in [
+        r#"gantry_proxy_requests_total{route="/v1/chat/completions",model="measured",backend="measured",outcome="completed"} 1"#,
+        r#"gantry_proxy_tokens_total{model="measured",direction="in"} 41"#,
+        r#"gantry_proxy_outstanding_requests{backend="measured"} 0"#,
+        "gantry_proxy_permits_leaked 0",
+    ] {
+        assert!(text.lines().any(|told| told == line), "{line} is not in {text}");
+    }
+}
