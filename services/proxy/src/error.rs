@@ -147,8 +147,10 @@ impl ProxyError {
 
     /// Whether it speaks against the replica's health.
     pub(crate) fn blames_replica(&self) -> bool {
+        // Not 500: model servers answer so to requests that they do not like, and one client must not be able to take
+        // a replica away from the others.
         if let Self::Upstream(refusal) = self {
-            return refusal.status.is_server_error() && refusal.status != StatusCode::NOT_IMPLEMENTED;
+            return matches!(refusal.status.as_u16(), 502 | 503 | 504 | 529);
         }
         matches!(self, Self::FirstTokenTimeout { .. } | Self::BetweenTokensTimeout { .. } | Self::BadReply { .. })
             || matches!(self, Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. })

@@ -37,7 +37,9 @@ pub(crate) fn inside_success(value: &Value) -> Option<StatusCode> {
     let code = error.get("code").or_else(|| value.get("status")).and_then(number);
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
     Some(
-        status.filter(|status| status.is_client_error() || status.is_server_error()).unwrap_or(StatusCode::BAD_GATEWAY),
+        status
+            .filter(|status| status.is_client_error() || status.is_server_error())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     )
 }
 

@@ -67,7 +67,7 @@ impl Completion {
 
     fn refused(&self, body: &[u8]) -> Verdict {
         let value: Value = serde_json::from_slice(body).unwrap_or_default();
-        let status = backends::inside_success(&value).unwrap_or(http::StatusCode::BAD_GATEWAY);
+        let status = backends::inside_success(&value).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         Verdict::Broken(ProxyError::Upstream(Box::new(backends::read_refusal(&self.backend, status, body, None))))
     }
 

@@ -83,7 +83,8 @@ impl Dialect for Native {
             || (self.kind != Kind::Other && name.is_empty() && frame.data.is_some())
         {
             let body = frame.error.or(frame.data).unwrap_or_default();
-            let status = value.as_ref().and_then(backends::inside_success).unwrap_or(http::StatusCode::BAD_GATEWAY);
+            let status =
+                value.as_ref().and_then(backends::inside_success).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
             return Verdict::Broken(ProxyError::Upstream(Box::new(backends::read_refusal(
                 &self.backend,
                 status,

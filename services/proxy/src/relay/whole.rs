@@ -46,7 +46,7 @@ pub(crate) fn read(job: &Job, backend: &Backend, text: Bytes) -> Result<Read, Pr
     let says = |place: &Option<std::ops::Range<usize>>| place.clone().is_some_and(|place| &text[place] == b"\"error\"");
     if says(&object) || says(&kind) || error.is_some_and(|place| &text[place] != b"null") {
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
-        let status = backends::inside_success(&value).unwrap_or(StatusCode::BAD_GATEWAY);
+        let status = backends::inside_success(&value).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, &text, None))));
     }
     let tally = usage.and_then(|place| usage::read(&serde_json::from_slice(&text[place]).ok()?));

@@ -116,3 +116,23 @@ async fn more_requests_than_places_wait_and_more_than_the_queue_holds_are_refuse
     drop((first, second));
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn one_client_whose_requests_make_a_backend_fail_takes_no_replica_from_the_others() {
+    let upstream = Upstream::start(|seen, mut conn| async move {
+        if seen.text().contains("poison") {
+            conn.json("500 Internal Server Error", r#"{"error":{"message":"no"}}"#).await;
+        } else {
+            conn.json("200 OK", r#"{"choices":[]}"#).await;
+        }
+        Some(conn)
+    })
+    .await;
+    let idle = Upstream::of_json("200 OK", r#"{"choices":[]}"#).await;
+    let gateway = pair(&upstream, &idle, vec![model("m", &["a"], &["spare"]), model("spare", &["b"], &[])]).await;
+    for _ in 0..10 {
+        assert_eq!(gateway.chat(&PLAIN.replace("hi", "poison")).await.status, 500);
+    }
+    assert_eq!(gateway.chat(PLAIN).await.status, 200);
+    assert!(idle.requests("/v1/chat/completions").is_empty(), "its own replica still serves it");
+}
