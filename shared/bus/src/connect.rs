@@ -38,6 +38,9 @@ pub struct BusOptions {
     pub replicas: usize,
 }
 
+/// How long a start waits for a broker that answers and is not ready.
+const PROVISIONING: Duration = Duration::from_secs(30);
+
 /// Ledger shards of a new broker; chosen by measurement (see ARCHITECTURE.md).
 pub(crate) const DEFAULT_SHARDS: u16 = 4;
 
@@ -47,10 +50,32 @@ pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus
     let client = open(connection, connects).await?;
     let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
     check_version(&client, &js, connection).await?;
-    let shards = provision::shards(&js, options.shards, DEFAULT_SHARDS).await?;
-    let layout = Layout { shards, replicas: options.replicas };
-    provision::streams(&js, layout).await?;
+    let layout = provisioned(&js, options).await?;
     Ok(Bus { inner: Arc::new(Inner { client, js, layout, connects: watcher }) })
+}
+
+/// A cluster that was just started, or that lost a member, has no leader for a while: that is waited out.
+async fn provisioned(js: &jetstream::Context, options: BusOptions) -> Result<Layout, BusError> {
+    let until = tokio::time::Instant::now() + PROVISIONING;
+    let mut pause = Duration::from_millis(100);
+    loop {
+        let error = match provision::shards(js, options.shards, DEFAULT_SHARDS).await {
+            Ok(shards) => {
+                let layout = Layout { shards, replicas: options.replicas };
+                match provision::streams(js, layout).await {
+                    Ok(()) => return Ok(layout),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        if !error.is_transient() || tokio::time::Instant::now() > until {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the broker is not ready; it is asked again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
 }
 
 async fn open(connection: &Connection, connects: watch::Sender<u64>) -> Result<async_nats::Client, BusError> {

@@ -2,13 +2,23 @@
 
 use crate::BusError;
 use crate::streams::{self, Layout, SHARDS_KEY};
-use async_nats::jetstream::{self, stream};
+use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::{self, ErrorCode, stream};
 
 /// How many shards the broker has, or is to have. The number cannot change later: runs live where their id hashes to.
 pub(crate) async fn shards(js: &jetstream::Context, wanted: Option<u16>, default: u16) -> Result<u16, BusError> {
     let existing = match js.get_stream(streams::ledger_name(0)).await {
         Ok(found) => found.cached_info().config.metadata.get(SHARDS_KEY).and_then(|text| text.parse::<u16>().ok()),
-        Err(_) => None,
+        Err(error) => match error.kind() {
+            GetStreamErrorKind::JetStream(answer) if answer.error_code() == ErrorCode::STREAM_NOT_FOUND => None,
+            // A store that does not answer is not an empty one: a wrong number would look for runs where they are not.
+            GetStreamErrorKind::JetStream(_)
+            | GetStreamErrorKind::EmptyName
+            | GetStreamErrorKind::Request
+            | GetStreamErrorKind::InvalidStreamName => {
+                return Err(BusError::unavailable("reading the number of shards", error));
+            }
+        },
     };
     match (existing, wanted) {
         (Some(existing), Some(wanted)) if existing != wanted => Err(BusError::Misconfigured {
@@ -36,15 +46,40 @@ pub(crate) async fn streams(js: &jetstream::Context, layout: Layout) -> Result<(
             .await
             .map_err(|error| BusError::unavailable("making the blob store", error))?;
     }
-    Ok(())
+    read_blobs_at_leader(js).await
+}
+
+/// What a ledger message or the catalogue names must be found by whoever reads that, so names of blobs are asked of the
+/// leader. The client decides by the stream's configuration and offers no setting for it.
+async fn read_blobs_at_leader(js: &jetstream::Context) -> Result<(), BusError> {
+    let unavailable = |error: &dyn ToString| BusError::unavailable("making the blob store", error.to_string());
+    let found = js.get_stream(format!("OBJ_{}", streams::BLOBS)).await.map_err(|error| unavailable(&error))?;
+    let mut config = found.cached_info().config.clone();
+    if !std::mem::take(&mut config.allow_direct) {
+        return Ok(());
+    }
+    js.update_stream(config).await.map(|_| ()).map_err(|error| unavailable(&error))
 }
 
 /// One stream. Also used when a data plane is made.
 pub(crate) async fn stream(js: &jetstream::Context, wanted: stream::Config) -> Result<(), BusError> {
     let what = format!("making stream {}", wanted.name);
     let info =
-        js.create_or_update_stream(wanted.clone()).await.map_err(|error| BusError::unavailable(&what, error))?;
+        js.create_or_update_stream(wanted.clone()).await.map_err(|error| refusal(what, &error))?;
     verify(&wanted, &info.config)
+}
+
+/// A cluster without a leader or with a member missing may answer otherwise in a moment; anything else stays refused.
+fn refusal(what: String, error: &CreateStreamError) -> BusError {
+    let passing = [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS, ErrorCode::CLUSTER_NOT_LEADER];
+    match error.kind() {
+        CreateStreamErrorKind::JetStream(answer) if !passing.contains(&answer.error_code()) => BusError::Refused {
+            what,
+            code: answer.error_code().0,
+            description: answer.to_string(),
+        },
+        _ => BusError::unavailable(&what, error),
+    }
 }
 
 fn verify(wanted: &stream::Config, echoed: &stream::Config) -> Result<(), BusError> {
