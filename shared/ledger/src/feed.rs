@@ -13,8 +13,10 @@ const BACKLOG: usize = 64;
 /// Fans stored steps out by run.
 #[derive(Clone, Default)]
 pub struct Feed {
-    runs: Arc<Mutex<HashMap<(Plane, RunId), broadcast::Sender<Arc<FeedMessage>>>>>,
+    runs: Arc<Mutex<Followed>>,
 }
+
+type Followed = HashMap<(Plane, RunId), broadcast::Sender<Arc<FeedMessage>>>;
 
 /// A stored step, as followers see it.
 #[derive(Debug)]

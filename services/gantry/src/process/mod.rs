@@ -3,6 +3,7 @@
 mod broker;
 mod config;
 mod hello;
+mod listen;
 mod rebuild;
 mod run;
 mod usage;

@@ -1,11 +1,11 @@
 //! The listener: token, port, router, and what a person is told once it serves.
 
 use anyhow::Context;
+use super::listen::serve;
 use api::ApiConfig;
 use api::auth::{check_startup, ensure_token};
 use axum::Router;
 use axum::routing::get;
-use axum::serve::ListenerExt;
 use bus::Bus;
 use http::StatusCode;
 use service::Tasks;
@@ -37,15 +37,9 @@ pub(super) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
 /// Serves until the process is told to stop; requests under way are then finished.
 pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
     let stop = tasks.stop_token();
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
     tasks.critical("http", async move {
-        axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+        serve(listener, router, stop).await;
+        Ok::<(), std::convert::Infallible>(())
     });
 }
 
