@@ -73,7 +73,7 @@ struct Patient {
 }
 
 fn events(phase: Phase, watch: &Watch) -> Response {
-    let body = Body::from_stream(watch.over(Box::pin(stream::unfold(phase, |phase| Box::pin(advance(phase))))));
+    let body = Body::from_stream(watch.over(Box::pin(stream::unfold(phase, advance))));
     let mut response = typed(HeaderValue::from_static("text/event-stream; charset=utf-8"), body);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
