@@ -7,13 +7,13 @@
 //! 4. The step is appended under the fence. Whoever loses the fence begins again at 1 with the leader's head.
 //! 5. Only then are the step's effects performed, and only then is the doorbell acknowledged.
 
-use crate::effects::Slow;
+use crate::effects::{Begun, Slow};
 use crate::flows::Flows;
 use crate::run::Runner;
 use crate::turn::{Input, Step};
 use crate::{RunnerError, metrics};
 use bus::{BusError, Delivery};
-use domain::{InboxMessage, limits};
+use domain::InboxMessage;
 use ledger::{Appended, Head};
 
 /// Fences lost in a row before the doorbell is put back.
@@ -26,23 +26,25 @@ pub(crate) enum Served {
     /// Nothing: acknowledge it.
     Done,
     /// Hold it until this slow effect is done.
-    Slow(Box<Slow>),
-    /// This process holds its effect already: leave the delivery alone.
+    Slow(Box<Begun>),
+    /// It is somebody else's, or this process holds its effect already: leave the delivery alone.
     Held,
 }
 
 impl Runner {
     /// Takes in everything behind one doorbell.
-    pub(crate) async fn serve(&self, bell: &Delivery) -> Result<Served, RunnerError> {
+    pub(crate) async fn serve(&self, bell: &Delivery, poison: Option<String>) -> Result<Served, RunnerError> {
         let _guard = self.locks.lock(&bell.plane, &bell.run).await;
         let mut head = self.ledger(&bell.plane).head(&bell.run).await?;
-        let mut broken = None;
+        let mut broken = poison;
         for _ in 0..MOST_CONFLICTS {
             match self.attempt(bell, head, broken.as_deref()).await {
                 Ok(Some(served)) => return Ok(served),
                 Ok(None) => {}
                 // Nothing will make this step work, so it ends its run, once.
-                Err(error) if !error.is_transient() && broken.is_none() => broken = Some(error.to_string()),
+                Err(error) if !error.is_transient() && broken.is_none() => {
+                    broken = Some(format!("StepError: {error}"));
+                }
                 Err(error) => return Err(error),
             }
             ::metrics::counter!(metrics::FENCES_LOST).increment(1);
@@ -70,25 +72,26 @@ impl Runner {
                 (head.inbox_cursor, owes_slow(head) && head.doorbell == bell.sequence)
             }
         };
-        if owner && self.held.has(bell) {
+        let lost = head.as_ref().is_some_and(|head| head.delivery > bell.delivery());
+        if owner && (lost || self.held.has(bell)) {
             return Ok(Some(Served::Held));
         }
         let fresh = bell.sequence > cursor;
         if fresh || owner {
-            inputs.extend(self.drain(bell, cursor, head.is_none()).await?);
+            let Some(drained) = self.drain(bell, cursor, head.is_none()).await? else {
+                return Ok(Some(Served::Held));
+            };
+            inputs.extend(drained);
         }
-        let own = head.as_ref().and_then(|head| self.unstarted(head)).filter(|_| owner);
+        let own = head.as_ref().and_then(|head| self.unstarted(bell, head)).filter(|_| owner);
         let reached = inputs.iter().filter_map(|input| input.sequence).max().unwrap_or(cursor);
         let Some(base) = self.begin(bell, head, &mut inputs).await? else { return Ok(Some(Served::Done)) };
-        let step = if let Some(error) = broken {
-            Step::Poisoned { error: format!("StepError: {error}"), reached }
-        } else if fresh && bell.delivered > limits::CRASHES_PER_STEP {
-            let error = format!("RunnerCrashed: this step ended its runner {} times", bell.delivered - 1);
-            Step::Poisoned { error, reached }
+        let step = if let Some(error) = broken.filter(|_| owner || !inputs.is_empty()) {
+            Step::Poisoned { error: error.to_owned(), reached, inputs }
         } else if !inputs.is_empty() {
             Step::Inputs { inputs, may_take_over: owner }
         } else if let Some(slow) = own {
-            return Ok(Some(Served::Slow(Box::new(slow))));
+            return Ok(Some(self.begin_slow(bell, base.head(), slow)));
         } else if owner {
             Step::TakeOver
         } else {
@@ -101,11 +104,19 @@ impl Runner {
 
     /// The slow effect of a head that this very process wrote without ever hearing that it was stored: nobody has begun
     /// it, so it is no new attempt.
-    fn unstarted(&self, head: &Head) -> Option<Slow> {
-        if !self.wrote(&head.writer) {
+    fn unstarted(&self, bell: &Delivery, head: &Head) -> Option<Slow> {
+        if !self.wrote(&head.writer) || self.begun.has(&bell.plane, &bell.run, head.sequence) {
             return None;
         }
         head.effects.iter().find_map(Slow::of)
+    }
+
+    /// From here on the attempt counts as made, and a further one has to be announced.
+    fn begin_slow(&self, bell: &Delivery, head: Option<&Head>, slow: Slow) -> Served {
+        if let Some(head) = head {
+            self.begun.note(&bell.plane, &bell.run, head.sequence);
+        }
+        Served::Slow(Box::new(Begun { slow, hold: self.held.hold(bell) }))
     }
 
     /// Steps until nothing is left that can be done at once.
@@ -123,9 +134,8 @@ impl Runner {
                 Appended::Stored(head) => *head,
             };
             let settled = self.settle(bell, &flows, &head).await?;
-            self.performed.note(&bell.plane, &bell.run, head.sequence);
             if let Some(slow) = settled.slow {
-                return Ok(Some(Served::Slow(Box::new(slow))));
+                return Ok(Some(self.begin_slow(bell, Some(&head), slow)));
             }
             let orphaned = takes_over && owes_slow(&head);
             step = if !settled.results.is_empty() {
@@ -145,8 +155,7 @@ impl Runner {
     async fn queue_again(&self, bell: &Delivery, base: &Base) -> Result<(), RunnerError> {
         let Base::Head(head) = base else { return Ok(()) };
         let id = format!("continue-{}-{}", bell.run, head.sequence);
-        // What the last step still owes (an event's answer, the next stretch) is found again from its head.
-        self.performed.forget(&bell.plane, &bell.run);
+        // What the last step brought back (an event's answer, the next stretch) is found again from its head.
         self.send(&bell.plane, &bell.run, &id, &InboxMessage::Continue, &bell.trace).await
     }
 }
@@ -183,22 +192,26 @@ impl Base {
 impl Runner {
     /// Everything in the inbox behind the cursor. It must hold the doorbell's own message: if it does not, the replica
     /// that answered is behind, and going on would jump over what lies between.
-    async fn drain(&self, bell: &Delivery, cursor: u64, first: bool) -> Result<Vec<Input>, RunnerError> {
+    /// None when the doorbell was acknowledged by somebody else.
+    async fn drain(&self, bell: &Delivery, cursor: u64, first: bool) -> Result<Option<Vec<Input>>, RunnerError> {
         let own = || Input::parse(bell.sequence, &bell.body);
         if first && matches!(own().map(|input| input.message), Some(InboxMessage::Start(_))) {
             // Nothing can lie before the start of a run that has no step yet that would not be refused anyway.
-            return Ok(own().into_iter().collect());
+            return Ok(Some(own().into_iter().collect()));
         }
-        let (pending, _) = self.bus.inbox(&bell.plane).pending(&bell.run, cursor).await?;
+        let (pending, more) = self.bus.inbox(&bell.plane).pending(&bell.run, cursor).await?;
         let seen = pending.iter().any(|message| message.sequence == bell.sequence);
         let beyond = pending.last().is_some_and(|last| last.sequence > bell.sequence);
-        if !seen && !beyond && bell.sequence > cursor && pending.len() < limits::MESSAGES_PER_STEP {
+        if !seen && !beyond && !more && bell.sequence > cursor {
+            if !self.bus.inbox(&bell.plane).holds(&bell.run, bell.sequence).await? {
+                return Ok(None);
+            }
             return Err(BusError::Unavailable {
                 what: "reading an inbox".to_owned(),
                 cause: "the replica that answered is behind".to_owned(),
             }
             .into());
         }
-        Ok(pending.iter().filter_map(|message| Input::parse(message.sequence, &message.body)).collect())
+        Ok(Some(pending.iter().filter_map(|message| Input::parse(message.sequence, &message.body)).collect()))
     }
 }

@@ -7,6 +7,7 @@
 
 mod clock;
 mod config;
+mod crashes;
 mod drive;
 mod effects;
 mod error;

@@ -28,14 +28,6 @@ impl Performed {
         }
     }
 
-    /// Has the run's last step looked at again by whoever comes next, this process included.
-    pub(crate) fn forget(&self, plane: &Plane, run: &RunId) {
-        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (plane.clone(), run.clone());
-        runs.young.remove(&key);
-        runs.old.remove(&key);
-    }
-
     pub(crate) fn has(&self, plane: &Plane, run: &RunId, sequence: u64) -> bool {
         let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (plane.clone(), run.clone());

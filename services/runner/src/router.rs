@@ -4,9 +4,10 @@
 //! a run's inbox holds its commands in the order of their `seq`. A router that dies or sleeps between the two writes
 //! makes a command arrive twice or late; a run knows the last `seq` it took in and drops both.
 
+use crate::clock::now;
 use crate::metrics;
 use bus::{Bus, BusError, Deliveries, Delivery};
-use domain::{Command, InboxMessage, Plane};
+use domain::{Command, CommandId, CommandOutcome, InboxMessage, Plane, RunId, Verdict};
 use tokio_util::sync::CancellationToken;
 
 /// Routes the commands of a plane until `stop`.
@@ -30,7 +31,7 @@ async fn forward(bus: &Bus, plane: &Plane, delivery: &Delivery) {
             return delivery.ack().await;
         }
     };
-    let run = command.run_id.clone();
+    let (id, run) = (command.command_id.clone(), command.run_id.clone());
     let message = InboxMessage::Command { seq, command: Box::new(command) };
     let Ok(body) = serde_json::to_vec(&message) else { return delivery.ack().await };
     match bus.inbox(plane).send(&run, &format!("command-{seq}"), &body.into(), &delivery.trace).await {
@@ -39,6 +40,18 @@ async fn forward(bus: &Bus, plane: &Plane, delivery: &Delivery) {
             delivery.ack().await;
         }
         // Not acknowledged: it comes again, before any later one.
-        Err(error) => tracing::warn!(%error, seq, "a command could not be routed yet"),
+        Err(error) if error.is_transient() => tracing::warn!(%error, seq, "a command could not be routed yet"),
+        Err(error) => refuse(bus, plane, delivery, (id, run), &error).await,
+    }
+}
+
+/// A command that no inbox will ever take must not keep back those behind it.
+async fn refuse(bus: &Bus, plane: &Plane, delivery: &Delivery, (id, run): (CommandId, RunId), error: &BusError) {
+    tracing::error!(%error, seq = delivery.sequence, "a command cannot be routed and is refused");
+    let verdict = Verdict::Refused { reason: error.to_string() };
+    let outcome = CommandOutcome { run_id: run, verdict, cursor: 0, applied_at: now() };
+    match bus.outcomes(plane).record(&id, &outcome).await {
+        Ok(()) => delivery.ack().await,
+        Err(error) => tracing::warn!(%error, "its refusal could not be written yet"),
     }
 }

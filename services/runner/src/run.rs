@@ -2,8 +2,9 @@
 
 use crate::config::Config;
 use crate::drive::Served;
-use crate::effects::{ModelClient, Slow};
-use crate::hold::while_holding;
+use crate::crashes::Crashes;
+use crate::effects::ModelClient;
+use crate::hold::{Held, while_holding};
 use crate::locks::Locks;
 use crate::performed::Performed;
 use crate::{RunnerError, metrics, router};
@@ -12,9 +13,8 @@ use domain::Plane;
 use jiff::tz::TimeZone;
 use ledger::Ledger;
 use service::Tasks;
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::Values;
 use store::bundles::Bundles;
@@ -41,11 +41,13 @@ pub(crate) struct Runner {
     pub(crate) values: Values,
     pub(crate) locks: Locks,
     pub(crate) performed: Performed,
+    pub(crate) begun: Performed,
     pub(crate) held: Held,
+    pub(crate) crashes: Crashes,
     pub(crate) model: ModelClient,
     pub(crate) zone: TimeZone,
     pub(crate) config: Config,
-    slow: Semaphore,
+    pub(crate) slow: Semaphore,
     name: String,
     writes: AtomicU64,
 }
@@ -57,7 +59,9 @@ pub fn spawn(parts: Parts, tasks: &Tasks) -> Result<(), RunnerError> {
         values: Values::new(&bus),
         locks: Locks::default(),
         performed: Performed::default(),
+        begun: Performed::default(),
         held: Held::default(),
+        crashes: Crashes::new(&bus),
         model: ModelClient::new(&config.model)?,
         zone: TimeZone::system(),
         slow: Semaphore::new(config.slow_effects),
@@ -92,11 +96,16 @@ async fn listen(
     let shards = usize::from(runner.bus.layout().shards.max(1));
     let mut bells = runner.bus.doorbells(shard, (runner.config.concurrency * 2 / shards).max(8));
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return Ok(()) };
         let bell = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             bell = bells.next() => bell,
         };
+        // Only now: a shard with nothing to do must not sit on a permit that another could use.
+        let permit = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            permit = while_holding(&bell, permits.clone().acquire_owned()) => permit,
+        };
+        let Ok(permit) = permit else { return Ok(()) };
         let (runner, inner) = (runner.clone(), tasks.clone());
         let span = tracing::info_span!("step", run_id = %bell.run, request_id = bell.trace.request_id.as_deref());
         telemetry::continue_from(&span, |name| {
@@ -123,9 +132,9 @@ impl Runner {
                 ::metrics::histogram!(metrics::STEP_SECONDS).record(began.elapsed().as_secs_f64());
             }
             Ok(Served::Held) => {}
-            Ok(Served::Slow(slow)) => {
+            Ok(Served::Slow(begun)) => {
                 drop(permit);
-                self.perform_slow(bell, *slow, &tasks);
+                self.perform_slow(bell, *begun, &tasks);
             }
             Err(error) => {
                 tracing::warn!(%error, run_id = %bell.run, "a step could not be taken; the doorbell rings again");
@@ -139,7 +148,7 @@ impl Runner {
         let until = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(20);
         loop {
-            match self.serve(bell).await {
+            match self.serve_counted(bell).await {
                 Err(error) if error.is_transient() && Instant::now() < until => {
                     tracing::debug!(%error, "the step is tried again");
                     tokio::time::sleep(pause).await;
@@ -150,32 +159,15 @@ impl Runner {
         }
     }
 
-    /// Performs a slow effect while holding its doorbell; the result goes to the run's inbox before the doorbell is
-    /// let go. A runner that is stopped gives the doorbell back at once.
-    fn perform_slow(self: Arc<Self>, bell: Delivery, slow: Slow, tasks: &Tasks) {
-        let stop = tasks.stop_token();
-        self.held.add(&bell);
-        let span = tracing::Span::current();
-        tasks.request("slow-effect", async move {
-            let work = async {
-                let _permit = self.slow.acquire().await;
-                self.model.perform(&slow).await
-            };
-            let result = tokio::select! {
-                result = while_holding(&bell, work) => Some(result),
-                () = stop.cancelled() => None,
-            };
-            let reported = match result {
-                Some(message) => self.send(&bell.plane, &bell.run, &slow.message_id(), &message, &bell.trace).await,
-                None => Ok(()),
-            };
-            self.held.remove(&bell);
-            match (stop.is_cancelled(), &reported) {
-                (false, Ok(())) => bell.ack().await,
-                (true, _) | (_, Err(_)) => bell.again_in(Duration::ZERO).await,
-            }
-            reported
-        }.instrument(span));
+    /// Leaves a trace while a suspicious doorbell is served, which only a death of this process leaves behind.
+    async fn serve_counted(&self, bell: &Delivery) -> Result<Served, RunnerError> {
+        if !Crashes::suspects(bell) {
+            return self.serve(bell, None).await;
+        }
+        let poison = self.crashes.enter(bell).await?;
+        let served = self.serve(bell, poison).await;
+        self.crashes.leave(bell).await;
+        served
     }
 
     pub(crate) fn ledger(&self, plane: &Plane) -> Ledger {
@@ -190,29 +182,5 @@ impl Runner {
     /// Whether a write is this process's own.
     pub(crate) fn wrote(&self, writer: &str) -> bool {
         writer.rsplit_once('-').is_some_and(|(name, _)| name == self.name)
-    }
-}
-
-/// Doorbells that this process holds for slow effects.
-#[derive(Default)]
-pub(crate) struct Held {
-    bells: Mutex<HashSet<(Plane, String, u64)>>,
-}
-
-impl Held {
-    fn key(bell: &Delivery) -> (Plane, String, u64) {
-        (bell.plane.clone(), bell.run.to_string(), bell.sequence)
-    }
-
-    fn add(&self, bell: &Delivery) {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner).insert(Self::key(bell));
-    }
-
-    fn remove(&self, bell: &Delivery) {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner).remove(&Self::key(bell));
-    }
-
-    pub(crate) fn has(&self, bell: &Delivery) -> bool {
-        self.bells.lock().unwrap_or_else(PoisonError::into_inner).contains(&Self::key(bell))
     }
 }

@@ -12,6 +12,7 @@ use domain::{Command, CommandKind, CommandOutcome, InboxMessage, Plane, RunId, V
 use flow::Effect;
 use futures::future::try_join_all;
 use ledger::Head;
+use std::collections::BTreeMap;
 
 /// What performing a step's effects has brought.
 #[derive(Default)]
@@ -31,14 +32,16 @@ impl Runner {
         if head.effects.is_empty() && head.outcomes.is_empty() {
             return Ok(Vec::new());
         }
-        let flows = Flows::of(&self.bundles, &head.state.source, &head.state.workflow_id).await;
-        let settled = self.settle(bell, &flows.map_err(|error| error.to_string()), head).await?;
+        let flows = match Flows::of(&self.bundles, &head.state.source, &head.state.workflow_id).await {
+            Err(error) if error.is_transient() => return Err(error),
+            flows => flows.map_err(|error| error.to_string()),
+        };
         // Slow effects are not in it: only the holder of their doorbell performs them.
-        self.performed.note(&bell.plane, &bell.run, head.sequence);
-        Ok(settled.results)
+        Ok(self.settle(bell, &flows, head).await?.results)
     }
 
-    /// Performs what the head owes. Everything in here may happen twice.
+    /// Performs what the head owes. Everything in here may happen twice. A head counts as done with only when nothing
+    /// came back that a further step has to take in: until that step is stored, the answer must be found again.
     pub(crate) async fn settle(
         &self,
         bell: &Delivery,
@@ -46,7 +49,7 @@ impl Runner {
         head: &Head,
     ) -> Result<Settled, RunnerError> {
         let mut settled = Settled::default();
-        let mut quick = Vec::new();
+        let mut lanes: BTreeMap<&str, Vec<&Effect>> = BTreeMap::new();
         for effect in &head.effects {
             match effect {
                 Effect::CallModel { .. } | Effect::CallTools { .. } => settled.slow = Slow::of(effect),
@@ -57,13 +60,37 @@ impl Runner {
                 | Effect::ArmTimer { .. }
                 | Effect::CancelTimer { .. }
                 | Effect::ReportEnd { .. }
-                | Effect::ForwardCommand { .. } => quick.push(effects::perform(self, bell, flows, head, effect)),
+                | Effect::ForwardCommand { .. } => lanes.entry(effects::lane(effect)).or_default().push(effect),
             }
         }
-        let answers = try_join_all(quick).await?;
+        let lanes = lanes.into_values().map(|effects| self.in_order(bell, flows, head, effects));
+        let answers = try_join_all(lanes).await?;
         settled.results.extend(answers.into_iter().flatten().map(Input::answer));
         self.record_outcomes(bell, head).await?;
+        if settled.results.is_empty() {
+            self.performed.note(&bell.plane, &bell.run, head.sequence);
+        }
         Ok(settled)
+    }
+
+    /// One after the other: a child must have its start before a command, and commands and events in their order.
+    async fn in_order(
+        &self,
+        bell: &Delivery,
+        flows: &Result<Flows, String>,
+        head: &Head,
+        effects: Vec<&Effect>,
+    ) -> Result<Vec<InboxMessage>, RunnerError> {
+        let mut answers = Vec::new();
+        for effect in effects {
+            match effects::perform(self, bell, flows, head, effect).await {
+                Ok(answer) => answers.extend(answer),
+                Err(error) if error.is_transient() => return Err(error),
+                // It never will be possible, and the run must not stand still for it.
+                Err(error) => answers.extend(effects::given_up(bell, effect, &error)),
+            }
+        }
+        Ok(answers)
     }
 
     async fn record_outcomes(&self, bell: &Delivery, head: &Head) -> Result<(), RunnerError> {
@@ -112,6 +139,10 @@ impl Runner {
             tracing::debug!(run_id = %bell.run, "a message for a run that does not exist is dropped");
             return Ok(());
         };
+        if !bell.is_for(&command.run_id) {
+            // Passed on by a run that has told what became of it; this one never came to be.
+            return Ok(());
+        }
         let verdict = if command.kind == CommandKind::EmitEvent {
             self.emit_without_run(bell, seq, &command).await?
         } else {

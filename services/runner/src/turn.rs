@@ -41,7 +41,7 @@ pub(crate) enum Step {
     /// Whoever performed the pending effect is gone.
     TakeOver,
     /// This step cannot be taken: it has ended its runner too often, or fails each time.
-    Poisoned { error: String, reached: u64 },
+    Poisoned { error: String, reached: u64, inputs: Vec<Input> },
 }
 
 impl Step {
@@ -83,13 +83,19 @@ impl Runner {
                 let again = |world| flow::attempt_lost(world, state.clone(), &pending.key, pending.attempt);
                 (self.guarded(flows, state, moment, again), before, Vec::new())
             }
-            Step::Poisoned { error, reached } => {
+            Step::Poisoned { error, reached, inputs } => {
                 tracing::error!(run_id = %bell.run, error, "the run is ended");
-                (flow::fail(state.clone(), &error, moment), reached.max(bell.sequence), Vec::new())
+                let messages: Vec<InboxMessage> = inputs.into_iter().map(|input| input.message).collect();
+                let mut computed = flow::fail(state.clone(), &error, moment);
+                computed.outcomes = refusals(&messages, &error);
+                (computed, reached.max(before), command_ids(&messages))
             }
         };
         let outcomes = outcomes(&computed, &commands, moment);
-        if base.head().is_some() && is_idle(&computed, &outcomes, state) {
+        // A full batch of messages that change nothing is put behind the run all the same: the doorbell's own message
+        // lies behind it.
+        let moves = cursor > before && cursor < bell.sequence;
+        if base.head().is_some() && !moves && is_idle(&computed, &outcomes, state) {
             return Ok(None);
         }
         Ok(Some(Computed { step: computed, outcomes, cursor }))
@@ -145,6 +151,7 @@ impl Runner {
                 outcomes,
                 inbox_cursor: cursor,
                 doorbell: if slow { bell.sequence } else { base.head().map_or(0, |head| head.doorbell) },
+                delivery: if slow { bell.delivery() } else { base.head().map_or(0, |head| head.delivery) },
                 writer: self.next_writer(),
                 trace: &bell.trace,
             })
@@ -216,6 +223,13 @@ impl Runner {
 pub(crate) fn event_key(state: &State) -> Option<&str> {
     let wait = state.waiting.as_ref().filter(|wait| wait.reason == WaitReason::Event)?;
     wait.wait_key.as_deref()
+}
+
+/// What the commands hear whose step could not be taken.
+fn refusals(messages: &[InboxMessage], error: &str) -> Vec<(usize, domain::Verdict)> {
+    let own = |message: &InboxMessage| matches!(message, InboxMessage::Command { .. });
+    let refused = |place| (place, domain::Verdict::Refused { reason: format!("the run was ended: {error}") });
+    messages.iter().enumerate().filter(|(_, message)| own(message)).map(|(place, _)| refused(place)).collect()
 }
 
 fn command_ids(messages: &[InboxMessage]) -> Vec<Option<CommandId>> {

@@ -82,6 +82,19 @@ impl Inner {
         }
     }
 
+    /// Whether a stream's leader holds a sequence.
+    pub(crate) async fn holds(&self, stream: &str, sequence: u64) -> Result<bool, BusError> {
+        use async_nats::jetstream::stream::RawMessageErrorKind;
+        let what = format!("reading {stream}");
+        let handle =
+            self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
+        match handle.get_raw_message(sequence).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Err(error) => Err(BusError::unavailable(&what, error)),
+        }
+    }
+
     /// Messages of a subject from a sequence on, in order, and whether more are left.
     pub(crate) async fn read(&self, stream: &str, query: &Query<'_>) -> Result<(Vec<Stored>, bool), BusError> {
         let what = format!("reading {stream}");

@@ -1,11 +1,15 @@
 //! Bytes by name in the broker's object store: bundle files, large values, large states.
 
 use crate::{Bus, BusError, Inner, streams};
-use async_nats::jetstream::object_store::{GetErrorKind, ObjectMetadata, ObjectStore};
+use async_nats::jetstream::object_store::{GetErrorKind, InfoErrorKind, ObjectMetadata, ObjectStore};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::sync::OnceCell;
+
+/// The next piece of a blob comes within this time, or not at all.
+const PIECE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The blob store.
 #[derive(Clone)]
@@ -43,6 +47,18 @@ impl Blobs {
             .map_err(|error| BusError::unavailable("storing a blob", error))
     }
 
+    /// Stores bytes under a name that only these bytes have. What is there already is left alone, so that nobody who
+    /// reads it is disturbed.
+    pub async fn put_once(&self, name: &str, bytes: &[u8]) -> Result<(), BusError> {
+        match self.store().await?.info(name).await {
+            Ok(info) if !info.deleted && info.size == bytes.len() => Ok(()),
+            Err(error) if error.kind() != InfoErrorKind::NotFound => {
+                Err(BusError::unavailable("looking for a blob", error))
+            }
+            Ok(_) | Err(_) => self.put(name, bytes).await,
+        }
+    }
+
     /// The bytes of a name.
     pub async fn get(&self, name: &str) -> Result<Option<Bytes>, BusError> {
         let what = "reading a blob";
@@ -52,8 +68,15 @@ impl Blobs {
             Err(error) => return Err(BusError::unavailable(what, error)),
         };
         let mut bytes = Vec::with_capacity(object.info().size);
-        object.read_to_end(&mut bytes).await.map_err(|error| BusError::unavailable(what, error))?;
-        Ok(Some(bytes.into()))
+        loop {
+            // A blob that is removed or replaced while it is read never comes to its end.
+            let read = tokio::time::timeout(PIECE_WITHIN, object.read_buf(&mut bytes)).await;
+            match read.map_err(|_| BusError::Unknown { what: what.to_owned() })? {
+                Ok(0) => return Ok(Some(bytes.into())),
+                Ok(_) => {}
+                Err(error) => return Err(BusError::unavailable(what, error)),
+            }
+        }
     }
 
     /// Forgets a name. Nothing there is fine.

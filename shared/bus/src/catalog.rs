@@ -1,7 +1,7 @@
 //! Small documents that every process watches: installed bundles, deprecations, generated workflows.
 
 use crate::{Bus, BusError, Inner, streams, subjects};
-use async_nats::jetstream::kv::{self, Operation};
+use async_nats::jetstream::kv::{self, CreateErrorKind, Operation};
 use bytes::Bytes;
 use domain::Plane;
 use futures::StreamExt;
@@ -68,6 +68,15 @@ impl Catalog {
     pub async fn put(&self, group: &str, key: &str, value: Bytes) -> Result<u64, BusError> {
         let stored = self.store().await?.put(self.key(group, key), value).await;
         stored.map_err(|error| BusError::unavailable("writing the catalogue", error))
+    }
+
+    /// Writes a document if there is none; returns the catalogue's revision, or nothing when there was one.
+    pub async fn create(&self, group: &str, key: &str, value: Bytes) -> Result<Option<u64>, BusError> {
+        match self.store().await?.create(self.key(group, key), value).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(None),
+            Err(error) => Err(BusError::unavailable("writing the catalogue", error)),
+        }
     }
 
     /// The document of a key.

@@ -1,5 +1,6 @@
 //! The command log of a plane: accepted once, for ever, in one order.
 
+use crate::batch::Stored;
 use crate::message::TraceContext;
 use crate::publish::{EXPECTED_LAST, EXPECTED_SUBJECT, Published};
 use crate::{Bus, BusError, Inner, streams, subjects};
@@ -67,10 +68,14 @@ impl CommandLog {
 
     /// The fence met something: another command of this id, or this very one whose first answer was lost.
     async fn earlier(&self, command: &Command) -> Result<Accepted, BusError> {
-        let found = self
-            .find(&command.command_id)
+        let stream = streams::commands_name(&self.plane);
+        let filter = subjects::command_filter(&self.plane, command.command_id.as_str());
+        let stored = self
+            .inner
+            .last_at_leader(&stream, &filter)
             .await?
-            .ok_or_else(|| BusError::unavailable("a command", "a replica lags behind; send it again"))?;
+            .ok_or_else(|| BusError::unavailable("a command", "its place in the log is not known yet; send it again"))?;
+        let found = parse(&stored)?;
         Ok(Accepted { seq: found.seq, duplicate: found.command != *command })
     }
 
@@ -79,8 +84,12 @@ impl CommandLog {
         let stream = streams::commands_name(&self.plane);
         let filter = subjects::command_filter(&self.plane, id.as_str());
         let Some(stored) = self.inner.last_matching(&stream, &filter).await? else { return Ok(None) };
-        let command =
-            serde_json::from_slice(&stored.payload).map_err(|error| BusError::corrupt("the command log", error))?;
-        Ok(Some(LoggedCommand { seq: stored.sequence, command }))
+        parse(&stored).map(Some)
     }
+}
+
+fn parse(stored: &Stored) -> Result<LoggedCommand, BusError> {
+    let command =
+        serde_json::from_slice(&stored.payload).map_err(|error| BusError::corrupt("the command log", error))?;
+    Ok(LoggedCommand { seq: stored.sequence, command })
 }

@@ -104,13 +104,20 @@ impl Deliveries {
             None => self.open().await?,
         };
         let Some(next) = messages.next().await else { return Ok(None) };
-        // Missed heartbeats are no reason to give up a durable consumer: it goes on by itself.
+        // Whatever is wrong, a durable consumer opened anew goes on where it was.
         let message = match next {
             Ok(message) => message,
             Err(error) => return Err(BusError::unavailable("consuming", error)),
         };
         self.messages = Some(messages);
-        parse(message).map(Some)
+        match parse(message) {
+            Ok(delivery) => Ok(Some(delivery)),
+            Err((error, acker)) => {
+                tracing::error!(%error, stream = self.stream, "a message that nobody can read is dropped");
+                acker.ack_with(AckKind::Term).await.map_err(|error| BusError::unavailable("consuming", error))?;
+                Ok(None)
+            }
+        }
     }
 
     async fn open(&self) -> Result<pull::Stream, BusError> {
@@ -137,21 +144,36 @@ impl Deliveries {
     }
 }
 
-fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, BusError> {
-    let info = message.info().map_err(|error| BusError::corrupt("a delivery", error))?;
-    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, (BusError, Acker)> {
+    let info = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(|error| error.to_string());
     let (message, acker) = message.split();
-    let (plane, run) = if message.subject.starts_with("gantry.command.") {
+    let (sequence, delivered) = match info {
+        Ok(info) => info,
+        Err(error) => return Err((BusError::corrupt("a delivery", error), acker)),
+    };
+    let place = if message.subject.starts_with("gantry.command.") {
         subjects::parse_command(&message.subject)
     } else {
         subjects::parse_run(&message.subject)
-    }
-    .ok_or_else(|| BusError::corrupt("a delivery", format!("its subject is {}", message.subject)))?;
+    };
+    let Some((plane, run)) = place else {
+        return Err((BusError::corrupt("a delivery", format!("its subject is {}", message.subject)), acker));
+    };
     let trace = TraceContext::read(message.headers.as_ref());
     Ok(Delivery { plane, run, sequence, delivered, body: message.payload, trace, acker })
 }
 
 impl Delivery {
+    /// Whether this is the inbox of that run. One whose id would break a subject goes by another name here.
+    pub fn is_for(&self, run: &RunId) -> bool {
+        self.run.as_str() == subjects::run_token(run)
+    }
+
+    /// How often it was delivered, from 1.
+    pub fn delivery(&self) -> u64 {
+        u64::try_from(self.delivered).unwrap_or(0)
+    }
+
     /// Done: it will not come again.
     pub async fn ack(&self) {
         self.tell(AckKind::Ack).await;

@@ -46,7 +46,8 @@ impl Inbox {
     pub async fn send(&self, run: &RunId, id: &str, body: &Bytes, trace: &TraceContext) -> Result<u64, BusError> {
         let (_, subject) = self.place(run);
         let mut headers = HeaderMap::new();
-        headers.insert(MESSAGE_ID, id);
+        // The server knows ids by stream, and many runs of all planes share one.
+        headers.insert(MESSAGE_ID, format!("{}/{}/{id}", self.plane, subjects::run_token(run)));
         trace.write(&mut headers);
         self.inner.publish_surely("an inbox message", &subject, headers, body).await
     }
@@ -70,6 +71,12 @@ impl Inbox {
             })
             .collect();
         Ok((pending, more))
+    }
+
+    /// Whether a message still lies in the inbox, as the leader knows it: one that does not was acknowledged.
+    pub async fn holds(&self, run: &RunId, sequence: u64) -> Result<bool, BusError> {
+        let (stream, _) = self.place(run);
+        self.inner.holds(&stream, sequence).await
     }
 
     /// The newest message of the inbox, if any is left.

@@ -244,18 +244,19 @@ impl JournalTail {
                     .info()
                     .map_err(|error| BusError::corrupt("the ledger", error))?
                     .stream_sequence;
+                if sequence < self.next {
+                    return Ok(None);
+                }
+                // Also of one that nobody can read: it must not come again for ever.
+                self.next = sequence + 1;
                 let (message, _) = message.split();
-                let parsed = parse(Stored {
+                parse(Stored {
                     subject: message.subject.to_string(),
                     sequence,
                     headers: message.headers,
                     payload: message.payload,
-                })?;
-                if sequence < self.next {
-                    return Ok(None);
-                }
-                self.next = sequence + 1;
-                Ok(Some(parsed))
+                })
+                .map(Some)
             }
         }
     }
@@ -270,6 +271,8 @@ async fn open(inner: &Inner, shard: u16, next: u64) -> Result<pull::Ordered, Bus
         .map_err(|error| BusError::unavailable(what, error))?;
     let config = pull::OrderedConfig {
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
+        // Half of it is the heartbeat, whose absence tells that a cluster has lost the reader with one of its servers.
+        max_expires: Duration::from_secs(4),
         ..Default::default()
     };
     let consumer = stream.create_consumer(config).await.map_err(|error| BusError::unavailable(what, error))?;

@@ -11,6 +11,8 @@ use std::time::Duration;
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const WRONG_LAST_SEQUENCE: u64 = 10_071;
 const WRITE_IN_PROCESS: u64 = 10_164;
+/// The class of answers that speak of the server's condition and not of the message.
+const UNAVAILABLE: u64 = 500;
 
 pub(crate) const EXPECTED_LAST: &str = "Nats-Expected-Last-Subject-Sequence";
 pub(crate) const EXPECTED_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -40,6 +42,8 @@ struct Answer {
 #[derive(Deserialize)]
 pub(crate) struct ApiError {
     #[serde(default)]
+    pub(crate) code: u64,
+    #[serde(default)]
     pub(crate) err_code: u64,
     #[serde(default)]
     pub(crate) description: String,
@@ -54,9 +58,9 @@ impl Inner {
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<Published, BusError> {
-        let limit = self.client.max_payload();
-        if limit > 0 && payload.len() > limit {
-            return Err(BusError::TooLarge { what: what.to_owned(), bytes: payload.len(), limit });
+        let (limit, bytes) = (self.client.max_payload(), payload.len() + weight(&headers));
+        if limit > 0 && bytes > limit {
+            return Err(BusError::TooLarge { what: what.to_owned(), bytes, limit });
         }
         let request = Request::new().headers(headers).payload(payload).timeout(Some(ANSWER_WITHIN));
         let message = self.client.send_request(subject, request).await.map_err(|error| refused(what, &error))?;
@@ -66,6 +70,8 @@ impl Inner {
             None => Ok(Published::Stored { sequence: answer.seq, duplicate: answer.duplicate }),
             Some(error) if error.err_code == WRONG_LAST_SEQUENCE => Ok(Published::Fenced { last: trailing(&error) }),
             Some(error) if error.err_code == WRITE_IN_PROCESS => Ok(Published::Busy),
+            // A full store, a stream without a leader, a server that is starting: nothing is wrong with the message.
+            Some(error) if error.code >= UNAVAILABLE => Err(BusError::unavailable(what, error.description)),
             Some(error) => Err(BusError::Refused {
                 what: what.to_owned(),
                 code: error.err_code,
@@ -97,6 +103,13 @@ impl Inner {
         }
         Err(last)
     }
+}
+
+/// Bytes of headers on the wire. The server counts them too, and cuts the connection of a client that sends more than
+/// it takes.
+fn weight(headers: &HeaderMap) -> usize {
+    let pairs = headers.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+    pairs.map(|(name, value)| AsRef::<str>::as_ref(name).len() + value.as_str().len() + 4).sum::<usize>() + 12
 }
 
 /// "wrong last sequence: 17" → 17.

@@ -29,6 +29,7 @@ pub(crate) struct Written<'a> {
     #[serde(skip_serializing_if = "<[Effect]>::is_empty")]
     pub(crate) effects: &'a [Effect],
     pub(crate) doorbell: u64,
+    pub(crate) delivery: u64,
     pub(crate) marks: &'a Marks,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) state_blob: Option<&'a str>,
@@ -45,6 +46,8 @@ pub(crate) struct HeadBody {
     pub(crate) effects: Vec<Effect>,
     #[serde(default)]
     pub(crate) doorbell: u64,
+    #[serde(default)]
+    pub(crate) delivery: u64,
     pub(crate) marks: Marks,
     #[serde(default)]
     pub(crate) state_blob: Option<String>,

@@ -28,6 +28,8 @@ pub struct Head {
     pub outcomes: Vec<Outcome>,
     /// The doorbell whose holder owns its slow effects.
     pub doorbell: u64,
+    /// Which delivery of it, from 1.
+    pub delivery: u64,
     /// Where earlier records lie.
     pub marks: Marks,
     /// Where its state lies, when it is too large for the message.
@@ -67,9 +69,15 @@ impl Ledger {
 
     /// The run's head as the leader knows it; for after a lost fence.
     pub async fn head_at_leader(&self, run: &RunId) -> Result<Option<Head>, LedgerError> {
-        match self.journal.last_at_leader(run).await? {
-            Some(message) => self.parse(message).await.map(Some),
-            None => Ok(None),
+        let mut seen = None;
+        loop {
+            let Some(message) = self.journal.last_at_leader(run).await? else { return Ok(None) };
+            let sequence = message.sequence;
+            match self.parse(message).await {
+                // Replaced between the two reads, and its state with it: a later step has another.
+                Err(LedgerError::Unreadable { .. }) if seen.is_none_or(|seen| seen < sequence) => seen = Some(sequence),
+                head => return head.map(Some),
+            }
         }
     }
 
@@ -103,6 +111,7 @@ impl Ledger {
             effects: found.effects,
             outcomes: found.outcomes,
             doorbell: found.doorbell,
+            delivery: found.delivery,
             marks: found.marks,
             state_blob: found.state_blob,
         })

@@ -23,6 +23,8 @@ pub struct Append<'a> {
     pub inbox_cursor: u64,
     /// The doorbell that was held while it was made: whoever holds it owns the slow effects.
     pub doorbell: u64,
+    /// Which delivery of that doorbell it was, from 1: whoever has an earlier one in hand has lost it.
+    pub delivery: u64,
     /// Unique to this attempt.
     pub writer: String,
     /// What caused it.
@@ -57,6 +59,7 @@ impl Ledger {
             outcomes: &append.outcomes,
             effects: &append.effects,
             doorbell: append.doorbell,
+            delivery: append.delivery,
             marks: &marks,
             state_blob: blob.as_deref(),
             state: &inline,
@@ -103,6 +106,7 @@ impl Ledger {
             effects: append.effects,
             outcomes: append.outcomes,
             doorbell: append.doorbell,
+            delivery: append.delivery,
             marks,
             state_blob: blob,
         })))

@@ -23,7 +23,7 @@ impl Values {
         let mut large = Vec::new();
         take_large(run, value, &mut large, 0);
         for (id, bytes) in &large {
-            self.blobs.put(&name(id), bytes).await?;
+            self.blobs.put_once(&name(id), bytes).await?;
         }
         Ok(!large.is_empty())
     }

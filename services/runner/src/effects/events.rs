@@ -19,10 +19,21 @@ async fn listeners(runner: &Runner, bell: &Delivery, wait_key: &str) -> Result<V
     let mut waiting = Vec::new();
     for some in candidates.chunks(AT_ONCE) {
         let heads = try_join_all(some.iter().map(|run| ledger.head_at_leader(run))).await?;
+        forget_ended(runner, bell, wait_key, heads.iter().flatten()).await;
         let ready = |head: &Head| event_key(&head.state) == Some(wait_key) && !head.state.control.paused;
         waiting.extend(heads.into_iter().flatten().filter(ready).map(|head| head.state.run_id));
     }
     Ok(waiting)
+}
+
+/// Runs that have ended since they waited are taken out of the index, which would only grow otherwise.
+async fn forget_ended(runner: &Runner, bell: &Delivery, wait_key: &str, heads: impl Iterator<Item = &Head>) {
+    let waits = runner.bus.waits(&bell.plane);
+    let ended = heads.filter(|head| head.state.status.is_terminal()).map(|head| &head.state.run_id);
+    let forgotten = ended.map(|run| waits.forget(wait_key, run));
+    for error in futures::future::join_all(forgotten).await.into_iter().filter_map(Result::err) {
+        tracing::debug!(%error, "a stale entry stays in the index of event waits");
+    }
 }
 
 /// Delivers an event to whoever waits on the key. `delivery` names this delivery for each of them.

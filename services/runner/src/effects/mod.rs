@@ -7,15 +7,52 @@ mod slow;
 
 pub(crate) use events::{deliver, forget_wait};
 pub(crate) use model::ModelClient;
-pub(crate) use slow::Slow;
+pub(crate) use slow::{Begun, Slow};
 
 use crate::RunnerError;
 use crate::flows::Flows;
 use crate::run::Runner;
 use bus::Delivery;
-use domain::InboxMessage;
+use domain::{ChildEnd, InboxMessage, RunStatus};
 use flow::Effect;
 use ledger::Head;
+
+/// Effects of one lane are performed in order, lanes side by side: what reaches one run, or one timer, and all events.
+pub(crate) fn lane(effect: &Effect) -> &str {
+    match effect {
+        Effect::StartChild { child, .. } | Effect::ForwardCommand { child, .. } => child.as_str(),
+        Effect::ReportEnd { parent, .. } => parent.as_str(),
+        Effect::ArmTimer { timer, .. } | Effect::CancelTimer { timer } => timer,
+        Effect::EmitEvent { .. }
+        | Effect::DeliverEvent { .. }
+        | Effect::CallModel { .. }
+        | Effect::CallTools { .. }
+        | Effect::Continue => "",
+    }
+}
+
+/// What a run hears when an effect can never be performed, for it must not wait for it.
+pub(crate) fn given_up(bell: &Delivery, effect: &Effect, error: &RunnerError) -> Option<InboxMessage> {
+    tracing::error!(%error, run_id = %bell.run, "an effect is given up");
+    let error = format!("the effect cannot be performed: {error}");
+    match effect {
+        Effect::EmitEvent { key, attempt, .. }
+        | Effect::CallModel { key, attempt, .. }
+        | Effect::CallTools { key, attempt, .. } => {
+            Some(InboxMessage::EffectDone { key: key.clone(), attempt: *attempt, outcome: Err(error) })
+        }
+        Effect::StartChild { child, .. } => {
+            let (child, status) = (child.clone(), RunStatus::Failed);
+            Some(InboxMessage::ChildEnded(ChildEnd { child, status, output: None, error: Some(error) }))
+        }
+        Effect::DeliverEvent { .. }
+        | Effect::ArmTimer { .. }
+        | Effect::CancelTimer { .. }
+        | Effect::ReportEnd { .. }
+        | Effect::ForwardCommand { .. }
+        | Effect::Continue => None,
+    }
+}
 
 /// Performs one quick effect; what it brings back is taken in at once.
 pub(crate) async fn perform(

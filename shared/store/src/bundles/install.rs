@@ -52,9 +52,13 @@ impl Bundles {
             manifest: loaded.bundle.manifest.clone(),
             reference,
         };
-        self.blobs.put(&blob_name(&installed.sha256), bytes).await?;
+        self.blobs.put_once(&blob_name(&installed.sha256), bytes).await?;
         self.cache.put(&installed.sha256, Arc::new(loaded));
-        self.write(BUNDLE, &installed.reference.to_string(), &installed).await?;
+        if overwrite {
+            self.write(BUNDLE, &installed.reference.to_string(), &installed).await?;
+        } else {
+            self.create(&installed).await?;
+        }
         Ok(Arc::new(installed))
     }
 
@@ -90,13 +94,26 @@ impl Bundles {
         Ok(there)
     }
 
+    /// The catalogue decides, not what this process has heard: somebody else may be installing the same version.
+    async fn create(&self, installed: &Installed) -> Result<(), InstallError> {
+        let key = installed.reference.to_string();
+        match self.catalog.create(BUNDLE, &key, bytes_of(installed)?).await? {
+            Some(revision) => Ok(self.seen(revision).await?),
+            None => Err(InstallError::Exists(installed.reference.clone())),
+        }
+    }
+
     async fn write(&self, group: &str, key: &str, document: &impl Serialize) -> Result<(), InstallError> {
-        let bytes = serde_json::to_vec(document).map_err(|error| BusError::Corrupt {
-            what: "a catalogue entry".to_owned(),
-            cause: error.to_string(),
-        })?;
-        let revision = self.catalog.put(group, key, bytes.into()).await?;
+        let revision = self.catalog.put(group, key, bytes_of(document)?).await?;
         self.seen(revision).await?;
         Ok(())
     }
+}
+
+fn bytes_of(document: &impl Serialize) -> Result<bytes::Bytes, BusError> {
+    let corrupt = |error: serde_json::Error| BusError::Corrupt {
+        what: "a catalogue entry".to_owned(),
+        cause: error.to_string(),
+    };
+    serde_json::to_vec(document).map(Into::into).map_err(corrupt)
 }

@@ -72,8 +72,7 @@ impl Runs {
 }
 
 async fn write_rows(transaction: &mut Transaction<'_, Any>, rows: &[Change]) -> Result<(), RunsError> {
-    let text = statement(rows.len());
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement(rows.len())));
     for row in rows {
         let run = &row.summary;
         let lifecycle = run.vars.lifecycle.as_ref();
@@ -81,17 +80,17 @@ async fn write_rows(transaction: &mut Transaction<'_, Any>, rows: &[Change]) -> 
         let wait = run.waiting.as_ref().filter(|_| run.status == RunStatus::Waiting);
         query = query
             .bind(row.plane.to_string())
-            .bind(run.run_id.as_str().to_owned())
+            .bind(text(run.run_id.as_str()))
             .bind(i64::from(row.shard))
             .bind(signed(row.sequence))
-            .bind(run.workflow_id.as_str().to_owned())
+            .bind(text(run.workflow_id.as_str()))
             .bind(run.status.as_str().to_owned())
             .bind(run.created_at.to_string())
             .bind(run.updated_at.to_string())
-            .bind(run.actor_id.clone())
-            .bind(run.session_id.as_str().to_owned())
-            .bind(run.parent_run_id.as_ref().map(ToString::to_string))
-            .bind(run.error.clone())
+            .bind(text(&run.actor_id))
+            .bind(text(run.session_id.as_str()))
+            .bind(run.parent_run_id.as_ref().map(|parent| text(parent.as_str())))
+            .bind(run.error.as_deref().map(text))
             .bind(wait.map(|wait| wait.reason.as_str().to_owned()))
             .bind(wait.and_then(|wait| wait.until).map(|until| until.to_string()))
             .bind(signed(run.cursor))
@@ -126,6 +125,11 @@ fn statement(rows: usize) -> String {
          WHERE excluded.sequence > gantry_runs.sequence",
     );
     text
+}
+
+/// PostgreSQL has no texts with the character zero, and an error message may hold anything.
+fn text(value: &str) -> String {
+    value.replace('\0', "\u{fffd}")
 }
 
 fn signed(value: u64) -> i64 {

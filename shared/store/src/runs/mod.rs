@@ -48,6 +48,11 @@ pub enum RunsError {
 }
 
 impl RunsError {
+    /// Whether the database itself said no, rather than being out of reach.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Database { source: sqlx::Error::Database(_), .. })
+    }
+
     pub(crate) fn database(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |source| Self::Database { what, source }
     }

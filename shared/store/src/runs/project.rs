@@ -13,6 +13,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Steps that wait for the database before the reader of the ledger has to.
 const QUEUE: usize = 4_096;
+/// Refusals of a batch before its rows are written one by one.
+const REFUSALS: u32 = 4;
 /// Steps written in one transaction.
 const BATCH: usize = 1_000;
 
@@ -67,18 +69,43 @@ impl Projector {
         let mut batch = Vec::with_capacity(BATCH);
         while changes.recv_many(&mut batch, BATCH).await > 0 {
             let (rows, positions) = condense(&batch);
-            let mut pause = Duration::from_millis(20);
-            while let Err(error) = self.runs.apply(&rows, &positions).await {
-                tracing::warn!(%error, "the read model is tried again");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(2));
-            }
+            self.store(&rows, &positions).await;
             for (shard, sequence) in positions {
                 self.mark(shard, sequence);
             }
             batch.clear();
         }
         Ok(())
+    }
+
+    /// Until it is written. Once the database has refused the whole several times, row by row, so that one that it
+    /// never takes does not keep back all others.
+    async fn store(&self, rows: &[Change], positions: &[(u16, u64)]) {
+        let mut pause = Duration::from_millis(20);
+        let mut refusals = 0;
+        while let Err(error) = self.runs.apply(rows, positions).await {
+            tracing::warn!(%error, "the read model is tried again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+            refusals += u32::from(error.is_refusal());
+            if refusals >= REFUSALS && self.store_each(rows, positions).await {
+                return;
+            }
+        }
+    }
+
+    /// Answers whether everything is settled: each row is written, or refused for itself.
+    async fn store_each(&self, rows: &[Change], positions: &[(u16, u64)]) -> bool {
+        for row in rows {
+            match self.runs.apply(std::slice::from_ref(row), &[]).await {
+                Ok(()) => {}
+                Err(error) if error.is_refusal() => {
+                    tracing::error!(%error, run = %row.summary.run_id, "a run cannot be listed");
+                }
+                Err(_) => return false,
+            }
+        }
+        self.runs.apply(&[], positions).await.is_ok()
     }
 
     fn mark(&self, shard: u16, sequence: u64) {
@@ -120,8 +147,12 @@ fn condense(batch: &[(u16, JournalMessage)]) -> (Vec<Change>, Vec<(u16, u64)>) {
         *position = (*position).max(message.sequence);
         latest.insert((&message.plane, &message.run), (*shard, message));
     }
+    let mut latest: Vec<_> = latest.into_iter().collect();
+    // All processes write in one order, so that they cannot lock each other out.
+    latest.sort_unstable_by(|left, right| left.0.cmp(&right.0));
     let rows = latest
-        .into_values()
+        .into_iter()
+        .map(|(_, step)| step)
         .filter_map(|(shard, message)| match Summary::read(&message.run, &message.body) {
             Ok(summary) => {
                 Some(Change { plane: message.plane.clone(), shard, sequence: message.sequence, summary })

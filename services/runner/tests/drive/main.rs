@@ -1,0 +1,6 @@
+//! A runner on a real broker, without anything around it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+
+mod bench;
+mod faults;
+mod laws;
