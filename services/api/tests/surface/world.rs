@@ -209,6 +209,7 @@ impl World {
             records: &records,
             effects: step.effects,
             inbox_cursor: reached,
+            delivery: 1,
             doorbell: reached,
             writer: format!("test-{reached}"),
             trace: &TraceContext::default(),
