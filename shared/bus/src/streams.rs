@@ -51,11 +51,22 @@ pub struct Layout {
 
 pub(crate) const WAITS: &str = "GANTRY_WAITS";
 pub(crate) const OUTCOMES: &str = "GANTRY_OUTCOMES";
+pub(crate) const USAGE: &str = "GANTRY_USAGE";
+pub(crate) const CONTROL: &str = "GANTRY_CONTROL";
+pub(crate) const REQUESTS: &str = "GANTRY_REQUESTS";
+pub(crate) const JOBS: &str = "GANTRY_JOBS";
+pub(crate) const LEASES: &str = "GANTRY_LEASES";
 pub(crate) const CATALOG: &str = "GANTRY_CATALOG";
 pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
 pub(crate) const NODE_ORDERS: &str = "GANTRY_NODE_ORDERS";
 pub(crate) const NODE_EVENTS: &str = "GANTRY_NODE_EVENTS";
+pub(crate) const NOTICES: &str = "GANTRY_NOTICES";
+pub(crate) const OUTGOING: &str = "GANTRY_OUTGOING";
+pub(crate) const DEAD_LETTERS: &str = "GANTRY_DEAD_LETTERS";
+pub(crate) const NOTIFIER: &str = "GANTRY_NOTIFIER";
+pub(crate) const NOTIFIER_ROUTER: &str = "notifier";
+pub(crate) const NOTIFIER_CHANNEL: &str = "channel";
 pub(crate) const RUNNERS: &str = "runners";
 pub(crate) const ROUTER: &str = "router";
 pub(crate) const SHARDS_KEY: &str = "gantry-shards";
@@ -158,6 +169,14 @@ pub(crate) fn outcomes(layout: Layout) -> stream::Config {
     }
 }
 
+/// Accounts of model requests, kept for ninety days; the sums in the read model stay.
+pub(crate) fn usage(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_age: Duration::from_secs(90 * 24 * 3600),
+        ..base(USAGE.to_owned(), vec!["gantry.usage.>".to_owned()], layout, "accounts of model requests")
+    }
+}
+
 /// How each GPU host is. In memory: a report is worth nothing once its node has sent the next, and every agent reports
 /// anew when it finds the broker again.
 pub(crate) fn node_reports(layout: Layout) -> stream::Config {
@@ -197,6 +216,97 @@ pub(crate) fn node_events(layout: Layout) -> stream::Config {
     }
 }
 
+/// The event log of the GPU control plane, and where its last snapshot is. One writer at a time, by the fence; what lies
+/// far behind a snapshot is purged by the writer, so nothing is dropped by age or size.
+pub(crate) fn control(layout: Layout) -> stream::Config {
+    stream::Config {
+        discard: stream::DiscardPolicy::New,
+        allow_rollup: true,
+        ..base(
+            CONTROL.to_owned(),
+            vec!["gantry.control.log".to_owned(), "gantry.control.snapshot".to_owned()],
+            layout,
+            "event log of jobs, services and GPUs, fenced; and the mark of its last snapshot",
+        )
+    }
+}
+
+/// What the control plane is asked, in the order of asking: submissions stay until their job is forgotten, because they
+/// hold its payload; orders end by their own time to live. One message per subject makes a repeated id visible.
+pub(crate) fn requests(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        allow_message_ttl: true,
+        ..base(
+            REQUESTS.to_owned(),
+            vec!["gantry.request.job.*".to_owned(), "gantry.request.order.*".to_owned()],
+            layout,
+            "submitted jobs and orders, read in order by the leading scheduler",
+        )
+    }
+}
+
+/// Results and snapshots of jobs, until the job is forgotten.
+pub(crate) fn jobs(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        ..base(JOBS.to_owned(), vec!["gantry.job.*.*".to_owned()], layout, "results and snapshots of jobs")
+    }
+}
+
+/// Who leads. In memory: a broker that restarts has no leader until one asks, which is at once.
+pub(crate) fn leases(layout: Layout) -> stream::Config {
+    stream::Config {
+        storage: stream::StorageType::Memory,
+        max_age: crate::Bus::LEASE_TTL,
+        max_messages_per_subject: 1,
+        compression: None,
+        ..base(LEASES.to_owned(), vec!["gantry.lease.*".to_owned()], layout, "the leading scheduler, while it renews")
+    }
+}
+
+/// What happened that somebody may want to be told; one subject per notice.
+pub(crate) fn notices(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_age: Duration::from_secs(30 * 24 * 3600),
+        ..base(NOTICES.to_owned(), vec!["gantry.notice.>".to_owned()], layout, "notices of runs, jobs, services and nodes")
+    }
+}
+
+/// What has to leave through a channel, and what has to leave later. A work queue: what has left or was given up is gone.
+pub(crate) fn outgoing(layout: Layout) -> stream::Config {
+    stream::Config {
+        retention: stream::RetentionPolicy::WorkQueue,
+        allow_message_schedules: true,
+        allow_message_ttl: true,
+        allow_rollup: true,
+        duplicate_window: Duration::from_secs(120),
+        ..base(
+            OUTGOING.to_owned(),
+            vec!["gantry.outgoing.>".to_owned(), "gantry.outgoing-later.>".to_owned()],
+            layout,
+            "pushes, webhooks and callbacks on their way out, and those tried again later",
+        )
+    }
+}
+
+/// What could not be delivered, kept for a person to look at.
+pub(crate) fn dead_letters(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        max_age: Duration::from_secs(90 * 24 * 3600),
+        ..base(DEAD_LETTERS.to_owned(), vec!["gantry.dead-letter.*".to_owned()], layout, "pushes, webhooks and callbacks given up")
+    }
+}
+
+/// How far notifiers have followed the ledgers, and which targets said that they want nothing more.
+pub(crate) fn notifier(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        ..base(NOTIFIER.to_owned(), vec!["gantry.notifier.>".to_owned()], layout, "what notifiers remember")
+    }
+}
+
 /// Installed bundles, deprecations, generated workflows: small documents that every process watches.
 pub(crate) fn catalog(layout: Layout) -> kv::Config {
     kv::Config {
@@ -230,8 +340,17 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(commands(&Plane::main(), layout));
     configs.push(waits(layout));
     configs.push(outcomes(layout));
+    configs.push(control(layout));
+    configs.push(requests(layout));
+    configs.push(jobs(layout));
+    configs.push(leases(layout));
     configs.push(node_reports(layout));
     configs.push(node_orders(layout));
     configs.push(node_events(layout));
+    configs.push(usage(layout));
+    configs.push(notices(layout));
+    configs.push(outgoing(layout));
+    configs.push(dead_letters(layout));
+    configs.push(notifier(layout));
     configs
 }

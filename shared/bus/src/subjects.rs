@@ -1,6 +1,8 @@
 //! Every subject, built and taken apart here.
 
+use domain::control::JobId;
 use domain::nodes::{ContainerName, NodeId};
+use domain::notices::{Notice, Outgoing};
 use domain::{Plane, RunId, digest_hex, is_token};
 
 /// The token under which a run travels in subjects. Ids that clients made up and that would break a subject are
@@ -64,6 +66,38 @@ pub(crate) fn tap(plane: &Plane, run: &RunId) -> String {
     format!("gantry.run.{plane}.{}.records", run_token(run))
 }
 
+pub(crate) const CONTROL_LOG: &str = "gantry.control.log";
+pub(crate) const CONTROL_SNAPSHOT: &str = "gantry.control.snapshot";
+pub(crate) const LEASE: &str = "gantry.lease.scheduler";
+pub(crate) const JOB_REQUESTS: &str = "gantry.request.job.";
+/// Questions to the leading scheduler: core NATS, answered or not.
+pub(crate) const ASK: &str = "gantry.scheduler.ask";
+
+/// The token of a job; ids that clients made up and that would break a subject are hashed.
+fn job_token(job: &JobId) -> String {
+    if is_token(job.as_str()) { job.as_str().to_owned() } else { format!("x-{}", short(job.as_str())) }
+}
+
+pub(crate) fn job_request(job: &JobId) -> String {
+    format!("{JOB_REQUESTS}{}", job_token(job))
+}
+
+pub(crate) fn control_order(id: &str) -> String {
+    format!("gantry.request.order.{}", short(id))
+}
+
+pub(crate) fn job_end(job: &JobId) -> String {
+    format!("gantry.job.{}.end", job_token(job))
+}
+
+pub(crate) fn job_snapshot(job: &JobId) -> String {
+    format!("gantry.job.{}.snapshot", job_token(job))
+}
+
+pub(crate) fn job_any(job: &JobId) -> String {
+    format!("gantry.job.{}.*", job_token(job))
+}
+
 pub(crate) fn node_report(node: &NodeId) -> String {
     format!("gantry.node.{node}.report")
 }
@@ -79,6 +113,42 @@ pub(crate) fn node_event(node: &NodeId) -> String {
 /// One subject per container, so that what was last done with it can be read without the rest.
 pub(crate) fn node_operation(node: &NodeId, container: &ContainerName) -> String {
     format!("gantry.node.{node}.operation.{}", short(container.as_str()))
+}
+
+/// One subject per notice, so that the same one again meets the fence; how a node is can be read without the rest.
+pub(crate) fn notice(notice: &Notice) -> String {
+    let (family, key) = match &notice.node {
+        Some(node) if notice.kind.is_of_node() => ("node", short(node)),
+        Some(_) | None => (notice.kind.as_str(), "-".to_owned()),
+    };
+    format!("gantry.notice.{family}.{key}.{}", short(&notice.id))
+}
+
+pub(crate) fn notices_of_node(node: &str) -> String {
+    format!("gantry.notice.node.{}.*", short(node))
+}
+
+pub(crate) fn outgoing(outgoing: &Outgoing) -> String {
+    format!("gantry.outgoing.{}.{}", outgoing.channel, short(&outgoing.id))
+}
+
+/// New for each attempt: a late second send then cannot disturb a newer one.
+pub(crate) fn outgoing_later(outgoing: &Outgoing) -> String {
+    format!("gantry.outgoing-later.{}.{}", outgoing.channel, short(&outgoing.attempt_id()))
+}
+
+pub(crate) const DEAD_LETTERS: &str = "gantry.dead-letter.*";
+
+pub(crate) fn dead_letter(id: &str) -> String {
+    format!("gantry.dead-letter.{}", short(id))
+}
+
+pub(crate) fn notifier_position(shard: u16) -> String {
+    format!("gantry.notifier.position.{shard}")
+}
+
+pub(crate) fn notifier_disabled(target: &str) -> String {
+    format!("gantry.notifier.disabled.{}", short(target))
 }
 
 /// The plane and run of `gantry.<kind>.<shard>.<tenant>.<plane>.<run>`.

@@ -37,8 +37,11 @@ pub fn text() -> String {
         if config.max_messages_per_subject > 0 {
             let _ = writeln!(text, "  keeps       {} per subject", config.max_messages_per_subject);
         }
-        if !config.max_age.is_zero() {
-            let _ = writeln!(text, "  max age     {} days", config.max_age.as_secs() / 86_400);
+        let age = config.max_age.as_secs();
+        if age > 0 && age < 3_600 {
+            let _ = writeln!(text, "  max age     {age} seconds");
+        } else if age > 0 {
+            let _ = writeln!(text, "  max age     {} days", age / 86_400);
         }
     }
     let catalog = streams::catalog(layout);
@@ -49,6 +52,9 @@ pub fn text() -> String {
          \nconsumer {} on every inbox stream\n  pull, explicit ack, shared by all runners\n\
          \nconsumer {} on every command stream\n  pull, explicit ack, one message at a time\n\
          \nconsumer agent-<node> on {}, for each GPU host\n  pull, explicit ack, of that node's orders alone\n\
+         \nconsumer notifier on {}\n  pull, explicit ack, notices of jobs and services\n\
+         \nquestions gantry.scheduler.ask (core NATS, answered by the leading scheduler)\n\
+         \nconsumer {} on {}, consumer {}-<name> on {} for each channel\n  pull, explicit ack, shared by all notifiers\n\
          \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
         catalog.bucket,
         catalog.description,
@@ -57,6 +63,11 @@ pub fn text() -> String {
         streams::RUNNERS,
         streams::ROUTER,
         streams::NODE_ORDERS,
+        streams::CONTROL,
+        streams::NOTIFIER_ROUTER,
+        streams::NOTICES,
+        streams::NOTIFIER_CHANNEL,
+        streams::OUTGOING,
     );
     text
 }

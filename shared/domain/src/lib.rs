@@ -4,10 +4,12 @@
 //! these types, so a field name is decided in exactly one place.
 
 mod command;
+pub mod control;
 mod ids;
 mod inbox;
 pub mod limits;
 pub mod nodes;
+pub mod notices;
 mod record;
 mod status;
 mod time;
