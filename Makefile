@@ -7,10 +7,13 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(abspath $(TARGET))/tools
 PIDFILE := $(TARGET)/gantry.pid
 
-# What a build and its tests need of the system: command:package[,package].
+# What a build, and what its tests, need of the system: command:package[,package].
 NEEDS := cc:gcc,libc6-dev
+TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm
+# Real parts that tests run against: each script finds or fetches one into the cache, in seconds.
+PARTS := services/proxy/tests/get-llama-server.sh services/proxy/tests/get-clients.sh
 
-.PHONY: help up down test bench fmt fmt-check lint nats-server needs
+.PHONY: help up down test test-parts bench fmt fmt-check lint nats-server needs
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
@@ -28,10 +31,12 @@ down: ## stop the gateway that `make up` runs, in order
 	for _ in $$(seq 300); do kill -0 "$$pid" 2>/dev/null || { rm -f $(PIDFILE); echo "stopped"; exit 0; }; sleep 0.1; done; \
 	echo "process $$pid still runs after 30 seconds"; exit 1
 
-test: needs nats-server ## run every test; ARGS="-p bus" passes options on
+test: test-parts nats-server ## run every test; ARGS="-p bus" passes options on
+	$(CARGO) build -p gantry
 	PATH="$(TOOLS):$$PATH" $(CARGO) test $(or $(ARGS),--workspace)
 
 bench: needs nats-server ## measure against raw JetStream on this machine, and print the ratios
+	$(CARGO) build -p gantry
 	PATH="$(TOOLS):$$PATH" $(CARGO) run -p tests --bin bench -- $(ARGS)
 
 fmt: ## format the code
@@ -47,6 +52,11 @@ lint: needs ## fail on any warning
 nats-server: ## find or fetch nats-server and say where it is
 	@mkdir -p $(TOOLS)
 	@found=$$(nats/get-nats-server.sh | tail -n 1) && [ -n "$$found" ] && ln -sfn "$$found" $(TOOLS)/nats-server
+
+test-parts: ## find or fetch the real parts that tests run against
+	@$(MAKE) --no-print-directory needs NEEDS="$(TEST_NEEDS)"
+	@python3 -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory needs NEEDS="ensurepip:python3-venv"
+	@for part in $(PARTS); do $$part >/dev/null || exit 1; done
 
 needs:
 	@missing=; for need in $(NEEDS); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $$(echo "$${need##*:}" | tr , ' ')"; done; \

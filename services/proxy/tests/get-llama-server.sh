@@ -4,7 +4,6 @@
 # Needs no root and changes nothing outside the cache. The packages bring their own C library, so any Debian will do.
 set -euo pipefail
 
-readonly DEBIAN=http://deb.debian.org/debian
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gantry
 readonly HOME_OF_IT=$CACHE/llama-server
@@ -37,11 +36,18 @@ exec "$loader" --library-path "$libraries:$libraries/llama:$libraries/llama.cpp:
 EOF
 }
 
+archive() { # the Debian archive that this machine's apt takes its packages from
+    apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
+}
+
 from_debian() {
     command -v apt-get >/dev/null && command -v dpkg >/dev/null || { say "no apt-get here, so not Debian's packages"; return 1; }
     [ -r "$KEYRING" ] || { say "$KEYRING is missing (package debian-archive-keyring)"; return 1; }
+    local archive
+    archive=$(archive)
+    [ -n "$archive" ] || { say "apt on this machine knows no Debian archive"; return 1; }
     mkdir -p "$WORK/lists/partial" "$WORK/cache/archives/partial" "$WORK/root"
-    printf 'deb [signed-by=%s] %s forky main\n' "$KEYRING" "$DEBIAN" >"$WORK/forky.list"
+    printf 'deb [signed-by=%s] %s forky main\n' "$KEYRING" "$archive" >"$WORK/forky.list"
     # An empty package status makes apt name every library, also those that this machine has in an older version.
     local options=(-qq -o "Dir::Etc::sourcelist=$WORK/forky.list" -o Dir::Etc::sourceparts=/dev/null
         -o "Dir::State::Lists=$WORK/lists" -o "Dir::Cache=$WORK/cache" -o Dir::State::status=/dev/null

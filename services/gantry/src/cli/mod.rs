@@ -9,6 +9,7 @@ mod context;
 mod doctor;
 mod error;
 mod follow;
+mod keys;
 mod output;
 mod run;
 mod screen;
@@ -110,6 +111,9 @@ pub enum Command {
     Rebuild,
     /// Print the broker's layout: every stream, bucket and consumer
     Topology,
+    /// Make keys for model traffic, or hash them
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Simulate the placement of GPU jobs under a generated load, beside plain first-in-first-out
     Sim(sim::Sim),
     /// Print the completions of a shell
@@ -195,6 +199,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
             session.screen.data(bus::topology::text().trim_end())?;
             Ok(Exit::Ok)
         }
+        Command::Keys(command) => keys::run(&command, session),
         Command::Sim(knobs) => sim::run(&knobs, session),
         Command::Completions { shell } => complete::completions(shell, session),
         Command::Man { into } => complete::manual(into.as_deref(), session),
