@@ -63,7 +63,8 @@ async fn an_effects_answer_outlives_the_appends_that_fail_and_a_full_store_ends_
     client.flush().await.unwrap();
     bench.spawn_runner(config());
     let run = bench.begin("51-global-event-envelope", "emits", json!({})).await;
-    for _ in 0..4 {
+    // The first step, then more tries than one append makes: the second step is given up and made anew.
+    for _ in 0..15 {
         tokio::time::timeout(WITHIN, appends.next()).await.expect("the step is tried again").unwrap();
     }
     limit_ledgers(&js, -1).await;
