@@ -52,7 +52,7 @@ pub enum EngineReport {
     Up {
         /// Its version.
         version: String,
-        /// Containers that run, were made by Gantry or were ever named in an order, by name.
+        /// All containers, by name.
         containers: Vec<ContainerReport>,
     },
     /// It does not answer; what is known of containers is not reported.
