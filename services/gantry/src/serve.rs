@@ -15,6 +15,8 @@ pub enum Mode {
     Runner,
     /// Model traffic.
     Proxy,
+    /// The agent of a GPU host.
+    GpuMonitor,
 }
 
 /// Where a service listens.

@@ -19,6 +19,7 @@ pub const SECTIONS: &[Section] =
         Section { name: "api", read: api },
         Section { name: "runner", read: runner },
         Section { name: "proxy", read: proxy },
+        Section { name: "gpu-monitor", read: gpu_monitor },
         Section { name: "client", read: client },
     ];
 
@@ -47,6 +48,10 @@ fn runner(reader: &mut Reader) -> Result<(), ConfigError> {
 fn proxy(reader: &mut Reader) -> Result<(), ConfigError> {
     ::proxy::Config::read(reader)?;
     ::proxy::read_address(reader).map(|_| ())
+}
+
+fn gpu_monitor(reader: &mut Reader) -> Result<(), ConfigError> {
+    ::gpu_monitor::Config::read(reader).map(|_| ())
 }
 
 fn client(reader: &mut Reader) -> Result<(), ConfigError> {

@@ -93,6 +93,8 @@ pub enum Command {
     Runner,
     /// Run only the model traffic
     Proxy(Listen),
+    /// Run only the agent of a GPU host
+    GpuMonitor,
     /// Start, watch and steer runs
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -189,6 +191,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Api(listen) => services(Mode::Api, &listen, session).await,
         Command::Runner => services(Mode::Runner, &Listen::default(), session).await,
         Command::Proxy(listen) => services(Mode::Proxy, &listen, session).await,
+        Command::GpuMonitor => services(Mode::GpuMonitor, &Listen::default(), session).await,
         Command::Run(command) => run::run(command, session).await,
         Command::Bundle(command) => bundle::run(command, session).await,
         Command::Context(command) => context::run(command, session),

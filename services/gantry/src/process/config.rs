@@ -40,6 +40,8 @@ pub struct ProcessConfig {
     pub database_url: String,
     /// Whether runs are driven in this process.
     pub runner: bool,
+    /// Whether this host's GPUs and containers are offered by this process.
+    pub gpu_monitor: bool,
     /// How long tasks get to end.
     pub shutdown: Duration,
     /// Where a runner alone answers `/livez`, `/readyz` and `/metrics`.
@@ -71,6 +73,10 @@ impl ProcessConfig {
                 .value("GANTRY_RUNNER")
                 .alias("ABSTRACTGATEWAY_RUNNER")
                 .about("whether `gantry up` drives runs itself")
+                .default(true)?,
+            gpu_monitor: reader
+                .value("GANTRY_GPU_MONITOR")
+                .about("whether `gantry up` offers this host's GPUs and containers itself")
                 .default(true)?,
             shutdown: reader
                 .value("GANTRY_SHUTDOWN_S")

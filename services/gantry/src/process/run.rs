@@ -28,6 +28,7 @@ struct Everything {
     proxy: proxy::Config,
     proxy_address: std::net::SocketAddr,
     runner: runner::Config,
+    gpu_monitor: gpu_monitor::Config,
     telemetry: telemetry::Settings,
 }
 
@@ -40,8 +41,9 @@ impl Everything {
         let proxy = proxy::Config::read(&mut reader)?;
         let proxy_address = proxy::read_address(&mut reader)?;
         let runner = runner::Config::read(&mut reader, &format!("http://{proxy_address}/v1"))?;
+        let gpu_monitor = gpu_monitor::Config::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { process, api, proxy, proxy_address, runner, telemetry })
+        Ok(Self { process, api, proxy, proxy_address, runner, gpu_monitor, telemetry })
     }
 }
 
@@ -59,6 +61,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
         Mode::Api => Box::pin(api_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Runner => Box::pin(runner_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()).await?,
+        Mode::GpuMonitor => Box::pin(gpu_monitor_alone(everything, &tasks, telemetry.metrics())).await?,
     };
     let ended = match child {
         None => tasks.run(signals, deadline).await.map(|_| ()).map_err(anyhow::Error::from),
@@ -114,10 +117,15 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let key = in_process_key(&mut all.proxy);
     let proxy = proxy::Proxy::new(all.proxy)?.with_metrics(move || metrics.render());
     let proxy = Arc::new(proxy.with_sink(BusSink::start(&bus, tasks)));
+    let control = bus.clone();
     if all.process.runner {
         all.runner.model.base_url = format!("http://127.0.0.1:{}/v1", address.port());
         all.runner.model.api_key = key;
         runner::spawn(runner::Parts { bus, bundles: bundles.clone(), config: all.runner }, tasks)?;
+    }
+    if all.process.gpu_monitor {
+        let health = api.api.parts.health.clone();
+        gpu_monitor::spawn(gpu_monitor::Parts { bus: control, config: all.gpu_monitor, health }, tasks);
     }
     install_hello(&bundles, tasks);
     web::watch_proxy(&proxy, tasks);
@@ -155,13 +163,27 @@ async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyho
         }
         Ok::<(), Infallible>(())
     });
-    if let Some(port) = all.process.probe_port {
-        let listener = web::bind("127.0.0.1", port).await?;
-        web::spawn(listener, web::probes(bus.clone(), metrics), tasks);
-    }
+    probes(all.process.probe_port, &bus, metrics, tasks).await?;
     runner::spawn(runner::Parts { bus, bundles, config: all.runner }, tasks)?;
     tracing::info!("the runner takes runs");
     Ok(None)
+}
+
+/// The agent of a GPU host alone.
+async fn gpu_monitor_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-gpu-monitor").await?;
+    probes(all.process.probe_port, &bus, metrics, tasks).await?;
+    gpu_monitor::spawn(gpu_monitor::Parts { bus, config: all.gpu_monitor, health: Health::new() }, tasks);
+    tracing::info!("the agent offers this host");
+    Ok(None)
+}
+
+/// `/livez`, `/readyz` and `/metrics` of a service that has no other port, where a port for them is named.
+async fn probes(port: Option<u16>, bus: &Bus, metrics: Metrics, tasks: &Tasks) -> anyhow::Result<()> {
+    if let Some(port) = port {
+        web::spawn(web::bind("127.0.0.1", port).await?, web::probes(bus.clone(), metrics), tasks);
+    }
+    Ok(())
 }
 
 /// Model traffic alone. Accounts are kept when there is a broker to keep them.

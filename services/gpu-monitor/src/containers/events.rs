@@ -18,10 +18,15 @@ pub(crate) struct Change {
     pub(crate) key: String,
 }
 
+/// First pause before an engine that is away is looked for again.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Longest such pause.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Follows the engine through its restarts, for ever. Every change goes to `changes`; when that is full, the change is
 /// left out and only seen in the next report.
 pub(crate) async fn follow(engine: &Engine, changes: &mpsc::Sender<Change>) {
-    let mut pause = Duration::from_millis(100);
+    let mut pause = SHORTEST;
     loop {
         let error = match connected(engine, changes, &mut pause).await {
             Ok(()) => EngineError::Unreachable {
@@ -30,10 +35,13 @@ pub(crate) async fn follow(engine: &Engine, changes: &mpsc::Sender<Change>) {
             },
             Err(error) => error,
         };
-        tracing::warn!(%error, "the container engine is looked for again");
+        // Said once an outage: a host without an engine is no fault that wants repeating.
+        if pause == SHORTEST {
+            tracing::info!(%error, "no container engine; it is looked for again from time to time");
+        }
         engine.is_down(&error);
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
+        pause = (pause * 2).min(LONGEST);
     }
 }
 
@@ -55,7 +63,7 @@ async fn connected(engine: &Engine, changes: &mpsc::Sender<Change>, pause: &mut 
     for change in differences(&before, &now) {
         tell(changes, change);
     }
-    *pause = Duration::from_millis(100);
+    *pause = SHORTEST;
     let mut events = std::pin::pin!(client.events(Some(options)));
     while let Some(event) = events.next().await {
         let event = event.map_err(|error| EngineError::of("following the container engine's events", error))?;
