@@ -112,7 +112,8 @@ impl Deliveries {
         self.messages = Some(messages);
         match parse(message) {
             Ok(delivery) => Ok(Some(delivery)),
-            Err((error, acker)) => {
+            Err(refused) => {
+                let (error, acker) = *refused;
                 tracing::error!(%error, stream = self.stream, "a message that nobody can read is dropped");
                 acker.ack_with(AckKind::Term).await.map_err(|error| BusError::unavailable("consuming", error))?;
                 Ok(None)
@@ -144,12 +145,12 @@ impl Deliveries {
     }
 }
 
-fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, (BusError, Acker)> {
+fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, Box<(BusError, Acker)>> {
     let info = message.info().map(|info| (info.stream_sequence, info.delivered)).map_err(|error| error.to_string());
     let (message, acker) = message.split();
     let (sequence, delivered) = match info {
         Ok(info) => info,
-        Err(error) => return Err((BusError::corrupt("a delivery", error), acker)),
+        Err(error) => return Err(Box::new((BusError::corrupt("a delivery", error), acker))),
     };
     let place = if message.subject.starts_with("gantry.command.") {
         subjects::parse_command(&message.subject)
@@ -157,7 +158,8 @@ fn parse(message: async_nats::jetstream::Message) -> Result<Delivery, (BusError,
         subjects::parse_run(&message.subject)
     };
     let Some((plane, run)) = place else {
-        return Err((BusError::corrupt("a delivery", format!("its subject is {}", message.subject)), acker));
+        let error = BusError::corrupt("a delivery", format!("its subject is {}", message.subject));
+        return Err(Box::new((error, acker)));
     };
     let trace = TraceContext::read(message.headers.as_ref());
     Ok(Delivery { plane, run, sequence, delivered, body: message.payload, trace, acker })

@@ -72,14 +72,13 @@ pub(crate) async fn stream(js: &jetstream::Context, wanted: stream::Config) -> R
 /// A cluster without a leader or with a member missing may answer otherwise in a moment; anything else stays refused.
 fn refusal(what: String, error: &CreateStreamError) -> BusError {
     let passing = [ErrorCode::CLUSTER_NOT_AVAILABLE, ErrorCode::CLUSTER_NO_PEERS, ErrorCode::CLUSTER_NOT_LEADER];
-    match error.kind() {
-        CreateStreamErrorKind::JetStream(answer) if !passing.contains(&answer.error_code()) => BusError::Refused {
-            what,
-            code: answer.error_code().0,
-            description: answer.to_string(),
-        },
-        _ => BusError::unavailable(&what, error),
+    if let CreateStreamErrorKind::JetStream(answer) = error.kind()
+        && !passing.contains(&answer.error_code())
+    {
+        let (code, description) = (answer.error_code().0, answer.to_string());
+        return BusError::Refused { what, code, description };
     }
+    BusError::unavailable(&what, error)
 }
 
 fn verify(wanted: &stream::Config, echoed: &stream::Config) -> Result<(), BusError> {

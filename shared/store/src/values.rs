@@ -67,7 +67,9 @@ fn take_large(run: &RunId, value: &mut Value, large: &mut Vec<(String, Vec<u8>)>
     }
     let bytes = match &*value {
         Value::String(text) => text.as_bytes().to_vec(),
-        other => other.to_string().into_bytes(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.to_string().into_bytes()
+        }
     };
     let id = artifact_id(run, &bytes);
     let mut reference = Object::new();

@@ -1,5 +1,5 @@
 //! Ledgers on a real broker: appended, replayed, followed.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use bus::{Bus, BusOptions, Connection, TraceContext};
 use domain::{Object, Plane, RunId, Source, StartRun, Time, limits};
@@ -153,7 +153,7 @@ async fn a_follower_hears_each_step_of_its_run_and_learns_when_it_was_too_slow()
     let (mut quick, mut slow) = (feed.subscribe(&world.plane, &run), feed.subscribe(&world.plane, &run));
     let mut head = world.stored(None, state("r"), 1, 1).await;
     for step in 0..100_u64 {
-        let message = tokio::time::timeout(Duration::from_secs(10), tail.next()).await.expect("it is followed");
+        let message = tokio::time::timeout(Duration::from_secs(10), tail.next()).await.unwrap();
         feed.publish(&message);
         let heard = quick.next().await.unwrap();
         assert_eq!((heard.before, heard.records.len(), heard.terminal), (step, 1, false));

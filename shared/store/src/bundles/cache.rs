@@ -16,9 +16,12 @@ pub struct Loaded {
     pub library: Arc<Library>,
 }
 
+/// A clock that ticks with each use, and by hash: when it was last used.
+type Shelf = (u64, HashMap<String, (u64, Arc<Loaded>)>);
+
 #[derive(Default)]
 pub(super) struct Cache {
-    loaded: Mutex<(u64, HashMap<String, (u64, Arc<Loaded>)>)>,
+    loaded: Mutex<Shelf>,
 }
 
 impl Cache {

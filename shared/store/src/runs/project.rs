@@ -18,6 +18,9 @@ const REFUSALS: u32 = 4;
 /// Steps written in one transaction.
 const BATCH: usize = 1_000;
 
+/// A stored step and the shard it was read from.
+type Step = (u16, JournalMessage);
+
 /// Reads every shard once per process: live followers hear each step at once, the read model soon after.
 #[derive(Clone)]
 pub struct Projector {
@@ -42,7 +45,7 @@ impl Projector {
     }
 
     /// Follows one shard, for ever. Run one task per shard.
-    pub async fn follow(&self, shard: u16, changes: mpsc::Sender<(u16, JournalMessage)>) -> Result<(), RunsError> {
+    pub async fn follow(&self, shard: u16, changes: mpsc::Sender<Step>) -> Result<(), RunsError> {
         let from = self.runs.position(shard).await?;
         self.mark(shard, from);
         let mut tail = self.bus.follow(shard, from + 1);
@@ -60,12 +63,12 @@ impl Projector {
     }
 
     /// The queue between [`Projector::follow`] and [`Projector::write`].
-    pub fn queue() -> (mpsc::Sender<(u16, JournalMessage)>, mpsc::Receiver<(u16, JournalMessage)>) {
+    pub fn queue() -> (mpsc::Sender<Step>, mpsc::Receiver<Step>) {
         mpsc::channel(QUEUE)
     }
 
     /// Writes what the followers read, for ever, many steps to a transaction.
-    pub async fn write(&self, changes: &mut mpsc::Receiver<(u16, JournalMessage)>) -> Result<(), RunsError> {
+    pub async fn write(&self, changes: &mut mpsc::Receiver<Step>) -> Result<(), RunsError> {
         let mut batch = Vec::with_capacity(BATCH);
         while changes.recv_many(&mut batch, BATCH).await > 0 {
             let (rows, positions) = condense(&batch);
