@@ -49,7 +49,8 @@ impl<T: DeserializeOwned> Tail<T> {
     async fn try_next(&mut self) -> Result<Option<(u64, T)>, BusError> {
         if self.messages.is_none() {
             self.connects.mark_unchanged();
-            self.messages = Some(self.open().await?);
+            let start_sequence = if self.from_oldest { 1 } else { self.next };
+            self.messages = Some(open(&self.inner, self.stream, start_sequence).await?);
         }
         let Some(messages) = self.messages.as_mut() else { return Ok(None) };
         tokio::select! {
@@ -80,16 +81,15 @@ impl<T: DeserializeOwned> Tail<T> {
             }
         }
     }
+}
 
-    async fn open(&self) -> Result<pull::Ordered, BusError> {
-        let unavailable = |error: &dyn ToString| BusError::unavailable("following nodes", error.to_string());
-        let stream = self.inner.js.get_stream_no_info(self.stream).await.map_err(|error| unavailable(&error))?;
-        let start_sequence = if self.from_oldest { 1 } else { self.next };
-        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
-        let config = pull::OrderedConfig { deliver_policy, ..Default::default() };
-        let consumer = stream.create_consumer(config).await.map_err(|error| unavailable(&error))?;
-        consumer.messages().await.map_err(|error| unavailable(&error))
-    }
+async fn open(inner: &Inner, name: &'static str, start_sequence: u64) -> Result<pull::Ordered, BusError> {
+    let unavailable = |error: &dyn ToString| BusError::unavailable("following nodes", error.to_string());
+    let stream = inner.js.get_stream_no_info(name).await.map_err(|error| unavailable(&error))?;
+    let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
+    let config = pull::OrderedConfig { deliver_policy, ..Default::default() };
+    let consumer = stream.create_consumer(config).await.map_err(|error| unavailable(&error))?;
+    consumer.messages().await.map_err(|error| unavailable(&error))
 }
 
 /// Events of all nodes in the order in which they were stored.
