@@ -44,7 +44,7 @@ impl Tail {
     async fn try_next(&mut self) -> Result<Option<Stored>, BusError> {
         if self.messages.is_none() {
             self.connects.mark_unchanged();
-            self.messages = Some(self.open().await?);
+            self.messages = Some(open(&self.inner, self.stream, self.filter, self.next).await?);
         }
         let Some(messages) = self.messages.as_mut() else { return Ok(None) };
         tokio::select! {
@@ -69,16 +69,21 @@ impl Tail {
             }
         }
     }
+}
 
-    async fn open(&self) -> Result<pull::Ordered, BusError> {
-        let unavailable = |error: &dyn ToString| BusError::unavailable(self.stream, error.to_string());
-        let stream = self.inner.js.get_stream_no_info(self.stream).await.map_err(|error| unavailable(&error))?;
-        let config = pull::OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
-            filter_subject: self.filter.to_owned(),
-            ..Default::default()
-        };
-        let consumer = stream.create_consumer(config).await.map_err(|error| unavailable(&error))?;
-        consumer.messages().await.map_err(|error| unavailable(&error))
-    }
+async fn open(
+    inner: &Inner,
+    stream: &'static str,
+    filter: &str,
+    start_sequence: u64,
+) -> Result<pull::Ordered, BusError> {
+    let unavailable = |error: &dyn ToString| BusError::unavailable(stream, error.to_string());
+    let handle = inner.js.get_stream_no_info(stream).await.map_err(|error| unavailable(&error))?;
+    let config = pull::OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+        filter_subject: filter.to_owned(),
+        ..Default::default()
+    };
+    let consumer = handle.create_consumer(config).await.map_err(|error| unavailable(&error))?;
+    consumer.messages().await.map_err(|error| unavailable(&error))
 }

@@ -161,6 +161,8 @@ pub enum RefusedKind {
     OtherType,
     /// No GPU has room for the service, and nothing idle can make room.
     InsufficientVram,
+    /// No GPU host is connected.
+    NoNode,
     /// The service has no container to start or stop.
     NoContainer,
     /// The report is of an attempt that was superseded.
