@@ -109,7 +109,7 @@ async fn listen(
         let (runner, inner) = (runner.clone(), tasks.clone());
         let span = tracing::info_span!("step", run_id = %bell.run, request_id = bell.trace.request_id.as_deref());
         telemetry::continue_from(&span, |name| {
-            (name == "traceparent").then(|| bell.trace.traceparent.as_deref()).flatten()
+            bell.trace.traceparent.as_deref().filter(|_| name == "traceparent")
         });
         tasks.request("step", async move {
             runner.answer(bell, inner, permit).instrument(span).await;
@@ -162,10 +162,10 @@ impl Runner {
     /// Leaves a trace while a suspicious doorbell is served, which only a death of this process leaves behind.
     async fn serve_counted(&self, bell: &Delivery) -> Result<Served, RunnerError> {
         if !Crashes::suspects(bell) {
-            return self.serve(bell, None).await;
+            return Box::pin(self.serve(bell, None)).await;
         }
         let poison = self.crashes.enter(bell).await?;
-        let served = self.serve(bell, poison).await;
+        let served = Box::pin(self.serve(bell, poison)).await;
         self.crashes.leave(bell).await;
         served
     }

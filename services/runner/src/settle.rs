@@ -24,14 +24,14 @@ pub(crate) struct Settled {
 }
 
 impl Runner {
+    /// Whether a head may owe something that this process has not performed.
+    pub(crate) fn owes(&self, bell: &Delivery, head: &Head) -> bool {
+        let nothing = head.effects.is_empty() && head.outcomes.is_empty();
+        !nothing && !self.performed.has(&bell.plane, &bell.run, head.sequence)
+    }
+
     /// Performs the effects of a head that somebody else wrote, or this process before it lost its memory.
     pub(crate) async fn resend(&self, bell: &Delivery, head: &Head) -> Result<Vec<Input>, RunnerError> {
-        if self.performed.has(&bell.plane, &bell.run, head.sequence) {
-            return Ok(Vec::new());
-        }
-        if head.effects.is_empty() && head.outcomes.is_empty() {
-            return Ok(Vec::new());
-        }
         let flows = match Flows::of(&self.bundles, &head.state.source, &head.state.workflow_id).await {
             Err(error) if error.is_transient() => return Err(error),
             flows => flows.map_err(|error| error.to_string()),

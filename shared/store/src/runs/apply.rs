@@ -6,8 +6,9 @@ use ledger::Summary;
 use sqlx::{Any, Transaction};
 use std::fmt::Write;
 
-/// Rows per statement; SQLite takes 32,766 values in one.
-const ROWS: usize = 200;
+/// Rows per statement, largest first: few shapes, so that the database parses each only once. SQLite takes 32,766
+/// values in one.
+const ROWS: [usize; 4] = [256, 32, 4, 1];
 const COLUMNS: usize = 20;
 
 /// A run as it stood after one stored step.
@@ -29,8 +30,12 @@ impl Runs {
     /// changes nothing, so the same changes again are harmless.
     pub(crate) async fn apply(&self, changes: &[Change], positions: &[(u16, u64)]) -> Result<(), RunsError> {
         let mut transaction = self.pool.begin().await.map_err(RunsError::database("beginning a transaction"))?;
-        for rows in changes.chunks(ROWS) {
+        let mut left = changes;
+        while !left.is_empty() {
+            let size = ROWS.into_iter().find(|size| *size <= left.len()).unwrap_or(1);
+            let (rows, rest) = left.split_at(size);
             write_rows(&mut transaction, rows).await?;
+            left = rest;
         }
         for (shard, sequence) in positions {
             sqlx::query(
