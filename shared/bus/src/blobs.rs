@@ -6,7 +6,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::sync::OnceCell;
 
 /// The next piece of a blob comes within this time, or not at all.
 const PIECE_WITHIN: Duration = Duration::from_secs(5);
@@ -15,19 +14,19 @@ const PIECE_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Blobs {
     inner: Arc<Inner>,
-    store: Arc<OnceCell<ObjectStore>>,
 }
 
 impl Bus {
     /// The blob store.
     pub fn blobs(&self) -> Blobs {
-        Blobs { inner: self.inner.clone(), store: Arc::default() }
+        Blobs { inner: self.inner.clone() }
     }
 }
 
 impl Blobs {
     async fn store(&self) -> Result<&ObjectStore, BusError> {
-        self.store
+        self.inner
+            .blobs
             .get_or_try_init(|| async {
                 let opened = self.inner.js.get_object_store(streams::BLOBS).await;
                 opened.map_err(|error| BusError::unavailable("opening the blob store", error))

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 /// API level of nats-server 2.14.
 const API_LEVEL: u64 = 4;
@@ -51,7 +51,7 @@ pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus
     let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
     check_version(&client, &js, connection).await?;
     let layout = provisioned(&js, options).await?;
-    Ok(Bus { inner: Arc::new(Inner { client, js, layout, connects: watcher }) })
+    Ok(Bus { inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }) })
 }
 
 /// A cluster that was just started, or that lost a member, has no leader for a while: that is waited out.

@@ -59,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) client: async_nats::Client,
     pub(crate) js: jetstream::Context,
     pub(crate) layout: Layout,
+    pub(crate) blobs: tokio::sync::OnceCell<jetstream::object_store::ObjectStore>,
     pub(crate) connects: watch::Receiver<u64>,
 }
 
