@@ -38,7 +38,8 @@ pub struct BusOptions {
     pub replicas: usize,
 }
 
-/// How long a start waits for a broker that answers and is not ready.
+/// How long a start waits for a broker that answers and is not ready: a cluster that was just started, or that lost a
+/// member, has no leaders for a while.
 const PROVISIONING: Duration = Duration::from_secs(30);
 
 /// Ledger shards of a new broker; chosen by measurement (see ARCHITECTURE.md).
@@ -46,36 +47,33 @@ pub(crate) const DEFAULT_SHARDS: u16 = 4;
 
 /// Connects, checks the server, provisions the streams and checks what the server made of them.
 pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus, BusError> {
-    let (connects, watcher) = watch::channel(0_u64);
-    let client = open(connection, connects).await?;
-    let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
-    check_version(&client, &js, connection).await?;
-    let layout = provisioned(&js, options).await?;
-    Ok(Bus { inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }) })
-}
-
-/// A cluster that was just started, or that lost a member, has no leader for a while: that is waited out.
-async fn provisioned(js: &jetstream::Context, options: BusOptions) -> Result<Layout, BusError> {
     let until = tokio::time::Instant::now() + PROVISIONING;
     let mut pause = Duration::from_millis(100);
     loop {
-        let error = match provision::shards(js, options.shards, DEFAULT_SHARDS).await {
-            Ok(shards) => {
-                let layout = Layout { shards, replicas: options.replicas };
-                match provision::streams(js, layout).await {
-                    Ok(()) => return Ok(layout),
-                    Err(error) => error,
-                }
-            }
-            Err(error) => error,
-        };
-        if !error.is_transient() || tokio::time::Instant::now() > until {
-            return Err(error);
+        let (connects, watcher) = watch::channel(0_u64);
+        let client = open(connection, connects).await?;
+        let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
+        match provisioned(&client, &js, connection, options).await {
+            Ok(layout) => return Ok(Bus { inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }) }),
+            Err(error) if !error.is_transient() || tokio::time::Instant::now() > until => return Err(error),
+            // Over a connection of its own: while a cluster forms, a member may forget where answers are to go.
+            Err(error) => tracing::warn!(%error, "the broker is not ready; it is asked again"),
         }
-        tracing::warn!(%error, "the broker is not ready; it is asked again");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
     }
+}
+
+async fn provisioned(
+    client: &async_nats::Client,
+    js: &jetstream::Context,
+    connection: &Connection,
+    options: BusOptions,
+) -> Result<Layout, BusError> {
+    check_version(client, js, connection).await?;
+    let shards = provision::shards(js, options.shards, DEFAULT_SHARDS).await?;
+    let layout = Layout { shards, replicas: options.replicas };
+    provision::streams(js, layout).await.map(|()| layout)
 }
 
 async fn open(connection: &Connection, connects: watch::Sender<u64>) -> Result<async_nats::Client, BusError> {

@@ -4,6 +4,7 @@ use crate::BusError;
 use crate::streams::{self, Layout, SHARDS_KEY};
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::{self, ErrorCode, stream};
+use futures::future::join_all;
 
 /// How many shards the broker has, or is to have. The number cannot change later: runs live where their id hashes to.
 pub(crate) async fn shards(js: &jetstream::Context, wanted: Option<u16>, default: u16) -> Result<u16, BusError> {
@@ -35,9 +36,9 @@ pub(crate) async fn shards(js: &jetstream::Context, wanted: Option<u16>, default
 
 /// Creates or updates everything of a layout.
 pub(crate) async fn streams(js: &jetstream::Context, layout: Layout) -> Result<(), BusError> {
-    for wanted in streams::all(layout) {
-        stream(js, wanted).await?;
-    }
+    // At once, and each to its end: in a cluster a single answer may get lost, and then only that one is waited for.
+    let made = join_all(streams::all(layout).into_iter().map(|wanted| stream(js, wanted))).await;
+    made.into_iter().collect::<Result<(), BusError>>()?;
     js.create_or_update_key_value(streams::catalog(layout))
         .await
         .map_err(|error| BusError::unavailable("making the catalogue bucket", error))?;
