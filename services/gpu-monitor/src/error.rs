@@ -51,7 +51,11 @@ impl EngineError {
         let Error::DockerResponseServerError { status_code, message } = error else {
             return Self::Refused { what, cause: error.to_string() };
         };
-        if status_code == 404 { Self::NotFound { what, cause: message } } else { Self::Refused { what, cause: message } }
+        if status_code == 404 {
+            Self::NotFound { what, cause: message }
+        } else {
+            Self::Refused { what, cause: message }
+        }
     }
 
     /// As the reason why an order failed.

@@ -37,6 +37,7 @@ pub(crate) struct Reporter {
 
 /// When the reporter acts next, and what it knows.
 struct State {
+    began: Instant,
     look: Look,
     next_look: Instant,
     settled: Instant,
@@ -51,7 +52,8 @@ impl Reporter {
         let mut seen = self.engine.watch();
         let now = Instant::now();
         let nothing = Look::Absent { because: "not looked yet".to_owned() };
-        let mut state = State { look: nothing, next_look: now, settled: now, sent: None, number: 0, pending: true };
+        let mut state =
+            State { began: now, look: nothing, next_look: now, settled: now, sent: None, number: 0, pending: true };
         loop {
             let next_send = self.next_send(&state);
             tokio::select! {
@@ -82,7 +84,7 @@ impl Reporter {
     /// A report that is due is sent as soon as the last one is long enough ago, a sign of life when it is time.
     fn next_send(&self, state: &State) -> Instant {
         match &state.sent {
-            None => Instant::now(),
+            None => state.began,
             Some((_, at)) if state.pending => *at + APART,
             Some((_, at)) => *at + Bus::NODE_HEARTBEAT,
         }
