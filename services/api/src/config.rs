@@ -1,6 +1,7 @@
 //! Settings of the HTTP surface; the only file of this crate with the names of variables.
 
 use crate::security::LockoutPolicy;
+use domain::notices::AllowedTargets;
 use secrecy::SecretString;
 use service::config::{ConfigError, Reader};
 use std::path::PathBuf;
@@ -29,6 +30,10 @@ pub struct ApiConfig {
     pub draft_ttl: Duration,
     /// How long a start waits for the listeners of its flow.
     pub listener_patience: Duration,
+    /// How long the GPU control plane's scheduler may take to answer: longer than another takes to lead.
+    pub scheduler_patience: Duration,
+    /// Addresses that callbacks may go to although they are not public.
+    pub callback_targets: AllowedTargets,
 }
 
 /// Settings of the security layer.
@@ -104,6 +109,11 @@ impl ApiConfig {
                 .value("GANTRY_LISTENER_WAIT_S")
                 .about("how long a start waits for the flow's event listeners")
                 .default(Duration::from_secs(5))?,
+            scheduler_patience: reader
+                .value("GANTRY_SCHEDULER_WAIT_S")
+                .about("how long a request waits for the scheduler's answer")
+                .default(Duration::from_secs(5))?,
+            callback_targets: callback_targets(reader)?,
         })
     }
 
@@ -121,8 +131,20 @@ impl ApiConfig {
             max_bundle_bytes: domain::limits::BUNDLE_BYTES,
             draft_ttl: Duration::from_secs(604_800),
             listener_patience: Duration::from_secs(5),
+            scheduler_patience: Duration::from_secs(5),
+            callback_targets: AllowedTargets::default(),
         }
     }
+}
+
+fn callback_targets(reader: &mut Reader) -> Result<AllowedTargets, ConfigError> {
+    let parse = |entries: &Vec<String>| AllowedTargets::parse(entries.iter().map(String::as_str));
+    let entries: Vec<String> = reader
+        .value("GANTRY_NOTIFY_ALLOW_TARGETS")
+        .about("hosts, addresses and networks that callbacks may go to although they are not public; all: any")
+        .check("a list such as build.lan,10.0.0.0/8", move |entries: &Vec<String>| parse(entries).is_ok())
+        .default(Vec::new())?;
+    Ok(parse(&entries).unwrap_or_default())
 }
 
 fn flows_dir(reader: &mut Reader, data_dir: &std::path::Path) -> Result<PathBuf, ConfigError> {

@@ -1,6 +1,7 @@
 //! How a refusal looks to a client: one status and a body `{"detail": ...}`.
 
 use crate::input::Issue;
+use domain::Object;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -14,6 +15,13 @@ pub enum ApiError {
         status: StatusCode,
         /// What failed, and what to do.
         detail: String,
+    },
+    /// A refusal that a program reads: status and an object.
+    Explained {
+        /// The status.
+        status: StatusCode,
+        /// What failed, in words and numbers.
+        detail: Object,
     },
     /// Parameters or body do not have the declared shape (422).
     Invalid(Vec<Issue>),
@@ -60,10 +68,15 @@ impl ApiError {
         Self::Refused { status, detail: detail.into() }
     }
 
+    /// Any status with an object.
+    pub fn explained(status: StatusCode, detail: Object) -> Self {
+        Self::Explained { status, detail }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Refused { status, .. } => *status,
+            Self::Refused { status, .. } | Self::Explained { status, .. } => *status,
             Self::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
@@ -85,6 +98,7 @@ impl IntoResponse for ApiError {
         let status = self.status();
         let mut response = match self {
             Self::Refused { detail, .. } => json(status, &Detail { detail }),
+            Self::Explained { detail, .. } => json(status, &Detail { detail }),
             Self::Invalid(issues) => json(status, &Detail { detail: issues }),
         };
         if status == StatusCode::SERVICE_UNAVAILABLE {

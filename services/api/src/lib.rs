@@ -10,6 +10,7 @@ mod api;
 pub mod auth;
 pub mod bundles;
 pub mod config;
+mod control;
 mod error;
 mod failure;
 pub mod input;

@@ -2,7 +2,7 @@
 
 use crate::input::{Field, object_schema};
 use crate::operation::{BodyKind, Operation};
-use crate::security::PREFIX;
+use crate::security::guarded;
 use domain::Object;
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn describe(operation: &Operation) -> Value {
     if let Some(body) = request_body(operation.body) {
         described["requestBody"] = body;
     }
-    if operation.path.starts_with(PREFIX) {
+    if guarded(operation.path) {
         described["security"] = json!([{"gatewayBearerAuth": []}]);
     }
     described
@@ -77,14 +77,16 @@ fn body_schema(body: BodyKind) -> Option<(&'static str, Value)> {
     match body {
         BodyKind::None => None,
         BodyKind::Json { name, fields, closed } => Some((name, object_schema(fields, closed))),
-        BodyKind::Form { name, fields } => Some((name, object_schema(fields, false))),
+        BodyKind::Document { name, fields } | BodyKind::Form { name, fields } => {
+            Some((name, object_schema(fields, false)))
+        }
     }
 }
 
 fn request_body(body: BodyKind) -> Option<Value> {
     let (media_type, name) = match body {
         BodyKind::None => return None,
-        BodyKind::Json { name, .. } => ("application/json", name),
+        BodyKind::Json { name, .. } | BodyKind::Document { name, .. } => ("application/json", name),
         BodyKind::Form { name, .. } => ("multipart/form-data", name),
     };
     let schema = json!({"$ref": format!("#/components/schemas/{name}")});
@@ -129,7 +131,8 @@ mod tests {
             }
             assert_eq!(operation.path.matches('{').count(), parameters.iter().filter(|p| p["in"] == "path").count());
             let secured = described["security"] == json!([{"gatewayBearerAuth": []}]);
-            assert_eq!(secured, operation.path.starts_with("/api/gateway"), "{}", operation.path);
+            let open = ["/health", "/api/health"].contains(&operation.path);
+            assert_eq!(secured, !open, "{}", operation.path);
         }
         let ids: BTreeSet<_> = operations.iter().map(|operation| operation.id).collect();
         assert_eq!(ids.len(), operations.len(), "operation ids are unique");

@@ -1,14 +1,15 @@
 //! One declaration per route: it is routed, checked and described from the same value.
 
-use crate::input::{Field, Form, Input, read_bytes, read_form, read_object, read_query};
+use crate::input::{Field, Form, Input, read_bytes, read_document, read_form, read_object, read_query};
 use crate::metrics as names;
 use crate::principal::Principal;
-use crate::security::RequestId;
+use crate::security::{RequestId, document_limit};
 use crate::{Api, ApiError};
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use axum::{RequestPartsExt, Router};
+use bytes::Bytes;
 use domain::Object;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -33,6 +34,13 @@ pub enum BodyKind {
         fields: &'static [Field],
         /// Whether unknown keys are refused.
         closed: bool,
+    },
+    /// A JSON object of the GPU control plane: declared as JSON, and at hand as it was written.
+    Document {
+        /// The schema's name.
+        name: &'static str,
+        /// Its fields; others are ignored.
+        fields: &'static [Field],
     },
     /// A multipart form with a file.
     Form {
@@ -141,8 +149,13 @@ async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Inpu
     let principal = parts.extensions.get::<Principal>().cloned().unwrap_or_else(Principal::unprotected);
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone());
     let headers = parts.headers.clone();
+    let mut raw = Bytes::new();
     let (body, form) = match operation.body {
         BodyKind::None => (Object::new(), Form::default()),
+        BodyKind::Document { fields, .. } => {
+            raw = read_bytes(body, document_limit(&api.config.security)).await?;
+            (read_document(&headers, &raw, fields)?, Form::default())
+        }
         BodyKind::Json { fields, closed, .. } => {
             let bytes = read_bytes(body, api.config.security.max_body_bytes).await?;
             (read_object(&headers, &bytes, fields, closed)?, Form::default())
@@ -152,5 +165,5 @@ async fn read(operation: &Operation, api: &Api, request: Request) -> Result<Inpu
             read_form(Request::from_parts(parts, body), fields, api.config.max_bundle_bytes, "Bundle").await?
         }
     };
-    Ok(Input { path, query, body, form, headers, principal, request_id })
+    Ok(Input { path, query, body, raw, form, headers, principal, request_id })
 }

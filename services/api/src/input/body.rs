@@ -53,6 +53,27 @@ pub fn read_object(headers: &HeaderMap, bytes: &Bytes, fields: &[Field], closed:
     }
 }
 
+/// Reads a JSON object as the GPU control plane's clients know it: another type of content, or none, is no object.
+pub fn read_document(headers: &HeaderMap, bytes: &Bytes, fields: &[Field]) -> Result<Object, ApiError> {
+    let at = [Place::from("body")];
+    if bytes.is_empty() {
+        return Err(Issue::missing(&at, Value::Null).into());
+    }
+    let no_object = |input: Value| Issue::new("dict_type", &at, "Input should be a valid dictionary", input);
+    let text = std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("There was an error parsing the body"))?;
+    if !headers.contains_key(header::CONTENT_TYPE) || !is_json(headers) {
+        return Err(no_object(Value::from(text)).into());
+    }
+    scan(text).map_err(|flaw| Issue::json_invalid(flaw.offset, flaw.error))?;
+    let value: Value =
+        serde_json::from_str(text).map_err(|problem| Issue::json_invalid(problem.column(), &problem.to_string()))?;
+    match &value {
+        Value::Object(given) => check_object(given, fields, false, &at).map_err(ApiError::Invalid),
+        Value::Null => Err(Issue::missing(&at, Value::Null).into()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Err(no_object(value).into()),
+    }
+}
+
 /// A body without a type counts as JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let Some(declared) = headers.get(header::CONTENT_TYPE) else {

@@ -1,6 +1,6 @@
 //! Declared parameters: one declaration checks the request and writes the OpenAPI schema.
 
-use super::scalar::{flag, integer, number};
+use super::scalar::{amount, flag, integer, number};
 use super::{Issue, Place};
 use domain::Object;
 use serde_json::{Value, json};
@@ -24,6 +24,15 @@ pub enum Kind {
         /// Inclusive upper bound.
         max: f64,
     },
+    /// A number within inclusive bounds.
+    Amount {
+        /// Least value.
+        min: f64,
+        /// Greatest value.
+        max: f64,
+    },
+    /// Any JSON value.
+    Any,
     /// A switch.
     Flag,
     /// A switch or a text.
@@ -62,6 +71,11 @@ impl Field {
     /// May be absent or null.
     pub const fn optional(name: &'static str, kind: Kind) -> Self {
         Self { name, kind, required: false, nullable: true, default: None }
+    }
+
+    /// May be absent, but not null.
+    pub const fn given(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, required: false, nullable: false, default: None }
     }
 
     /// May be absent; then it has this value, written as JSON.
@@ -138,6 +152,8 @@ impl Kind {
             Self::Text | Self::File => one("string_type", "Input should be a valid string"),
             Self::Integer { min, max } => integer(value, min, max, at),
             Self::Number { above, max } => number(value, above, max, at),
+            Self::Amount { min, max } => amount(value, min, max, at),
+            Self::Any => Ok(value.clone()),
             Self::Flag => flag(value, at).map(Value::Bool),
             Self::FlagOrText if value.is_boolean() || value.is_string() => Ok(value.clone()),
             Self::FlagOrText => Err(flag_or_text(value, at)),
@@ -165,6 +181,8 @@ impl Kind {
                 schema
             }
             Self::Number { above, max } => json!({"type": "number", "exclusiveMinimum": above, "maximum": max}),
+            Self::Amount { min, max } => json!({"type": "number", "minimum": min, "maximum": max}),
+            Self::Any => json!({}),
             Self::Flag => json!({"type": "boolean"}),
             Self::FlagOrText => json!({"anyOf": [{"type": "boolean"}, {"type": "string"}]}),
             Self::Object => json!({"type": "object", "additionalProperties": true}),

@@ -10,7 +10,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-pub use body::{read_bytes, read_object};
+pub use body::{read_bytes, read_document, read_object};
 pub use field::{Field, Kind, object_schema};
 pub use issue::{Issue, Place};
 pub use multipart::{Form, read_form};
@@ -19,6 +19,7 @@ pub use scan::{Flaw, scan};
 
 use crate::principal::Principal;
 use bus::TraceContext;
+use bytes::Bytes;
 use domain::Object;
 use http::HeaderMap;
 use serde_json::Value;
@@ -35,6 +36,8 @@ pub struct Input {
     pub query: Object,
     /// Body fields, typed, defaults filled in.
     pub body: Object,
+    /// The body of a document operation as it was written.
+    pub raw: Bytes,
     /// The uploaded form of a multipart operation.
     pub form: Form,
     /// Request headers.

@@ -54,16 +54,7 @@ fn whole(value: &Value, at: &[Place]) -> Checked<i64> {
 
 /// A number above `above` and up to `max`.
 pub(super) fn number(value: &Value, above: f64, max: f64, at: &[Place]) -> Checked<Value> {
-    let number = match value {
-        Value::Number(number) => number.as_f64().unwrap_or(f64::NAN),
-        Value::String(text) => text.trim().parse().or_else(|_| {
-            let msg = "Input should be a valid number, unable to parse string as a number";
-            wrong("float_parsing", value, at, msg)
-        })?,
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            return wrong("float_type", value, at, "Input should be a valid number");
-        }
-    };
+    let number = real(value, at)?;
     if number.is_nan() || number <= above {
         return beyond("greater_than", value, at, "greater than", "gt", above.into());
     }
@@ -71,6 +62,31 @@ pub(super) fn number(value: &Value, above: f64, max: f64, at: &[Place]) -> Check
         return beyond("less_than_equal", value, at, "less than or equal to", "le", max.into());
     }
     Ok(number.into())
+}
+
+/// A number within inclusive bounds.
+pub(super) fn amount(value: &Value, min: f64, max: f64, at: &[Place]) -> Checked<Value> {
+    let number = real(value, at)?;
+    if number.is_nan() || number < min {
+        return beyond("greater_than_equal", value, at, "greater than or equal to", "ge", min.into());
+    }
+    if number > max {
+        return beyond("less_than_equal", value, at, "less than or equal to", "le", max.into());
+    }
+    Ok(number.into())
+}
+
+fn real(value: &Value, at: &[Place]) -> Checked<f64> {
+    match value {
+        Value::Number(number) => Ok(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => text.trim().parse().or_else(|_| {
+            let msg = "Input should be a valid number, unable to parse string as a number";
+            wrong("float_parsing", value, at, msg)
+        }),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            wrong("float_type", value, at, "Input should be a valid number")
+        }
+    }
 }
 
 /// A switch.

@@ -31,6 +31,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 fn bodies() -> Vec<(&'static [Field], bool)> {
     let declared = operations().into_iter().filter_map(|operation| match operation.body {
         BodyKind::Json { fields, closed, .. } => Some((fields, closed)),
+        BodyKind::Document { fields, .. } => Some((fields, false)),
         BodyKind::Form { .. } | BodyKind::None => None,
     });
     declared.collect()
@@ -84,6 +85,8 @@ fn fits(field: &Field, value: &Value) -> bool {
             .as_i64()
             .is_some_and(|number| min.is_none_or(|min| number >= min) && max.is_none_or(|max| number <= max)),
         Kind::Number { above, max } => value.as_f64().is_some_and(|number| number > above && number <= max),
+        Kind::Amount { min, max } => value.as_f64().is_some_and(|number| number >= min && number <= max),
+        Kind::Any => true,
         Kind::Flag => value.is_boolean(),
         Kind::FlagOrText => value.is_boolean() || value.is_string(),
         Kind::Object => value.is_object(),
@@ -100,7 +103,7 @@ fn fits(field: &Field, value: &Value) -> bool {
 fn every_declared_default_is_one_that_its_field_takes() {
     let forms = operations().into_iter().flat_map(|operation| {
         let body = match operation.body {
-            BodyKind::Json { fields, .. } | BodyKind::Form { fields, .. } => fields,
+            BodyKind::Json { fields, .. } | BodyKind::Document { fields, .. } | BodyKind::Form { fields, .. } => fields,
             BodyKind::None => &[],
         };
         assert!(object_schema(body, false)["properties"].is_object());

@@ -3,13 +3,15 @@
 use super::{
     bundles, commands, deprecation, fields, history, identity, ledger, purge, runs, schedule, start, workflows,
 };
+use crate::control;
 use crate::operation::{Handler, Operation};
 use futures::FutureExt;
 use http::Method;
 
 /// Every operation of the surface.
 pub fn operations() -> Vec<Operation> {
-    [service(), bundle_reading(), bundle_writing(), run_writing(), run_reading(), ledgers(), command_log()].concat()
+    [service(), bundle_reading(), bundle_writing(), run_writing(), run_reading(), ledgers(), command_log(), control::operations()]
+        .concat()
 }
 
 macro_rules! handler {

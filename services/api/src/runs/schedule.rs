@@ -128,6 +128,7 @@ mod tests {
             path: Vec::new(),
             query: Object::new(),
             body: body.as_object().unwrap().clone(),
+            raw: bytes::Bytes::new(),
             form: Form::default(),
             headers: http::HeaderMap::new(),
             principal: Principal::unprotected(),

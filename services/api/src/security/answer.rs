@@ -13,11 +13,12 @@ pub struct Refusal {
     pub status: StatusCode,
     body: Value,
     retry_after: Option<u64>,
+    challenge: bool,
 }
 
 impl Refusal {
     fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, body: json!({ "detail": detail.into() }), retry_after: None }
+        Self { status, body: json!({ "detail": detail.into() }), retry_after: None, challenge: true }
     }
 
     pub(super) fn origin() -> Self {
@@ -37,6 +38,14 @@ impl Refusal {
 
     pub(super) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized")
+    }
+
+    /// The same in the words that clients of the GPU control plane know.
+    pub(super) fn of_control(self) -> Self {
+        if self.status != StatusCode::UNAUTHORIZED {
+            return self;
+        }
+        Self { challenge: false, ..Self::new(self.status, "Invalid or missing API token") }
     }
 
     pub(super) fn no_token() -> Self {
@@ -77,7 +86,7 @@ impl Refusal {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.challenge && self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = self.retry_after {

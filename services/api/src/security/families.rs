@@ -24,6 +24,11 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
     })
 }
 
+/// Whether a path belongs to the GPU control plane, which lies at the root.
+pub(super) fn is_control(path: &str) -> bool {
+    ["/gpu", "/vram", "/services", "/queue", "/preempt", "/available"].iter().any(|family| under(path, family))
+}
+
 fn under(rest: &str, prefix: &str) -> bool {
     rest.strip_prefix(prefix).is_some_and(|tail| tail.is_empty() || tail.starts_with('/'))
 }

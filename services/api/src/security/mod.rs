@@ -1,4 +1,4 @@
-//! The security layer of every path below `/api/gateway`, in the fixed order that clients depend on.
+//! The security layer of every path below `/api/gateway` and of the GPU control plane, in the fixed order that clients depend on.
 //!
 //! Security switched off; origin; lockout; `OPTIONS`; authentication; CSRF; admin-only families; body size; concurrency;
 //! and the audit of every write, refused ones included. The permissive CORS layer lies outside of it, and a request id
@@ -27,6 +27,7 @@ pub use guard::{Guard, Verdict, is_write};
 pub use lockout::{LockoutPolicy, Lockouts};
 pub use origins::Origins;
 pub use pools::Pools;
+pub use size::document_limit;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
@@ -89,11 +90,13 @@ async fn audited(security: &Security, request: Request, id: &str, next: Next) ->
     let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.to_canonical());
     let client = security.guard.client(request.headers(), peer);
     let (parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
     let draft = if is_write(&parts.method) { security.audit.begin(&parts, id, &client.to_string()) } else { None };
     let mut verdict = Verdict::default();
     let decided = security.guard.decide(&parts, client, peer, &mut verdict);
     let response = match decided {
         Ok(()) => pass(security, Request::from_parts(parts, body), &verdict, next).await,
+        Err(refusal) if families::is_control(&path) => refusal.of_control().response(),
         Err(refusal) => refusal.response(),
     };
     security.audit.end(draft, &verdict, response.status()).await;
@@ -121,8 +124,9 @@ async fn pass(security: &Security, mut request: Request, verdict: &Verdict, next
     }
 }
 
-fn guarded(path: &str) -> bool {
-    path.starts_with(PREFIX)
+/// Whether a path is below the layer: everything of `/api/gateway`, and the GPU control plane but for its `/health`.
+pub fn guarded(path: &str) -> bool {
+    path.starts_with(PREFIX) || families::is_control(path)
 }
 
 /// The client's id if it can be sent back, else a fresh one of 32 hexadecimal characters.

@@ -1,6 +1,7 @@
 //! How many bytes a request body may have, and counting those that do not say.
 
 use super::answer::Refusal;
+use super::families::is_control;
 use crate::config::SecurityConfig;
 use axum::body::Body;
 use axum::extract::Request;
@@ -17,12 +18,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const DISCARDED: usize = 4 * 1024 * 1024;
 const DISCARDING: Duration = Duration::from_secs(2);
 
+/// Bytes of a document of the GPU control plane: a payload with pictures, and below what one message holds.
+const DOCUMENT: usize = 3 * 1024 * 1024;
+
+/// The limit of a document's body.
+pub fn document_limit(config: &SecurityConfig) -> usize {
+    config.max_body_bytes.max(DOCUMENT)
+}
+
 /// The limit of a path's body.
 pub(super) fn limit(config: &SecurityConfig, path: &str) -> usize {
     let file = if path.ends_with("/attachments/upload") {
         config.max_attachment_bytes
     } else if path.ends_with("/bundles/upload") {
         config.max_bundle_bytes
+    } else if is_control(path) {
+        return document_limit(config);
     } else {
         return config.max_body_bytes;
     };

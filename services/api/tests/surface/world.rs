@@ -84,6 +84,8 @@ impl World {
         let mut config = ApiConfig::below(directory.path());
         config.tokens = vec![SecretString::from(TOKEN)];
         config.listener_patience = Duration::from_millis(1);
+        // No scheduler runs in this world: that is said soon.
+        config.scheduler_patience = Duration::from_millis(50);
         let service = Service::start(config, parts, &tasks);
         let router = service.port([service.routes()]);
         tokio::time::timeout(SOON, health.ready()).await.unwrap_or_else(|_| panic!("{:?}", health.readiness()));
@@ -95,6 +97,10 @@ impl World {
     pub(crate) async fn open(&self, request: http::request::Builder, body: impl Into<Body>) -> Response {
         let request = request.header("authorization", format!("Bearer {TOKEN}")).body(body.into()).unwrap();
         self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn open_bare(&self, request: http::request::Builder) -> Response {
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
     }
 
     pub(crate) async fn send(&self, request: http::request::Builder, body: impl Into<Body>) -> Answer {
