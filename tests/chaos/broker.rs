@@ -21,7 +21,8 @@ async fn a_killed_broker_loses_and_doubles_nothing_and_streams_go_on() {
 
 /// The member that leads most of the streams.
 async fn leader(urls: Vec<String>) -> String {
-    let connected = async_nats::connect(urls.join(",")).await.unwrap();
+    let addresses: Vec<async_nats::ServerAddr> = urls.iter().map(|url| url.parse().unwrap()).collect();
+    let connected = async_nats::connect(addresses.as_slice()).await.unwrap();
     let context = async_nats::jetstream::new(connected);
     until("a leader", SOON, async || {
         let mut leaders: Vec<String> = Vec::new();
