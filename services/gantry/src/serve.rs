@@ -17,6 +17,8 @@ pub enum Mode {
     Proxy,
     /// The agent of a GPU host.
     GpuMonitor,
+    /// The scheduler of jobs and services.
+    Scheduler,
 }
 
 /// Where a service listens.

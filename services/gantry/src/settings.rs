@@ -19,6 +19,7 @@ pub const SECTIONS: &[Section] =
         Section { name: "api", read: api },
         Section { name: "runner", read: runner },
         Section { name: "proxy", read: proxy },
+        Section { name: "scheduler", read: scheduler },
         Section { name: "gpu-monitor", read: gpu_monitor },
         Section { name: "client", read: client },
     ];
@@ -48,6 +49,10 @@ fn runner(reader: &mut Reader) -> Result<(), ConfigError> {
 fn proxy(reader: &mut Reader) -> Result<(), ConfigError> {
     ::proxy::Config::read(reader)?;
     ::proxy::read_address(reader).map(|_| ())
+}
+
+fn scheduler(reader: &mut Reader) -> Result<(), ConfigError> {
+    ::scheduler::Config::read(reader).map(|_| ())
 }
 
 fn gpu_monitor(reader: &mut Reader) -> Result<(), ConfigError> {

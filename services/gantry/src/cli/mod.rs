@@ -95,6 +95,8 @@ pub enum Command {
     Proxy(Listen),
     /// Run only the agent of a GPU host
     GpuMonitor,
+    /// Run only the scheduler of jobs and services
+    Scheduler,
     /// Start, watch and steer runs
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -191,6 +193,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Api(listen) => services(Mode::Api, &listen, session).await,
         Command::Runner => services(Mode::Runner, &Listen::default(), session).await,
         Command::Proxy(listen) => services(Mode::Proxy, &listen, session).await,
+        Command::Scheduler => services(Mode::Scheduler, &Listen::default(), session).await,
         Command::GpuMonitor => services(Mode::GpuMonitor, &Listen::default(), session).await,
         Command::Run(command) => run::run(command, session).await,
         Command::Bundle(command) => bundle::run(command, session).await,

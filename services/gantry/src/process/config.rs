@@ -40,6 +40,8 @@ pub struct ProcessConfig {
     pub database_url: String,
     /// Whether runs are driven in this process.
     pub runner: bool,
+    /// Whether jobs and services are scheduled in this process.
+    pub scheduler: bool,
     /// Whether this host's GPUs and containers are offered by this process.
     pub gpu_monitor: bool,
     /// How long tasks get to end.
@@ -73,6 +75,10 @@ impl ProcessConfig {
                 .value("GANTRY_RUNNER")
                 .alias("ABSTRACTGATEWAY_RUNNER")
                 .about("whether `gantry up` drives runs itself")
+                .default(true)?,
+            scheduler: reader
+                .value("GANTRY_SCHEDULER")
+                .about("whether `gantry up` schedules jobs and services itself")
                 .default(true)?,
             gpu_monitor: reader
                 .value("GANTRY_GPU_MONITOR")

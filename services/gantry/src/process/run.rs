@@ -28,6 +28,7 @@ struct Everything {
     proxy: proxy::Config,
     proxy_address: std::net::SocketAddr,
     runner: runner::Config,
+    scheduler: scheduler::Config,
     gpu_monitor: gpu_monitor::Config,
     telemetry: telemetry::Settings,
 }
@@ -41,9 +42,10 @@ impl Everything {
         let proxy = proxy::Config::read(&mut reader)?;
         let proxy_address = proxy::read_address(&mut reader)?;
         let runner = runner::Config::read(&mut reader, &format!("http://{proxy_address}/v1"))?;
+        let scheduler = scheduler::Config::read(&mut reader)?;
         let gpu_monitor = gpu_monitor::Config::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { process, api, proxy, proxy_address, runner, gpu_monitor, telemetry })
+        Ok(Self { process, api, proxy, proxy_address, runner, scheduler, gpu_monitor, telemetry })
     }
 }
 
@@ -61,6 +63,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
         Mode::Api => Box::pin(api_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Runner => Box::pin(runner_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()).await?,
+        Mode::Scheduler => Box::pin(scheduler_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::GpuMonitor => Box::pin(gpu_monitor_alone(everything, &tasks, telemetry.metrics())).await?,
     };
     let ended = match child {
@@ -123,6 +126,9 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
         all.runner.model.api_key = key;
         runner::spawn(runner::Parts { bus, bundles: bundles.clone(), config: all.runner }, tasks)?;
     }
+    if all.process.scheduler {
+        scheduler::spawn(scheduler::Parts { bus: control.clone(), config: all.scheduler, check: None }, tasks);
+    }
     if all.process.gpu_monitor {
         let health = api.api.parts.health.clone();
         gpu_monitor::spawn(gpu_monitor::Parts { bus: control, config: all.gpu_monitor, health }, tasks);
@@ -166,6 +172,15 @@ async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyho
     probes(all.process.probe_port, &bus, metrics, tasks).await?;
     runner::spawn(runner::Parts { bus, bundles, config: all.runner }, tasks)?;
     tracing::info!("the runner takes runs");
+    Ok(None)
+}
+
+/// The scheduler alone.
+async fn scheduler_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-scheduler").await?;
+    probes(all.process.probe_port, &bus, metrics, tasks).await?;
+    scheduler::spawn(scheduler::Parts { bus, config: all.scheduler, check: None }, tasks);
+    tracing::info!("the scheduler stands by");
     Ok(None)
 }
 
