@@ -124,9 +124,9 @@ fn ready(ask: &Ask, board: &Board) -> Option<Reply> {
             }
             Reply::Job(board.explained(&job.cast()).map(Box::new))
         }
-        Ask::JobEnded { job, .. } => {
+        Ask::JobEnded { job, seen, .. } => {
             let view = board.explained(&job.cast());
-            if view.as_ref().is_some_and(|view| !view.status.is_terminal()) {
+            if *seen > cursor || view.as_ref().is_some_and(|view| !view.status.is_terminal()) {
                 return None;
             }
             Reply::Job(view.map(Box::new))

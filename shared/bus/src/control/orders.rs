@@ -2,40 +2,54 @@
 
 use super::client::{Control, unexpected};
 use crate::{BusError, streams, subjects};
+use bytes::Bytes;
 use domain::control::{
-    Ask, JobDetail, JobFilter, JobId, JobRequest, JobView, Overview, Reply, ServiceName, ServiceView, ServiceWant,
+    Ask, JobDetail, JobFilter, JobId, JobRequest, JobState, JobView, Overview, Reply, ServiceName, ServiceView, ServiceWant,
 };
 use std::time::Duration;
 
 impl Control {
-    /// How a job stands, with why it waits.
+    /// How a job stands, with why it waits. Includes its submission, however short ago that was.
     pub async fn job_view(&self, job: &JobId, within: Duration) -> Result<Option<JobView>, BusError> {
-        let Reply::Job(view) = self.ask(&Ask::Job { job: job.clone(), seen: 0 }, within).await? else { return Err(unexpected()) };
-        Ok(view.map(|view| *view))
+        match self.stored_request(job).await? {
+            Some((seen, _)) => self.view(Ask::Job { job: job.clone(), seen }, within).await,
+            None => Ok(None),
+        }
     }
 
     /// A job with its payload, and its result and snapshot if it has them. None if it is not known or was forgotten.
     pub async fn job(&self, job: &JobId, within: Duration) -> Result<Option<JobDetail>, BusError> {
-        let Some(request) = self.request(job).await? else { return Ok(None) };
-        let Some(view) = self.job_view(job, within).await? else { return Ok(None) };
+        let Some((seen, body)) = self.stored_request(job).await? else { return Ok(None) };
+        let Some(view) = self.view(Ask::Job { job: job.clone(), seen }, within).await? else { return Ok(None) };
+        let request: JobRequest = super::read("a stored job", &body)?;
         let (result, snapshot) = (self.documents().end(job), self.documents().snapshot(job));
         let (result, snapshot) = tokio::try_join!(result, snapshot)?;
-        let result = result.filter(|end| end.attempt == view.attempts && view.status.is_terminal());
+        let result = result.filter(|end| end.attempt == view.attempts && view.status == JobState::Completed);
         Ok(Some(JobDetail { view, payload: request.payload, result: result.map(|end| end.result), snapshot }))
     }
 
     /// A job as it was submitted.
     pub async fn request(&self, job: &JobId) -> Result<Option<JobRequest>, BusError> {
+        let found = self.stored_request(job).await?;
+        found.map(|(_, body)| super::read("a stored job", &body)).transpose()
+    }
+
+    async fn stored_request(&self, job: &JobId) -> Result<Option<(u64, Bytes)>, BusError> {
         let found = self.inner.last(streams::REQUESTS, &subjects::job_request(job)).await?;
-        found.map(|stored| super::read("a stored job", &stored.payload)).transpose()
+        Ok(found.map(|stored| (stored.sequence, stored.payload)))
+    }
+
+    async fn view(&self, ask: Ask, within: Duration) -> Result<Option<JobView>, BusError> {
+        let Reply::Job(view) = self.ask(&ask, within).await? else { return Err(unexpected()) };
+        Ok(view.map(|view| *view))
     }
 
     /// A job once it has ended, or as it stands when the time is over.
     pub async fn job_ended(&self, job: &JobId, within: Duration) -> Result<Option<JobView>, BusError> {
+        let Some((seen, _)) = self.stored_request(job).await? else { return Ok(None) };
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        let ask = Ask::JobEnded { job: job.clone(), within_ms };
-        let Reply::Job(view) = self.ask(&ask, within + Duration::from_secs(1)).await? else { return Err(unexpected()) };
-        Ok(view.map(|view| *view))
+        let ask = Ask::JobEnded { job: job.clone(), seen, within_ms };
+        self.view(ask, within + Duration::from_secs(1)).await
     }
 
     /// A page of jobs, newest first, and where the next one begins.

@@ -23,6 +23,8 @@ pub enum Ask {
     JobEnded {
         /// Which.
         job: JobId,
+        /// The answer is given once this was taken in.
+        seen: u64,
         /// For so long.
         within_ms: u64,
     },

@@ -1,0 +1,185 @@
+//! The life of a job that nobody disturbs.
+
+use crate::worker::Worker;
+use crate::world::{SOON, World, payload};
+use bus::TraceContext;
+use bus::control::Submitted;
+use domain::control::{JobFilter, JobState, NoticeKind, ProgressMode};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_sent_verbatim_and_its_answer_is_kept() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut request = world.job("render", &json!({}));
+    let exact = "{ \"n\":1.50,\n  \"b\": [ ],\"a\":\"é\" }";
+    request.payload = serde_json::from_str(exact).unwrap();
+    world.submit(&request).await;
+    let view = world.ended(&request.id).await;
+    assert_eq!((view.status, view.attempts), (JobState::Completed, 1), "{view:?}");
+    assert_eq!(view.service_name.unwrap().as_str(), "a");
+    let call = &worker.calls()[0];
+    assert_eq!((call.path.as_str(), call.body.as_str()), ("/process", exact));
+    assert_eq!((call.job.as_str(), call.attempt), (request.id.as_str(), 1));
+    assert!(call.deadline.ends_with('Z'), "{call:?}");
+    let detail = world.control.job(&request.id, SOON).await.unwrap().unwrap();
+    assert_eq!(detail.payload.get(), exact);
+    let result: Value = serde_json::from_str(detail.result.unwrap().get()).unwrap();
+    assert_eq!(result["echo"]["n"], 1.5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_path_follows_the_type_or_what_was_registered() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    for (name, kind, path) in [
+        ("a", "llm", "/v1/chat/completions"),
+        ("b", "code-runner", "/execute"),
+        ("c", "anything", "/process"),
+        ("d", "own", "/my/path"),
+    ] {
+        let own = (kind == "own").then(|| path.to_owned());
+        world.register(name, &worker.url, kind, |record| record.more.job_endpoint = own).await;
+        let job = world.run(kind, &json!({"x": 1})).await;
+        assert_eq!(world.ended(&job).await.status, JobState::Completed);
+        assert_eq!(worker.calls().last().unwrap().path, path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_no_op_job_takes_milliseconds() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "noop", |_| {}).await;
+    let mut took = Vec::new();
+    for _ in 0..60 {
+        let began = Instant::now();
+        let job = world.run("noop", &json!({"x": 1})).await;
+        assert_eq!(world.ended(&job).await.status, JobState::Completed);
+        took.push(began.elapsed());
+    }
+    took.sort();
+    eprintln!("submit to completed: p50 {:?}, p90 {:?}, max {:?}", took[30], took[54], took[59]);
+    assert!(took[30] < Duration::from_millis(250), "p50 is {:?}", took[30]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_is_made_again_after_a_pause_and_its_error_says_what_the_service_said() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut request = world.job("render", &json!({"fails": 1}));
+    request.retry_first_ms = Some(20);
+    world.submit(&request).await;
+    let view = world.ended(&request.id).await;
+    assert_eq!((view.status, view.attempts, view.failures), (JobState::Completed, 2, 1), "{view:?}");
+    assert!(view.error.unwrap().contains("500: the GPU is on fire"));
+    let mut request = world.job("render", &json!({"fails": 9}));
+    (request.retry_first_ms, request.max_attempts) = (Some(10), 2);
+    world.submit(&request).await;
+    let view = world.ended(&request.id).await;
+    assert_eq!((view.status, view.attempts), (JobState::Failed, 2));
+    let mut request = world.job("render", &json!({"says": "nonsense"}));
+    request.max_attempts = 1;
+    world.submit(&request).await;
+    assert!(world.ended(&request.id).await.error.unwrap().contains("no JSON"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_waits_too_long_expires_and_is_remembered() {
+    let world = World::start().await;
+    let mut request = world.job("nobody-does-this", &json!({"x": 1}));
+    request.ttl_seconds = Some(1);
+    let sequence = world.submit(&request).await;
+    let view = world.control.seen(&request.id, sequence, SOON).await.unwrap().unwrap();
+    let waiting = view.waiting.unwrap();
+    assert_eq!((view.status, waiting.position), (JobState::Queued, Some(1)));
+    assert!(waiting.text.contains("nobody-does-this"), "{}", waiting.text);
+    assert_eq!(world.ended(&request.id).await.status, JobState::Expired);
+    assert!(world.told().await.iter().any(|notice| notice.kind == NoticeKind::JobExpired));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_urgent_go_first_and_then_the_older() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let first = world.run("render", &json!({"wait": true})).await;
+    world.until_state(&first, JobState::Running).await;
+    let mut ids = Vec::new();
+    for priority in [4, 3, 3, 2] {
+        let mut request = world.job("render", &json!({ "p": priority }));
+        request.priority = priority;
+        let sequence = world.submit(&request).await;
+        world.control.seen(&request.id, sequence, SOON).await.unwrap().unwrap();
+        ids.push(request.id);
+    }
+    let waiting = world.control.job_view(&ids[0], SOON).await.unwrap().unwrap().waiting.unwrap();
+    assert_eq!(waiting.position, Some(4));
+    assert_eq!(waiting.reason["because"], "slots_busy");
+    worker.release();
+    for id in &ids {
+        world.ended(id).await;
+    }
+    let order: Vec<String> = worker.calls().into_iter().skip(1).map(|call| call.job).collect();
+    let wanted = [&ids[3], &ids[1], &ids[2], &ids[0]].map(|id| id.as_str().to_owned());
+    assert_eq!(order, wanted);
+    assert_eq!(worker.most_at_once(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_one_job_for_ever_and_another_request_under_it_is_a_conflict() {
+    let world = World::start().await;
+    let id = world.control.job_id_of("order-17");
+    let mut request = world.job("render", &json!({"x": 1}));
+    request.id = id.clone();
+    let trace = TraceContext::default();
+    let Submitted::Accepted { sequence, repeated: false } = world.control.submit(&request, &trace).await.unwrap() else {
+        panic!("it is new")
+    };
+    request.submitted_at = crate::world::now();
+    let again = world.control.submit(&request, &trace).await.unwrap();
+    assert_eq!(again, Submitted::Accepted { sequence, repeated: true });
+    request.payload = payload(&json!({"x": 2}));
+    assert_eq!(world.control.submit(&request, &trace).await.unwrap(), Submitted::Conflict);
+    let (jobs, next) = world.control.jobs(JobFilter { limit: 10, ..JobFilter::default() }, SOON).await.unwrap();
+    assert_eq!((jobs.len(), next), (1, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_works_at_as_many_jobs_at_once_as_it_says() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |record| record.more.max_concurrency = 4).await;
+    let mut ids = Vec::new();
+    for n in 0..8 {
+        ids.push(world.run("render", &json!({"wait": true, "n": n})).await);
+    }
+    world.until_state(&ids[3], JobState::Running).await;
+    assert_eq!(world.control.job_view(&ids[4], SOON).await.unwrap().unwrap().status, JobState::Queued);
+    let deadline = Instant::now() + SOON;
+    while !ids.is_empty() {
+        worker.release();
+        let id = ids[0].clone();
+        let view = world.control.job_ended(&id, Duration::from_millis(20)).await.unwrap().unwrap();
+        if view.status.is_terminal() {
+            ids.remove(0);
+        }
+        assert!(Instant::now() < deadline, "{view:?}");
+    }
+    assert_eq!(worker.most_at_once(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_is_asked_for_in_poll_mode() {
+    let world = World::with(|config| config.poll_every = Duration::from_millis(20)).await;
+    let worker = Worker::start().await;
+    let poll = |record: &mut domain::control::ServiceRecord| {
+        record.progress_mode = ProgressMode::Poll;
+        record.progress_endpoint = Some("/progress".to_owned());
+    };
+    world.register("a", &worker.url, "render", poll).await;
+    let job = world.run("render", &json!({"wait": true})).await;
+    let view = world.until(&job, "showing progress", |view| view.progress.is_some()).await;
+    let progress = view.progress.unwrap();
+    assert_eq!(progress["total"], 2);
+    assert!(progress.contains_key("updated_at"));
+    worker.release();
+    assert_eq!(world.ended(&job).await.status, JobState::Completed);
+}

@@ -1,0 +1,10 @@
+//! The scheduler on a real broker, with real HTTP services around it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+
+mod jobs;
+mod orders;
+mod preemption;
+mod services;
+mod takeover;
+mod worker;
+mod world;

@@ -1,0 +1,86 @@
+//! A more urgent job makes a running one stop, truly, and gives its place back after.
+
+use crate::worker::Worker;
+use crate::world::World;
+use domain::control::{Answer, JobState, NoticeKind, Order};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_victim_stops_first_and_resumes_from_its_snapshot() {
+    let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
+    let worker = Worker::start().await;
+    world.register("a", &worker.url, "render", |record| record.more.stop_endpoint = Some("/stop".to_owned())).await;
+    let mut slow = world.job("render", &json!({"wait": true}));
+    slow.priority = 5;
+    world.submit(&slow).await;
+    world.until_state(&slow.id, JobState::Running).await;
+    let mut urgent = world.job("render", &json!({"urgent": true}));
+    urgent.priority = 1;
+    let began = Instant::now();
+    world.submit(&urgent).await;
+    assert_eq!(world.ended(&urgent.id).await.status, JobState::Completed);
+    eprintln!("urgent job by preemption: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let resumed = world.until(&slow.id, "running again", |view| view.attempts == 2).await;
+    assert_eq!((resumed.preempt_count, resumed.failures), (1, 0));
+    worker.release();
+    assert_eq!(world.ended(&slow.id).await.status, JobState::Completed);
+    assert_eq!(worker.most_at_once(), 1, "two were on one slot");
+    let stop = worker.seen.stops.lock().unwrap()[0].clone();
+    assert_eq!((stop["job_id"].as_str(), stop["cause"].as_str()), (Some(slow.id.as_str()), Some("preempted")));
+    let calls = worker.calls();
+    assert_eq!(calls.iter().map(|call| call.attempt).collect::<Vec<_>>(), [1, 1, 2]);
+    let snapshot: Value = serde_json::from_str(calls[2].resume.as_deref().unwrap()).unwrap();
+    assert_eq!(snapshot, json!({"step": 7, "word": "zwölf"}));
+    let told = world.told().await;
+    let preempted = NoticeKind::JobPreempted { by: Some(urgent.id.clone()) };
+    assert!(told.iter().any(|notice| notice.kind == preempted));
+    assert!(told.iter().any(|notice| notice.kind == NoticeKind::JobResumed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_stop_endpoint_the_call_is_hung_up() {
+    let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
+    let worker = Worker::start().await;
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut slow = world.job("render", &json!({"wait": true}));
+    slow.priority = 5;
+    world.submit(&slow).await;
+    world.until_state(&slow.id, JobState::Running).await;
+    let mut urgent = world.job("render", &json!({"urgent": true}));
+    urgent.priority = 1;
+    world.submit(&urgent).await;
+    assert_eq!(world.ended(&urgent.id).await.status, JobState::Completed);
+    world.until(&slow.id, "running again", |view| view.attempts == 2 && view.status == JobState::Running).await;
+    worker.release();
+    assert_eq!(world.ended(&slow.id).await.status, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_may_preempt_whatever_the_priorities_are() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let running = world.run("render", &json!({"wait": true})).await;
+    world.until_state(&running, JobState::Running).await;
+    let waiting = world.run("render", &json!({"x": 1})).await;
+    world.until_state(&waiting, JobState::Queued).await;
+    let answer = world.order(Order::Preempt { service: "a".into(), by: waiting.clone() }).await;
+    assert!(matches!(&answer, Answer::Preempting { job, .. } if job.id == running), "{answer:?}");
+    assert_eq!(world.ended(&waiting).await.status, JobState::Completed);
+    world.until(&running, "running again", |view| view.attempts == 2).await;
+    worker.release();
+    assert_eq!(world.ended(&running).await.status, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_takes_too_long_is_stopped_and_says_so() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut request = world.job("render", &json!({"wait": true}));
+    (request.timeout_ms, request.max_attempts) = (Some(50), 1);
+    world.submit(&request).await;
+    let view = world.ended(&request.id).await;
+    assert_eq!(view.status, JobState::Failed);
+    assert!(view.error.unwrap().contains("longer than its time limit"));
+}
