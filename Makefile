@@ -9,7 +9,7 @@ PIDFILE := $(TARGET)/gantry.pid
 
 # What a build, and what its tests, need of the system: command:package[,package].
 NEEDS := cc:gcc,libc6-dev
-TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm
+TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm pg_ctlcluster:postgresql
 # Real parts that tests run against: each script finds or fetches one into the cache, in seconds.
 PARTS := services/proxy/tests/get-llama-server.sh services/proxy/tests/get-clients.sh
 

@@ -11,6 +11,7 @@ mod fuzz;
 mod golden;
 mod history;
 mod ledgers;
+mod postgres;
 mod runs;
 mod schedules;
 mod security;
