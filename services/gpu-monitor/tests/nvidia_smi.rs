@@ -1,4 +1,5 @@
 //! What `nvidia-smi` writes, in all the ways in which it was seen to write it, and a program that fails or hangs.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use domain::nodes::{ProcessKind, Reading};
 use gpu_monitor::devices::{NvidiaSmi, Source, SourceError, parse_apps, parse_gpus};

@@ -1,4 +1,5 @@
 //! Recordings are played back as they were made.
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use async_trait::async_trait;
 use domain::nodes::{Owner, ProcessKind, Reading, SourceKind};

@@ -1,4 +1,5 @@
 //! The agent against a real broker, a real container engine and real containers.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
 mod containers;
 mod engine;
