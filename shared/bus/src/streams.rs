@@ -274,9 +274,11 @@ pub(crate) fn notices(layout: Layout) -> stream::Config {
 }
 
 /// What has to leave through a channel, and what has to leave later. A work queue: what has left or was given up is gone.
+/// Nobody works off a channel that is configured no more, so what lies here for a fortnight goes too.
 pub(crate) fn outgoing(layout: Layout) -> stream::Config {
     stream::Config {
         retention: stream::RetentionPolicy::WorkQueue,
+        max_age: Duration::from_secs(14 * 24 * 3600),
         allow_message_schedules: true,
         allow_message_ttl: true,
         allow_rollup: true,
@@ -294,6 +296,7 @@ pub(crate) fn outgoing(layout: Layout) -> stream::Config {
 pub(crate) fn dead_letters(layout: Layout) -> stream::Config {
     stream::Config {
         max_messages_per_subject: 1,
+        max_messages: 100_000,
         max_age: Duration::from_secs(90 * 24 * 3600),
         ..base(DEAD_LETTERS.to_owned(), vec!["gantry.dead-letter.*".to_owned()], layout, "pushes, webhooks and callbacks given up")
     }

@@ -1,0 +1,8 @@
+//! The clock of this service.
+
+use domain::Time;
+
+/// Now.
+pub(crate) fn now() -> Time {
+    jiff::Timestamp::now().into()
+}

@@ -1,0 +1,11 @@
+//! The notifier against a real broker and a real ntfy server; a scripted receiver stands in for other people's programs,
+//! because a real one cannot be told to fail.
+
+mod callbacks;
+mod control;
+mod ntfy;
+mod receiver;
+mod routing;
+mod runs;
+mod webhooks;
+mod world;
