@@ -76,7 +76,7 @@ async fn provisioned(
     provision::streams(js, layout).await.map(|()| layout)
 }
 
-async fn open(connection: &Connection, connects: watch::Sender<u64>) -> Result<async_nats::Client, BusError> {
+pub(crate) async fn open(connection: &Connection, connects: watch::Sender<u64>) -> Result<async_nats::Client, BusError> {
     let shown = connection.urls.iter().map(|url| without_credentials(url)).collect::<Vec<_>>().join(",");
     let unreachable = |cause: String| BusError::Unreachable { url: shown.clone(), cause };
     let addresses = connection
@@ -125,7 +125,7 @@ fn sign_in(connection: &Connection) -> Result<ConnectOptions, String> {
 }
 
 /// An old server accepts everything we ask and honours nothing, so its word is not enough: version and level must fit.
-async fn check_version(
+pub(crate) async fn check_version(
     client: &async_nats::Client,
     js: &jetstream::Context,
     connection: &Connection,

@@ -3,6 +3,7 @@
 //! Every other crate speaks of runs, commands and blobs. What each stream is for, and why it is configured as it is,
 //! is said in [`streams`](crate::topology); `nats/topology.txt` is printed from the same declarations.
 
+mod attach;
 mod batch;
 mod blobs;
 mod catalog;
@@ -27,6 +28,7 @@ pub mod topology;
 mod usage;
 mod waits;
 
+pub use attach::attach;
 pub use blobs::Blobs;
 pub use catalog::{Catalog, CatalogEntry, CatalogUpdate};
 pub use commands::{Accepted, CommandLog, LoggedCommand};

@@ -18,6 +18,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Host {
     pub(crate) bus: Bus,
+    agent: Bus,
     pub(crate) config: Config,
     pub(crate) tasks: Tasks,
     pub(crate) health: Health,
@@ -45,16 +46,21 @@ impl Host {
         let server = Server::builder().start().await.unwrap();
         let connection = Connection { urls: vec![server.url()], name: "test".to_owned(), ..Default::default() };
         let bus = bus::connect(&connection, BusOptions { shards: Some(1), replicas: 1 }).await.unwrap();
+        Self::on(server, bus.clone(), bus, config)
+    }
+
+    /// With a connection for the agent and one for everybody else.
+    pub(crate) fn on(server: Server, bus: Bus, agent: Bus, config: Config) -> Self {
         let follower = bus.nodes().events(1);
         let (tasks, health) = (Tasks::new(), Health::new());
-        let mut host = Self { bus, config, tasks, health, events: Vec::new(), follower, _server: server };
+        let mut host = Self { bus, agent, config, tasks, health, events: Vec::new(), follower, _server: server };
         host.start_agent();
         host
     }
 
     pub(crate) fn start_agent(&mut self) {
         (self.tasks, self.health) = (Tasks::new(), Health::new());
-        let parts = Parts { bus: self.bus.clone(), config: self.config.clone(), health: self.health.clone() };
+        let parts = Parts { bus: self.agent.clone(), config: self.config.clone(), health: self.health.clone() };
         gpu_monitor::spawn(parts, &self.tasks);
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
 
 mod containers;
+mod credentials;
 mod engine;
 mod host;
 mod orders;

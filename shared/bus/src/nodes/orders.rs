@@ -38,7 +38,6 @@ impl Orders {
             ack_wait: TAKEOVER,
             max_ack_pending: IN_HAND,
             filter_subject: subjects::node_order(node),
-            num_replicas: inner.layout.replicas,
             ..Default::default()
         };
         Self { inner, name, config, messages: None }
