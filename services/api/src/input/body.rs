@@ -19,7 +19,7 @@ pub async fn read_bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let read = async {
         match http_body_util::Limited::new(body, limit).collect().await {
             Ok(collected) => Ok(collected.to_bytes()),
-            Err(problem) if problem.is::<http_body_util::LengthLimitError>() => {
+            Err(problem) if is_limit(&*problem) => {
                 Err(ApiError::too_large(format!("Payload Too Large (more than {limit} bytes)")))
             }
             Err(problem) => Err(ApiError::bad_request(format!("the body could not be read: {problem}"))),
@@ -29,6 +29,12 @@ pub async fn read_bytes(body: Body, limit: usize) -> Result<Bytes, ApiError> {
         Ok(read) => read,
         Err(_) => Err(ApiError::refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 60 s")),
     }
+}
+
+/// Whether a body ended at a limit: this one, or the one that an outer layer put around it.
+fn is_limit(problem: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(problem), |problem| problem.source())
+        .any(|problem| problem.is::<http_body_util::LengthLimitError>())
 }
 
 /// Reads a JSON object and checks it against its fields.

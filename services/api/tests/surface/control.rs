@@ -181,7 +181,7 @@ async fn a_payload_of_megabytes_is_taken_and_more_is_refused() {
 #[tokio::test]
 async fn without_a_scheduler_reads_say_what_to_start_and_orders_say_that_they_are_stored() {
     let world = World::start().await;
-    for path in ["/services", "/services/x", "/vram", "/queue", "/queue/stats", "/queue/x/explain", "/available/llm", "/preempt/check/x"] {
+    for path in ["/services", "/services/x", "/vram", "/queue", "/queue/stats", "/available/llm", "/preempt/check/x"] {
         let answer = world.look(path).await;
         let (status, detail) = answer.detail();
         assert_eq!(status, 503, "{path}: {detail}");
