@@ -79,6 +79,7 @@ pub struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<SecretString>,
+    prefix: &'static [&'static str],
 }
 
 impl Client {
@@ -97,10 +98,16 @@ impl Client {
             http,
             base,
             token: connection.token.clone(),
+            prefix: &["api", "gateway"],
         })
     }
 
-    /// Reads `/api/gateway/<segments>`.
+    /// The same for routes at the gateway's root: those of the GPU control plane.
+    pub fn at_root(self) -> Self {
+        Self { prefix: &[], ..self }
+    }
+
+    /// Reads what these segments name.
     pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
         self.json(self.request(Method::GET, segments).query(query).timeout(ANSWER_WITHIN))
             .await
@@ -120,6 +127,28 @@ impl Client {
                 .fold(request, |request, (name, value)| request.header(*name, *value)),
         )
         .await
+    }
+
+    /// Sends a body with a query.
+    pub async fn post_query(
+        &self,
+        segments: &[&str],
+        query: &[(&str, String)],
+        body: &Value,
+    ) -> Result<Value, RequestError> {
+        let request = self.request(Method::POST, segments).query(query).json(body);
+        self.json(request.timeout(ANSWER_WITHIN)).await
+    }
+
+    /// Asks for something that takes minutes.
+    pub async fn patiently_post(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
+        let request = self.request(Method::POST, segments).query(query);
+        self.json(request.timeout(UPLOAD_WITHIN)).await
+    }
+
+    /// Replaces something.
+    pub async fn put(&self, segments: &[&str], body: &Value) -> Result<Value, RequestError> {
+        self.json(self.request(Method::PUT, segments).json(body).timeout(ANSWER_WITHIN)).await
     }
 
     /// Removes something.
@@ -182,7 +211,7 @@ impl Client {
         let mut url = self.base.clone();
         // A URL that can be a base always has segments.
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["api", "gateway"]).extend(segments);
+            path.pop_if_empty().extend(self.prefix).extend(segments);
         }
         let request = self.http.request(method, url);
         match &self.token {

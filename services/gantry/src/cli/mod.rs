@@ -6,6 +6,7 @@ mod complete;
 mod config;
 pub(crate) mod connection;
 mod context;
+mod control;
 mod doctor;
 mod error;
 mod follow;
@@ -100,6 +101,9 @@ pub enum Command {
     /// Start, watch and steer runs
     #[command(subcommand)]
     Run(run::RunCommand),
+    /// Everything of GPUs, services and jobs
+    #[command(flatten)]
+    Control(control::ControlCommand),
     /// Install and inspect workflow bundles
     #[command(subcommand)]
     Bundle(bundle::BundleCommand),
@@ -196,6 +200,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Scheduler => services(Mode::Scheduler, &Listen::default(), session).await,
         Command::GpuMonitor => services(Mode::GpuMonitor, &Listen::default(), session).await,
         Command::Run(command) => run::run(command, session).await,
+        Command::Control(command) => control::run(command, session).await,
         Command::Bundle(command) => bundle::run(command, session).await,
         Command::Context(command) => context::run(command, session),
         Command::Config(command) => config::run(command, session),
