@@ -4,6 +4,7 @@
 
 mod bundles;
 mod commands;
+mod control;
 mod documents;
 mod drafts;
 mod flows;
@@ -11,6 +12,7 @@ mod fuzz;
 mod golden;
 mod history;
 mod ledgers;
+mod models;
 mod postgres;
 mod runs;
 mod schedules;

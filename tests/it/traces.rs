@@ -16,6 +16,7 @@ const PARENT: &str = "00f067aa0ba902b7";
 /// Exports as they came.
 type Exports = Arc<Mutex<Vec<Bytes>>>;
 
+#[expect(clippy::disallowed_methods, reason = "the test's own server ends with the test")]
 async fn collector() -> (String, Exports) {
     let exports = Exports::default();
     let take = async |State(exports): State<Exports>, body: Bytes| exports.lock().unwrap().push(body);

@@ -22,6 +22,7 @@ pub(crate) fn onward(headers: &HeaderMap, request_id: &str) -> HeaderMap {
         CONTENT_TYPE,
         ACCEPT,
         USER_AGENT,
+        HeaderName::from_static("idempotency-key"),
         HeaderName::from_static("traceparent"),
         HeaderName::from_static("tracestate"),
         HeaderName::from_static("anthropic-version"),
