@@ -22,7 +22,7 @@ pub(crate) enum Report {
     /// It has none.
     Failed {
         error: String,
-        /// Whether the service could not be reached at all.
+        /// Whether the service could not be reached, or was lost in the middle.
         unreachable: bool,
     },
     /// It has let go of its slot.

@@ -51,7 +51,8 @@ impl Attempt {
         match answer {
             Ok(body) => self.store(shared, body).await,
             Err(error) => {
-                let unreachable = matches!(error, HttpError::Unreachable { .. });
+                // An exchange that broke off may mean that the service is gone; its health check tells.
+                let unreachable = matches!(error, HttpError::Unreachable { .. } | HttpError::Broken { .. });
                 Report::Failed { error: error.to_string(), unreachable }
             }
         }

@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 /// The shortest time that a service is given to stop a job.
 const AT_LEAST: Duration = Duration::from_millis(500);
 
+/// How long a service is given to notice that its caller has hung up.
+const NOTICES_WITHIN: Duration = Duration::from_millis(50);
+
 /// An attempt that is to let go.
 pub(super) struct LetGo {
     pub(super) job: names::Job,
@@ -41,6 +44,9 @@ impl LetGo {
         let asked = self.ask(shared).await;
         if let Some(hang_up) = &self.hang_up {
             hang_up.cancel();
+            if asked.is_none() {
+                tokio::time::sleep(NOTICES_WITHIN).await;
+            }
         }
         let record = &self.target.record;
         let quits = matches!(record.service_type.as_str(), "llm" | "vlm");

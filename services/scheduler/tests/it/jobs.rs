@@ -131,7 +131,8 @@ async fn a_key_is_one_job_for_ever_and_another_request_under_it_is_a_conflict() 
     let mut request = world.job("render", &json!({"x": 1}));
     request.id = id.clone();
     let trace = TraceContext::default();
-    let Submitted::Accepted { sequence, repeated: false } = world.control.submit(&request, &trace).await.unwrap() else {
+    let Submitted::Accepted { sequence, repeated: false } = world.control.submit(&request, &trace).await.unwrap()
+    else {
         panic!("it is new")
     };
     request.submitted_at = crate::world::now();

@@ -1,6 +1,8 @@
 //! The scheduler on a real broker, with real HTTP services around it.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod containers;
+mod host;
 mod jobs;
 mod orders;
 mod preemption;

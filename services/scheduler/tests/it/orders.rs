@@ -1,17 +1,10 @@
 //! What people order of jobs.
 
 use crate::worker::Worker;
-use crate::world::World;
+use crate::world::{World, kind};
 use domain::control::{Answer, JobState, NoticeKind, Order, RefusedKind};
 use serde_json::json;
 use std::time::{Duration, Instant};
-
-fn kind(answer: &Answer) -> Option<RefusedKind> {
-    match answer {
-        Answer::Refused(refused) => Some(refused.kind),
-        _ => None,
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_is_cancelled_only_on_purpose_and_then_its_call_ends() {

@@ -1,20 +1,14 @@
 //! Registered services: their health, their addresses, their end.
 
 use crate::worker::Worker;
-use crate::world::{SOON, World, now};
+use crate::world::{SOON, World, kind, now};
 use domain::control::{
     Answer, JobState, Order, RefusedKind, ServiceChange, ServiceName, ServiceRecord, ServiceState, ServiceWant,
 };
 use serde_json::json;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-fn kind(answer: &Answer) -> Option<RefusedKind> {
-    match answer {
-        Answer::Refused(refused) => Some(refused.kind),
-        _ => None,
-    }
-}
 
 fn register(record: ServiceRecord) -> Order {
     Order::RegisterService { service: Box::new(record) }
@@ -57,24 +51,19 @@ async fn a_job_waits_for_a_service_that_becomes_healthy_late() {
 async fn a_service_that_is_gone_gets_no_jobs_until_it_is_back() {
     let (world, worker) = (World::start().await, Worker::start().await);
     world.register("a", &worker.url, "render", |_| {}).await;
-    let address = worker.url.trim_start_matches("http://").to_owned();
+    let port = worker.port;
     drop(worker);
     let mut request = world.job("render", &json!({"x": 1}));
     request.retry_first_ms = Some(10);
     world.submit(&request).await;
     let view = world.until(&request.id, "failed once", |view| view.failures == 1).await;
-    assert!(view.error.unwrap().contains("cannot be reached"));
+    assert!(view.error.unwrap().contains(&format!("127.0.0.1:{port}")));
     let name = ServiceName::from("a");
     let state = world.control.service(&name, false, SOON).await.unwrap().unwrap().state;
     assert_eq!(state, ServiceState::Unhealthy);
-    let listener = tokio::net::TcpListener::bind(&address).await.unwrap();
-    let app = axum::Router::new()
-        .route("/health", axum::routing::get(async || "ok"))
-        .fallback(async || axum::Json(json!({"back": true})));
-    let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let _back = Worker::start_at(port, Arc::default()).await;
     let view = world.ended(&request.id).await;
     assert_eq!((view.status, view.failures), (JobState::Completed, 1));
-    serving.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

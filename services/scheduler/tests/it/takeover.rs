@@ -32,7 +32,7 @@ async fn a_standby_takes_over_within_five_seconds_and_no_job_is_lost_or_sent_twi
         let deadline = Instant::now() + SOON;
         loop {
             worker.release();
-            let view = world.control.job_ended(id, Duration::from_millis(100)).await.unwrap().expect("no job is lost");
+            let view = world.control.job_ended(id, Duration::from_millis(100)).await.unwrap().unwrap();
             if view.status.is_terminal() {
                 assert_eq!(view.status, JobState::Completed, "{view:?}");
                 break;
@@ -121,4 +121,33 @@ async fn the_broker_may_be_killed_under_it() {
         assert!(Instant::now() < deadline, "the broker does not come back");
     }
     assert_eq!(world.ended(&request.id).await.status, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_overtaken_in_the_log_begins_anew_and_loses_nothing() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let running = world.run("render", &json!({"wait": true})).await;
+    world.until_state(&running, JobState::Running).await;
+    let (cursor, end) = (world.control.overview(SOON).await.unwrap().cursor, world.bus.notices_end().await.unwrap());
+    let foreign = json!({"epoch": end + 1, "cursor": cursor, "node_cursor": 0}).to_string();
+    let log = world.bus.control_log();
+    let outcome = log.append(end, "another", &foreign.clone().into()).await.unwrap();
+    assert_eq!(outcome, bus::CommitOutcome::Stored(end + 1));
+    let late = log.append(end, "a third", &foreign.into()).await.unwrap();
+    assert_eq!(late, bus::CommitOutcome::Fenced);
+    let next = world.run("render", &json!({"x": 1})).await;
+    world.until(&running, "sent again", |view| view.attempts == 2).await;
+    let deadline = Instant::now() + SOON;
+    for job in [&running, &next] {
+        loop {
+            worker.release();
+            let view = world.control.job_ended(job, Duration::from_millis(50)).await.unwrap().unwrap();
+            if view.status == JobState::Completed {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{view:?}");
+        }
+    }
+    assert_eq!(worker.most_at_once(), 1);
 }

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 /// One call that arrived.
@@ -29,38 +30,56 @@ pub(crate) struct Seen {
     pub(crate) most: AtomicUsize,
     /// Lets calls with `{"wait": true}` go on.
     pub(crate) go: Notify,
+    /// Jobs that are at work.
+    active: Mutex<Vec<String>>,
+    /// Jobs that were told to stop.
+    stopped: Mutex<Vec<String>>,
+    /// Rings when either changes.
+    changed: Notify,
     pub(crate) sick: AtomicBool,
     pub(crate) health_checks: AtomicUsize,
 }
 
 /// Counts a call while it is at work, also if its caller hangs up.
-struct AtWork(Arc<Seen>);
+struct AtWork(Arc<Seen>, String);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
         self.0.now.fetch_sub(1, Ordering::SeqCst);
+        self.0.active.lock().unwrap().retain(|job| *job != self.1);
+        self.0.changed.notify_waiters();
     }
 }
 
+/// It has a runtime of its own, so that its end closes its sockets, as the end of a process does.
 pub(crate) struct Worker {
     pub(crate) url: String,
+    pub(crate) port: u16,
     pub(crate) seen: Arc<Seen>,
-    task: tokio::task::JoinHandle<()>,
+    runtime: Option<Runtime>,
 }
 
 impl Worker {
     pub(crate) async fn start() -> Self {
-        let seen = Arc::new(Seen::default());
+        Self::start_at(0, Arc::default()).await
+    }
+
+    pub(crate) async fn start_at(port: u16, seen: Arc<Seen>) -> Self {
         let app = axum::Router::new()
             .route("/health", get(health))
             .route("/progress", get(async || axum::Json(json!({"step": 1, "total": 2}))))
             .route("/stop", post(stop))
             .fallback(work)
             .with_state(seen.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, seen, task }
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+            tell.send(listener.local_addr().unwrap().port()).unwrap();
+            axum::serve(listener, app).await.unwrap();
+        });
+        let port = told.await.unwrap();
+        Self { url: format!("http://127.0.0.1:{port}"), port, seen, runtime: Some(runtime) }
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
@@ -75,16 +94,34 @@ impl Worker {
         self.seen.now.load(Ordering::SeqCst)
     }
 
-    /// Lets everybody who waits go on, and whoever comes after.
     pub(crate) fn release(&self) {
-        self.seen.go.notify_waiters();
-        self.seen.go.notify_one();
+        self.seen.release();
+    }
+}
+
+impl Seen {
+    async fn told_to_stop(&self, job: &String) {
+        loop {
+            let changed = self.changed.notified();
+            if self.stopped.lock().unwrap().contains(job) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Lets everybody who waits go on, and one who comes after.
+    pub(crate) fn release(&self) {
+        self.go.notify_waiters();
+        self.go.notify_one();
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -93,10 +130,21 @@ async fn health(State(seen): State<Arc<Seen>>) -> StatusCode {
     if seen.sick.load(Ordering::SeqCst) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
 }
 
-/// Stops a job and leaves what it would resume from.
+/// Stops a job, waits until it has stopped, and leaves what it would resume from.
 async fn stop(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
     let asked: Value = serde_json::from_slice(&body).unwrap();
+    let job = asked["job_id"].as_str().unwrap().to_owned();
     seen.stops.lock().unwrap().push(asked);
+    seen.stopped.lock().unwrap().push(job.clone());
+    seen.changed.notify_waiters();
+    loop {
+        let changed = seen.changed.notified();
+        if !seen.active.lock().unwrap().contains(&job) {
+            break;
+        }
+        changed.await;
+    }
+    seen.stopped.lock().unwrap().retain(|stopped| *stopped != job);
     axum::Json(json!({"snapshot": {"step": 7, "word": "zwölf"}})).into_response()
 }
 
@@ -110,14 +158,18 @@ async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body:
         deadline: text("gantry-deadline").unwrap_or_default(),
         resume: text("gantry-resume-snapshot"),
     };
-    let attempt = call.attempt;
+    let (attempt, job) = (call.attempt, call.job.clone());
+    seen.active.lock().unwrap().push(job.clone());
     let at_once = seen.now.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most.fetch_max(at_once, Ordering::SeqCst);
-    let _at_work = AtWork(seen.clone());
+    let _at_work = AtWork(seen.clone(), job.clone());
     seen.calls.lock().unwrap().push(call);
     let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
     if asked["wait"] == true {
-        seen.go.notified().await;
+        tokio::select! {
+            () = seen.go.notified() => {}
+            () = seen.told_to_stop(&job) => return (StatusCode::CONFLICT, "stopped").into_response(),
+        }
     }
     if asked["fails"].as_u64().is_some_and(|times| u64::from(attempt) <= times) {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the GPU is on fire").into_response();

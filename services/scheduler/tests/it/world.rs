@@ -4,7 +4,8 @@ use bus::control::{Control, Submitted};
 use bus::{Bus, BusOptions, Connection, TraceContext};
 use domain::Time;
 use domain::control::{
-    Answer, JobId, JobRequest, JobState, JobView, Notice, Order, Payload, ServiceName, ServiceRecord, ServiceWant,
+    Answer, JobId, JobRequest, JobState, JobView, Notice, Order, Payload, RefusedKind, ServiceName, ServiceRecord,
+    ServiceWant,
 };
 use nats_process::{Server, SyncInterval};
 use scheduler::{Config, Parts};
@@ -31,6 +32,12 @@ pub(crate) struct Scheduler {
 
 pub(crate) fn now() -> Time {
     Time::from(jiff::Timestamp::now())
+}
+
+/// Why an order was refused, if it was.
+pub(crate) fn kind(answer: &Answer) -> Option<RefusedKind> {
+    let Answer::Refused(refused) = answer else { return None };
+    Some(refused.kind)
 }
 
 pub(crate) fn payload(value: &Value) -> Payload {
