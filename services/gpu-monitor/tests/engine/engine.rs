@@ -49,7 +49,7 @@ pub(crate) async fn client(address: &str) -> Docker {
     made.unwrap().negotiate_version().await.unwrap()
 }
 
-pub(crate) async fn import(docker: &Docker) {
+async fn import(docker: &Docker) {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("service");
     let compiled = Command::new("rustc")
@@ -137,8 +137,18 @@ impl Private {
 
     /// Ends the engine, and with it its containers.
     pub(crate) async fn stop(&mut self) {
+        let docker = client(&self.address()).await;
+        let mut pids = Vec::new();
+        for container in docker.list_containers(None).await.unwrap() {
+            let state = docker.inspect_container(&container.id.unwrap(), None).await.unwrap().state.unwrap();
+            pids.push(state.pid.unwrap().to_string());
+        }
         let pid = self.child.id().unwrap().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        // The engine waits ten seconds for containers that ignore it; this is no test of its patience.
+        for pid in pids {
+            assert!(Command::new("kill").args(["-KILL", &pid]).status().await.unwrap().success());
+        }
         tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.expect("dockerd does not end").unwrap();
     }
 

@@ -34,4 +34,5 @@ async fn an_engine_that_restarts_is_found_again_and_an_order_given_meanwhile_is_
         report.engine.containers().iter().any(|known| known.name == name && known.generation == Some(3))
     })
     .await;
+    engine.stop().await;
 }
