@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Notices that wait in groups at once; the rest waits in the stream.
 const WAITING: usize = 512;
+/// Notices asked for at once.
+const AT_ONCE: usize = 16;
 /// Longest look away from the groups.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -46,7 +48,7 @@ impl Router {
 
     /// Routes until the service stops.
     pub(crate) async fn route(&self, stop: CancellationToken) -> Result<(), NotifierError> {
-        let mut queue = self.notices.queue();
+        let mut queue = self.notices.queue().at_once(AT_ONCE);
         let mut groups: Groups<Key, Held<Notice>> = Groups::new(self.window);
         let mut beat = beat();
         loop {

@@ -93,7 +93,11 @@ async fn push(
             messages.iter().for_each(|outgoing| desk.count(outgoing, "limited"));
             Ok(Pushed::Limited)
         }
-        attempt => settle_all(desk, messages, &attempt).await,
+        attempt @ (Attempt::Delivered
+        | Attempt::Later { .. }
+        | Attempt::Limited { .. }
+        | Attempt::Never { .. }
+        | Attempt::Gone { .. }) => settle_all(desk, messages, &attempt).await,
     }
 }
 

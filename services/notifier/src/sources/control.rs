@@ -39,17 +39,29 @@ impl Control {
 
     async fn take(&self, delivery: &NoticeDelivery) -> Result<(), BusError> {
         for told in &delivery.notices {
-            if let Some(notice) = notice(told).filter(|_| self.telling)
-                && self.notices.publish(&linked(notice, &self.links)).await?
-            {
-                ::metrics::counter!(metrics::STORED, "source" => "control").increment(1);
+            match self.tell(told).await {
+                // What cannot be stored at all, such as a result at the edge of what a message holds, must not keep
+                // everything behind it waiting.
+                Err(error) if !error.is_transient() => {
+                    tracing::error!(%error, sequence = delivery.sequence, "a notice or callback is passed over");
+                }
+                told => told?,
             }
-            if told.kind.is_job_end()
-                && let Some(job) = &told.job
-                && let Some(url) = &job.callback_url
-            {
-                self.notices.call_back(self.callback(told, job, url).await?).await?;
-            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, told: &Told) -> Result<(), BusError> {
+        if told.kind.is_job_end()
+            && let Some(job) = &told.job
+            && let Some(url) = &job.callback_url
+        {
+            self.notices.call_back(self.callback(told, job, url).await?).await?;
+        }
+        if let Some(notice) = notice(told).filter(|_| self.telling)
+            && self.notices.publish(&linked(notice, &self.links)).await?
+        {
+            ::metrics::counter!(metrics::STORED, "source" => "control").increment(1);
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 const REMEMBER_EVERY: Duration = Duration::from_secs(1);
 /// Characters of a prompt or an error.
 const LONGEST: usize = 2_000;
+/// Choices that a notice shows.
+const CHOICES: usize = 20;
 
 /// Follows the ledgers of all runs.
 pub(crate) struct Runs {
@@ -115,7 +117,7 @@ fn of_run(summary: &Summary, event: &str, kind: NoticeKind, at: Time, title: Str
 fn asked(summary: &Summary, question: u64, wait: &Wait) -> Notice {
     let title = format!("Waiting for you: {}", name(&summary.workflow_id));
     let mut text = cut(wait.prompt.as_deref().unwrap_or("The run waits for an answer."));
-    for choice in wait.choices.iter().flatten() {
+    for choice in wait.choices.iter().flatten().take(CHOICES) {
         text.push_str("\n• ");
         text.push_str(&cut(&words(choice)));
     }

@@ -21,7 +21,7 @@ fn callback(job: &str, url: &str) -> Callback {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_has_the_contracts_body_and_needs_no_channel() {
-    let (world, receiver) = (World::new().await, Receiver::start([Answer::Status(502, vec![])]).await);
+    let (world, receiver) = (World::new().await, Receiver::start([Answer::Status(502, vec![])]));
     let tasks = world.notifier(&[ALLOW]);
     world.bus.notices().call_back(callback("j1", &receiver.url)).await.unwrap();
     world.bus.notices().call_back(callback("j1", &receiver.url)).await.unwrap();
@@ -40,7 +40,7 @@ async fn a_callback_has_the_contracts_body_and_needs_no_channel() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_to_a_private_address_is_refused_unless_it_is_allowed() {
-    let (world, receiver) = (World::new().await, Receiver::start([]).await);
+    let (world, receiver) = (World::new().await, Receiver::start([]));
     let tasks = world.notifier(&[("GANTRY_NOTIFY_ALLOW_TARGETS", "10.0.0.0/8")]);
     world.bus.notices().call_back(callback("j1", &receiver.url)).await.unwrap();
     let letter = dead_letter(&world.bus).await;
@@ -51,7 +51,7 @@ async fn a_callback_to_a_private_address_is_refused_unless_it_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notifier_killed_between_sending_and_acknowledging_delivers_again_under_the_same_id() {
-    let (world, receiver) = (World::new().await, Receiver::start([Answer::Silence]).await);
+    let (world, receiver) = (World::new().await, Receiver::start([Answer::Silence]));
     let url = world.server.url();
     // A runtime of its own that is torn down at once: its connections break and nothing is acknowledged, as in a kill.
     let doomed = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

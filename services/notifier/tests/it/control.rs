@@ -34,7 +34,7 @@ async fn told(world: &World, notices: &[Notice]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_scheduler_tells_is_pushed_in_the_contracts_words_and_called_back_with_the_result() {
-    let (world, ntfy, receiver) = (World::new().await, Ntfy::start(&[]).await, Receiver::start([]).await);
+    let (world, ntfy, receiver) = (World::new().await, Ntfy::start(&[]).await, Receiver::start([]));
     let tasks = world.notifier(&[("NTFY_ENABLED", "true"), ("NTFY_URL", &ntfy.url)]);
     let id = "a6dcb332-1111-4222-8333-444455556666";
     let notice = |kind, status, url| Notice {

@@ -45,7 +45,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Answers by the script, and after its end with 204.
-    pub(crate) async fn start(script: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) fn start(script: impl IntoIterator<Item = Answer>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -46,7 +46,7 @@ async fn a_silent_node_silences_its_failures_until_it_is_heard_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_choose_channels_and_a_new_notifier_takes_up_what_was_not_told() {
     let (world, ntfy) = (World::new().await, Ntfy::start(&[]).await);
-    let receiver = Receiver::start([]).await;
+    let receiver = Receiver::start([]);
     let notices = world.bus.notices();
     let old = Notice::job_failed("old", "img", "no", Time::from_micros(now().as_micros() - 3 * 3_600 * 1_000_000));
     notices.publish(&old).await.unwrap();

@@ -38,7 +38,7 @@ fn failing(status: u16) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_is_signed_with_each_secret_while_one_rotates() {
-    let (world, receiver) = (World::new().await, Receiver::start([]).await);
+    let (world, receiver) = (World::new().await, Receiver::start([]));
     let secrets = format!("{NEW},{OLD}");
     let tasks =
         world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url), ("GANTRY_NOTIFY_WEBHOOK_SECRETS", &secrets)]);
@@ -59,7 +59,7 @@ async fn a_webhook_is_signed_with_each_secret_while_one_rotates() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_attempt_is_made_again_under_the_same_id() {
     let world = World::new().await;
-    let receiver = Receiver::start([failing(503), Answer::Status(429, vec![("retry-after", "1".to_owned())])]).await;
+    let receiver = Receiver::start([failing(503), Answer::Status(429, vec![("retry-after", "1".to_owned())])]);
     let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url), ("GANTRY_NOTIFY_WEBHOOK_SECRETS", NEW)]);
     world.bus.notices().publish(&Notice::job_failed("j", "img", "no", now())).await.unwrap();
     let received = receiver.after(3).await;
@@ -74,7 +74,7 @@ async fn a_failed_attempt_is_made_again_under_the_same_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_delivered_is_a_dead_letter_that_can_be_replayed() {
     let world = World::new().await;
-    let receiver = Receiver::start([failing(500), Answer::Silence, failing(500)]).await;
+    let receiver = Receiver::start([failing(500), Answer::Silence, failing(500)]);
     let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url), ("GANTRY_NOTIFY_TIMEOUT", "300ms")]);
     let notices = world.bus.notices();
     notices.publish(&Notice::job_failed("j", "img", "no", now())).await.unwrap();
@@ -93,7 +93,7 @@ async fn what_cannot_be_delivered_is_a_dead_letter_that_can_be_replayed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_is_gone_is_disabled_until_somebody_enables_it() {
-    let (world, receiver) = (World::new().await, Receiver::start([failing(410)]).await);
+    let (world, receiver) = (World::new().await, Receiver::start([failing(410)]));
     let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url)]);
     let notices = world.bus.notices();
     notices.publish(&Notice::job_failed("j1", "img", "no", now())).await.unwrap();
@@ -114,12 +114,12 @@ async fn a_target_that_is_gone_is_disabled_until_somebody_enables_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_target_is_refused_directly_by_name_and_behind_a_redirect() {
-    let target = Receiver::start([]).await;
+    let target = Receiver::start([]);
     let sneaky = format!("http://127.0.0.2:{}/", target.port);
     let named = format!("http://localhost:{}/", target.port);
     let redirect = |to: &str| Answer::Status(307, vec![("location", to.to_owned())]);
-    let to_another = Receiver::start([redirect(&sneaky)]).await;
-    let to_an_address = Receiver::start([redirect(&target.url)]).await;
+    let to_another = Receiver::start([redirect(&sneaky)]);
+    let to_an_address = Receiver::start([redirect(&target.url)]);
     let by_name = format!("http://localhost:{}/", to_an_address.port);
     let rows = [
         ("127.0.0.1", &sneaky, "directly"),
@@ -137,7 +137,7 @@ async fn a_private_target_is_refused_directly_by_name_and_behind_a_redirect() {
     }
     assert_eq!((to_another.received().len(), to_an_address.received().len()), (1, 1));
     assert!(target.received().is_empty(), "nothing reached the private target");
-    let allowed = Receiver::start([redirect(&target.url)]).await;
+    let allowed = Receiver::start([redirect(&target.url)]);
     let world = World::new().await;
     let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &allowed.url)]);
     world.bus.notices().publish(&Notice::job_failed("j", "img", "no", now())).await.unwrap();

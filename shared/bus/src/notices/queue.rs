@@ -1,6 +1,5 @@
 //! A durable consumer whose messages are values: delivered to one process at a time, again when it dies.
 
-use crate::consume::TAKEOVER;
 use crate::{BusError, Inner};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::message::{AckKind, Acker};
@@ -12,15 +11,21 @@ use std::time::Duration;
 
 /// Messages that all processes together hold at once; the rest wait in the stream.
 const IN_HAND: i64 = 1_024;
-/// Messages that wait in this process; a small number, because nobody shows a sign of life for them.
-const PREFETCH: usize = 16;
+/// After this long without a sign of life from the process that holds it, a message is given to another. Longer than for
+/// doorbells: nobody waits for a notice as for a step, and each takeover may mean that somebody is told twice.
+const TAKEOVER: Duration = Duration::from_secs(10);
+/// How long one request for messages stays with the broker.
+const ASKED_FOR: Duration = Duration::from_secs(5);
 
-/// The messages of one durable consumer.
+/// The messages of one durable consumer. They are asked for when somebody is there to take them, so that none lies here
+/// while others take it for lost.
 pub struct Queue<T> {
     inner: Arc<Inner>,
     stream: &'static str,
     config: pull::Config,
-    messages: Option<pull::Stream>,
+    at_once: usize,
+    consumer: Option<PullConsumer>,
+    messages: Option<pull::Batch>,
     holds: PhantomData<T>,
 }
 
@@ -42,7 +47,13 @@ impl<T: DeserializeOwned> Queue<T> {
             num_replicas: inner.layout.replicas,
             ..Default::default()
         };
-        Self { inner, stream, config, messages: None, holds: PhantomData }
+        Self { inner, stream, config, at_once: 1, consumer: None, messages: None, holds: PhantomData }
+    }
+
+    /// Asks for so many at once; for whoever takes each up in a moment.
+    #[must_use]
+    pub fn at_once(self, at_once: usize) -> Self {
+        Self { at_once: at_once.max(1), ..self }
     }
 
     /// The next message. Waits for ever; while the broker is away it keeps trying.
@@ -61,21 +72,22 @@ impl<T: DeserializeOwned> Queue<T> {
         }
     }
 
-    /// May be dropped at any await without losing a message: the stream stays where it is until it has broken.
+    /// May be dropped at any await without losing a message: what was asked for stays until it has come or is over.
     async fn try_next(&mut self) -> Result<Option<Held<T>>, BusError> {
         if self.messages.is_none() {
-            self.messages = Some(self.open().await?);
+            self.messages = Some(self.ask().await?);
         }
         let Some(messages) = self.messages.as_mut() else { return Ok(None) };
         let message = match messages.next().await {
             Some(Ok(message)) => message,
-            // Whatever is wrong, a durable consumer opened anew goes on where it was.
             None => {
                 self.messages = None;
                 return Ok(None);
             }
+            // Whatever is wrong, a durable consumer opened anew goes on where it was.
             Some(Err(error)) => {
                 self.messages = None;
+                self.consumer = None;
                 return Err(BusError::unavailable("consuming", error));
             }
         };
@@ -90,19 +102,23 @@ impl<T: DeserializeOwned> Queue<T> {
         }
     }
 
-    async fn open(&self) -> Result<pull::Stream, BusError> {
+    async fn ask(&mut self) -> Result<pull::Batch, BusError> {
+        let consumer = match self.consumer.take() {
+            Some(consumer) => consumer,
+            None => self.open().await?,
+        };
+        let asked = consumer.batch().max_messages(self.at_once).expires(ASKED_FOR).messages().await;
+        let asked = asked.map_err(|error| BusError::unavailable("asking for messages", error))?;
+        self.consumer = Some(consumer);
+        Ok(asked)
+    }
+
+    async fn open(&self) -> Result<PullConsumer, BusError> {
         let unavailable = |error: &dyn ToString| BusError::unavailable("opening a consumer", error.to_string());
         let stream = self.inner.js.get_stream_no_info(self.stream).await.map_err(|error| unavailable(&error))?;
         let name = self.config.durable_name.clone().unwrap_or_default();
         let opened = stream.get_or_create_consumer(&name, self.config.clone()).await;
-        let consumer: PullConsumer = opened.map_err(|error| unavailable(&error))?;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(PREFETCH)
-            .expires(Duration::from_secs(5))
-            .heartbeat(Duration::from_millis(1_500))
-            .messages();
-        messages.await.map_err(|error| unavailable(&error))
+        opened.map_err(|error| unavailable(&error))
     }
 }
 
