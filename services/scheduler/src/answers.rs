@@ -125,11 +125,11 @@ fn ready(ask: &Ask, board: &Board) -> Option<Reply> {
             Reply::Job(board.explained(&job.cast()).map(Box::new))
         }
         Ask::JobEnded { job, seen, .. } => {
-            let view = board.explained(&job.cast());
-            if *seen > cursor || view.as_ref().is_some_and(|view| !view.status.is_terminal()) {
+            let id = job.cast();
+            if *seen > cursor || board.job(&id).is_some_and(|job| !job.status.is_terminal()) {
                 return None;
             }
-            Reply::Job(view.map(Box::new))
+            Reply::Job(board.explained(&id).map(Box::new))
         }
         Ask::Jobs(filter) => {
             let (jobs, next) = board.jobs(filter);

@@ -38,7 +38,12 @@ impl Particulars {
             }
             Change::JobForgotten { job } => {
                 self.notes.remove(job);
-                self.ended.retain(|(_, id)| id != job);
+                // Nearly always it is the oldest.
+                if self.ended.first().is_some_and(|(_, id)| id == job) {
+                    self.ended.pop_first();
+                } else {
+                    self.ended.retain(|(_, id)| id != job);
+                }
             }
             Change::Job { job, what } => {
                 if let Some(notes) = self.notes.get_mut(job) {

@@ -4,7 +4,8 @@ use crate::worker::Worker;
 use crate::world::{SOON, World, payload};
 use bus::TraceContext;
 use bus::control::Submitted;
-use domain::control::{JobFilter, JobState, NoticeKind, ProgressMode};
+use domain::control::{JobFilter, JobId, JobState, NoticeKind, ProgressMode};
+use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -183,4 +184,39 @@ async fn progress_is_asked_for_in_poll_mode() {
     assert!(progress.contains_key("updated_at"));
     worker.release();
     assert_eq!(world.ended(&job).await.status, JobState::Completed);
+}
+
+async fn submit_one(world: &World, n: usize) -> JobId {
+    world.run("noop", &json!({ "n": n })).await
+}
+
+fn per_second(count: usize, since: Instant) -> f64 {
+    f64::from(u32::try_from(count).unwrap()) / since.elapsed().as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_clients_at_once_lose_nothing() {
+    const CLIENTS: usize = 16;
+    const EACH: usize = 100;
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "noop", |record| record.more.max_concurrency = 64).await;
+    let began = Instant::now();
+    let clients = (0..CLIENTS).map(async |client| {
+        for n in 0..EACH {
+            let job = world.run("noop", &json!({"client": client, "n": n})).await;
+            assert_eq!(world.ended(&job).await.status, JobState::Completed);
+        }
+    });
+    futures::future::join_all(clients).await;
+    let took = began.elapsed();
+    eprintln!("{} jobs of {CLIENTS} clients in {took:?}: {:.0}/s", CLIENTS * EACH, per_second(CLIENTS * EACH, began));
+    assert_eq!(worker.calls().len(), CLIENTS * EACH, "each job was sent once");
+    let began = Instant::now();
+    let jobs = (0..CLIENTS * EACH).map(|n| submit_one(&world, n));
+    let ids: Vec<_> = futures::stream::iter(jobs).buffer_unordered(64).collect().await;
+    eprintln!("submitted at {:.0}/s", per_second(ids.len(), began));
+    for id in &ids {
+        assert_eq!(world.ended(id).await.status, JobState::Completed);
+    }
+    eprintln!("completed at {:.0}/s", per_second(ids.len(), began));
 }
