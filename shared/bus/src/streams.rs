@@ -269,7 +269,12 @@ pub(crate) fn leases(layout: Layout) -> stream::Config {
 pub(crate) fn notices(layout: Layout) -> stream::Config {
     stream::Config {
         max_age: Duration::from_secs(30 * 24 * 3600),
-        ..base(NOTICES.to_owned(), vec!["gantry.notice.>".to_owned()], layout, "notices of runs, jobs, services and nodes")
+        ..base(
+            NOTICES.to_owned(),
+            vec!["gantry.notice.>".to_owned()],
+            layout,
+            "notices of runs, jobs, services and nodes",
+        )
     }
 }
 
@@ -298,7 +303,12 @@ pub(crate) fn dead_letters(layout: Layout) -> stream::Config {
         max_messages_per_subject: 1,
         max_messages: 100_000,
         max_age: Duration::from_secs(90 * 24 * 3600),
-        ..base(DEAD_LETTERS.to_owned(), vec!["gantry.dead-letter.*".to_owned()], layout, "pushes, webhooks and callbacks given up")
+        ..base(
+            DEAD_LETTERS.to_owned(),
+            vec!["gantry.dead-letter.*".to_owned()],
+            layout,
+            "pushes, webhooks and callbacks given up",
+        )
     }
 }
 
