@@ -1,6 +1,6 @@
 //! Which addresses the gateway may post to: public ones, and of the others those that were allowed by name.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is on the public internet. Registries: IANA's special-purpose addresses (RFC 6890 and its updates).
 pub fn is_public(address: IpAddr) -> bool {
