@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::desk::{AttemptReport, Desk};
 use crate::effects::{Effects, Http, Shared};
 use crate::error::SchedulerError;
-use crate::names;
+use crate::names::{self, As};
 use crate::step::Step;
 use crate::{load, metrics, pumps};
 use bus::control::{Asked, Request};
@@ -166,6 +166,7 @@ impl Leader {
         for notice in &step.notices {
             if let (true, Some(job)) = (notice.kind.is_job_end(), &notice.job) {
                 metrics::ended(job.status.as_str());
+                self.effects.done(&job.id.cast());
             }
         }
         self.snapshot_if_due();

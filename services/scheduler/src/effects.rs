@@ -209,6 +209,11 @@ impl Effects {
         }
     }
 
+    /// A job has ended: its payload is not needed any more.
+    pub(crate) fn done(&mut self, job: &names::Job) {
+        self.payloads.drop(job);
+    }
+
     fn start(&mut self, record: Option<&ServiceRecord>, spot: &Spot, generation: u64) {
         let Some(record) = record else { return };
         let timeout = record.more.start_timeout_ms.unwrap_or(self.shared.config.policy.start_timeout_ms);

@@ -12,8 +12,6 @@ pub const ENDED: &str = "gantry_scheduler_jobs_ended_total";
 pub const STEPS: &str = "gantry_scheduler_steps_total";
 /// Seconds that storing a step took.
 pub const APPEND: &str = "gantry_scheduler_append_seconds";
-/// Jobs that wait.
-pub const QUEUED: &str = "gantry_scheduler_queued_jobs";
 
 pub(crate) fn leading(leads: bool) {
     metrics::gauge!(LEADING).set(if leads { 1.0 } else { 0.0 });

@@ -72,10 +72,12 @@ async fn serve(parts: Parts, tasks: Tasks) {
 async fn stand_by(bus: &Bus, name: &str, check: Option<&Check>) -> Lease {
     loop {
         match bus.take_lease(name).await {
-            Ok(Some(lease)) => return lease,
-            Ok(None) => {
+            Ok(held) => {
                 if let Some(check) = check {
                     check.well();
+                }
+                if let Some(lease) = held {
+                    return lease;
                 }
             }
             Err(error) => tracing::debug!(%error, "the lease cannot be asked for"),

@@ -1,6 +1,7 @@
 //! The scheduler on a real broker, with real HTTP services around it.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+mod chaos;
 mod containers;
 mod host;
 mod jobs;

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -168,6 +169,12 @@ async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body:
     if asked["wait"] == true {
         tokio::select! {
             () = seen.go.notified() => {}
+            () = seen.told_to_stop(&job) => return (StatusCode::CONFLICT, "stopped").into_response(),
+        }
+    }
+    if let Some(ms) = asked["sleep_ms"].as_u64() {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(ms)) => {}
             () = seen.told_to_stop(&job) => return (StatusCode::CONFLICT, "stopped").into_response(),
         }
     }

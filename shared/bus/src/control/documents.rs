@@ -1,10 +1,12 @@
 //! What is stored of a job beside the log: its answer and its snapshot, each the last one written.
 
 use super::{read, write};
+use crate::publish::{EXPECTED_LAST, Published};
 use crate::{Bus, BusError, Inner, streams, subjects};
 use async_nats::HeaderMap;
 use domain::control::{JobEnd, JobId, Payload};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Writes and reads the documents of jobs.
 #[derive(Clone)]
@@ -20,11 +22,34 @@ impl Bus {
 }
 
 impl JobDocuments {
-    /// Stores an attempt's answer.
+    /// Stores an attempt's answer. One of a later attempt is never replaced by one of an earlier, whoever comes last.
     pub async fn store_end(&self, job: &JobId, end: &JobEnd) -> Result<(), BusError> {
         let what = "a job's result";
-        let body = write(what, end)?;
-        self.inner.publish_surely(what, &subjects::job_end(job), HeaderMap::new(), &body).await.map(|_| ())
+        let (body, subject) = (write(what, end)?, subjects::job_end(job));
+        // Most jobs have one attempt, and nothing is stored of them yet.
+        let mut expected = 0;
+        for _ in 0..5 {
+            let mut headers = HeaderMap::new();
+            headers.insert(EXPECTED_LAST, expected.to_string());
+            match self.inner.publish(what, subject.clone(), headers, body.clone()).await {
+                Ok(Published::Stored { .. }) => return Ok(()),
+                Ok(Published::Fenced { .. }) => {}
+                Ok(Published::Busy) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(error) => return Err(error),
+            }
+            expected = match self.inner.last_at_leader(streams::JOBS, &subject).await? {
+                None => 0,
+                Some(stored) => {
+                    let before: JobEnd = read(what, &stored.payload)?;
+                    if before.attempt >= end.attempt {
+                        return Ok(());
+                    }
+                    stored.sequence
+                }
+            };
+        }
+        Err(BusError::Unknown { what: what.to_owned() })
     }
 
     /// The answer of the last attempt that gave one.
