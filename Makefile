@@ -11,7 +11,8 @@ PIDFILE := $(TARGET)/gantry.pid
 NEEDS := cc:gcc,libc6-dev
 TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm pg_ctlcluster:postgresql
 # Real parts that tests run against: each script finds or fetches one into the cache, in seconds.
-PARTS := services/proxy/tests/get-llama-server.sh services/proxy/tests/get-clients.sh
+PARTS := services/proxy/tests/get-llama-server.sh services/proxy/tests/get-clients.sh services/gpu-monitor/tests/get-docker.sh \
+	services/notifier/tests/get-ntfy.sh
 
 .PHONY: help up down test test-parts bench fmt fmt-check lint nats-server needs
 

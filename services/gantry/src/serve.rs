@@ -19,6 +19,8 @@ pub enum Mode {
     GpuMonitor,
     /// The scheduler of jobs and services.
     Scheduler,
+    /// Pushes, webhooks and callbacks.
+    Notifier,
 }
 
 /// Where a service listens.

@@ -21,6 +21,7 @@ pub const SECTIONS: &[Section] =
         Section { name: "proxy", read: proxy },
         Section { name: "scheduler", read: scheduler },
         Section { name: "gpu-monitor", read: gpu_monitor },
+        Section { name: "notifier", read: notifier },
         Section { name: "client", read: client },
     ];
 
@@ -57,6 +58,10 @@ fn scheduler(reader: &mut Reader) -> Result<(), ConfigError> {
 
 fn gpu_monitor(reader: &mut Reader) -> Result<(), ConfigError> {
     ::gpu_monitor::Config::read(reader).map(|_| ())
+}
+
+fn notifier(reader: &mut Reader) -> Result<(), ConfigError> {
+    ::notifier::Config::read(reader).map(|_| ())
 }
 
 fn client(reader: &mut Reader) -> Result<(), ConfigError> {

@@ -5,7 +5,6 @@
 set -euo pipefail
 
 readonly WANTED_MAJOR=2 WANTED_MINOR=16
-readonly DEBIAN=http://deb.debian.org/debian
 readonly KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/gantry
 
@@ -37,11 +36,18 @@ take() { # path, where it came from
     exit 0
 }
 
+archive() { # the Debian archive that this machine's apt takes its packages from
+    apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | grep -E '/debian/?$' | head -n 1 || true
+}
+
 from_debian() { # the archive's signature is checked by apt with Debian's own keyring
     command -v apt-get >/dev/null && command -v dpkg >/dev/null || { say "no apt-get here, so not Debian's archive"; return 1; }
     [ -r "$KEYRING" ] || { say "$KEYRING is missing (package debian-archive-keyring)"; return 1; }
+    local archive
+    archive=$(archive)
+    [ -n "$archive" ] || { say "apt on this machine knows no Debian archive"; return 1; }
     mkdir -p "$WORK/lists/partial" "$WORK/cache/archives/partial"
-    printf 'deb [signed-by=%s] %s forky main\n' "$KEYRING" "$DEBIAN" >"$WORK/forky.list"
+    printf 'deb [signed-by=%s] %s forky main\n' "$KEYRING" "$archive" >"$WORK/forky.list"
     local options=(-qq -o "Dir::Etc::sourcelist=$WORK/forky.list" -o Dir::Etc::sourceparts=/dev/null
         -o "Dir::State::Lists=$WORK/lists" -o "Dir::Cache=$WORK/cache" -o APT::Sandbox::User=root
         -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o Acquire::Retries=2

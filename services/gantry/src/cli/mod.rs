@@ -98,6 +98,8 @@ pub enum Command {
     GpuMonitor,
     /// Run only the scheduler of jobs and services
     Scheduler,
+    /// Run only the sender of pushes, webhooks and callbacks
+    Notifier,
     /// Start, watch and steer runs
     #[command(subcommand)]
     Run(run::RunCommand),
@@ -198,6 +200,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Runner => services(Mode::Runner, &Listen::default(), session).await,
         Command::Proxy(listen) => services(Mode::Proxy, &listen, session).await,
         Command::Scheduler => services(Mode::Scheduler, &Listen::default(), session).await,
+        Command::Notifier => services(Mode::Notifier, &Listen::default(), session).await,
         Command::GpuMonitor => services(Mode::GpuMonitor, &Listen::default(), session).await,
         Command::Run(command) => run::run(command, session).await,
         Command::Control(command) => control::run(command, session).await,

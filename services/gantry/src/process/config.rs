@@ -42,6 +42,8 @@ pub struct ProcessConfig {
     pub runner: bool,
     /// Whether jobs and services are scheduled in this process.
     pub scheduler: bool,
+    /// Whether pushes, webhooks and callbacks are sent from this process.
+    pub notifier: bool,
     /// Whether this host's GPUs and containers are offered by this process.
     pub gpu_monitor: bool,
     /// How long tasks get to end.
@@ -79,6 +81,10 @@ impl ProcessConfig {
             scheduler: reader
                 .value("GANTRY_SCHEDULER")
                 .about("whether `gantry up` schedules jobs and services itself")
+                .default(true)?,
+            notifier: reader
+                .value("GANTRY_NOTIFIER")
+                .about("whether `gantry up` sends pushes, webhooks and callbacks itself")
                 .default(true)?,
             gpu_monitor: reader
                 .value("GANTRY_GPU_MONITOR")

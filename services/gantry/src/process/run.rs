@@ -30,6 +30,7 @@ struct Everything {
     runner: runner::Config,
     scheduler: scheduler::Config,
     gpu_monitor: gpu_monitor::Config,
+    notifier: notifier::Config,
     telemetry: telemetry::Settings,
 }
 
@@ -44,8 +45,9 @@ impl Everything {
         let runner = runner::Config::read(&mut reader, &format!("http://{proxy_address}/v1"))?;
         let scheduler = scheduler::Config::read(&mut reader)?;
         let gpu_monitor = gpu_monitor::Config::read(&mut reader)?;
+        let notifier = notifier::Config::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { process, api, proxy, proxy_address, runner, scheduler, gpu_monitor, telemetry })
+        Ok(Self { process, api, proxy, proxy_address, runner, scheduler, gpu_monitor, notifier, telemetry })
     }
 }
 
@@ -64,6 +66,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
         Mode::Runner => Box::pin(runner_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::Proxy => proxy_alone(everything, &tasks, telemetry.metrics()).await?,
         Mode::Scheduler => Box::pin(scheduler_alone(everything, &tasks, telemetry.metrics())).await?,
+        Mode::Notifier => Box::pin(notifier_alone(everything, &tasks, telemetry.metrics())).await?,
         Mode::GpuMonitor => Box::pin(gpu_monitor_alone(everything, &tasks, telemetry.metrics())).await?,
     };
     let ended = match child {
@@ -129,6 +132,9 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     if all.process.scheduler {
         scheduler::spawn(scheduler::Parts { bus: control.clone(), config: all.scheduler, check: None }, tasks);
     }
+    if all.process.notifier {
+        notifier::spawn(notifier::Parts { bus: control.clone(), config: all.notifier }, tasks)?;
+    }
     if all.process.gpu_monitor {
         let health = api.api.parts.health.clone();
         gpu_monitor::spawn(gpu_monitor::Parts { bus: control, config: all.gpu_monitor, health }, tasks);
@@ -181,6 +187,15 @@ async fn scheduler_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> an
     probes(all.process.probe_port, &bus, metrics, tasks).await?;
     scheduler::spawn(scheduler::Parts { bus, config: all.scheduler, check: None }, tasks);
     tracing::info!("the scheduler stands by");
+    Ok(None)
+}
+
+/// The notifier alone.
+async fn notifier_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-notifier").await?;
+    probes(all.process.probe_port, &bus, metrics, tasks).await?;
+    notifier::spawn(notifier::Parts { bus, config: all.notifier }, tasks)?;
+    tracing::info!("the notifier listens");
     Ok(None)
 }
 
