@@ -18,6 +18,7 @@ struct Worker {
 }
 
 impl Worker {
+    #[expect(clippy::disallowed_methods, reason = "a test's own service ends with the test")]
     async fn start() -> Self {
         let (go, held) = watch::channel(false);
         let routes = Router::new()

@@ -66,7 +66,11 @@ pub(super) async fn remove(api: Api, input: Input) -> Result<Response, ApiError>
     let name = ServiceName::from(input.path("name"));
     match api.order(Order::DeleteService { name: name.clone() }, &input).await? {
         Answer::Deleted(name) => Ok(ok(&json!({"deleted": name}))),
-        answer => shown(answer, name.as_str()),
+        answer @ (Answer::Job(_)
+        | Answer::Service(_)
+        | Answer::Preempting { .. }
+        | Answer::Released(_)
+        | Answer::Refused(_)) => shown(answer, name.as_str()),
     }
 }
 

@@ -85,6 +85,7 @@ mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    #[expect(clippy::disallowed_methods, reason = "a test's own server ends with the test")]
     async fn listening(stop: &CancellationToken) -> (SocketAddr, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
