@@ -148,7 +148,8 @@ impl Effects {
         let cancel = self.shared.leading.child_token();
         let interrupted = Arc::new(AtomicBool::new(false));
         let payload = self.payloads.take(&job);
-        let attempt_of = attempt::Attempt { job: job.clone(), attempt, target, deadline, payload };
+        let progress = board.particulars.notes.get(&job).and_then(|notes| notes.progress.clone());
+        let attempt_of = attempt::Attempt { job: job.clone(), attempt, target, deadline, payload, progress };
         let (shared, flag) = (self.shared.clone(), interrupted.clone());
         let flight = Flight { attempt, service, cancel: cancel.clone(), interrupted };
         if let Some(before) = self.flights.insert(job.clone(), flight) {

@@ -6,6 +6,14 @@
 //! per step, and only then done: orders to nodes (`GANTRY_NODE_ORDERS`), calls to services. Payloads stay in the request
 //! stream, results and snapshots in `GANTRY_JOBS`. It keeps nothing that the streams do not hold.
 //!
+//! What a service sees: one POST per attempt, the payload verbatim, at the path of its type (`/v1/chat/completions` for
+//! `llm` and `vlm`, `/execute` for `code-runner`, else `/process`) or at its own `job_endpoint`, with the headers
+//! `Gantry-Job-Id`, `Gantry-Attempt`, `Gantry-Deadline` (RFC 3339) and `Idempotency-Key` (one per attempt). A resumed job
+//! brings `Gantry-Resume-Snapshot` (JSON, ASCII), or `Gantry-Resume-From` (the path of its record) if that is longer than
+//! 8 KiB, or else `Gantry-Resume-Progress`. A service with a `stop_endpoint` is posted
+//! `{"job_id","attempt","cause","deadline"}` when a job has to stop; a 2xx answer means that it has stopped, and may hold
+//! `{"snapshot": …}`. One without is hung up on; unless it is known to stop then, its container is stopped.
+//!
 //! It never touches Docker or a GPU itself; agents on the hosts do.
 
 mod address;

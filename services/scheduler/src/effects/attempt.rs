@@ -23,6 +23,8 @@ pub(super) struct Attempt {
     pub(super) target: Target,
     pub(super) deadline: Time,
     pub(super) payload: Option<Payload>,
+    /// What an earlier attempt last said of how far it is.
+    pub(super) progress: Option<Object>,
 }
 
 impl Attempt {
@@ -86,7 +88,7 @@ impl Attempt {
     async fn with_snapshot(&self, shared: &Shared, request: RequestBuilder) -> RequestBuilder {
         let snapshot = match shared.bus.job_documents().snapshot(&self.job.cast()).await {
             Ok(Some(snapshot)) => snapshot,
-            Ok(None) => return request,
+            Ok(None) => return self.with_progress(request),
             Err(error) => {
                 tracing::warn!(%error, job = %self.job, "the snapshot cannot be read; the job begins anew");
                 return request;
@@ -97,6 +99,15 @@ impl Attempt {
             request.header("Gantry-Resume-Snapshot", text)
         } else {
             request.header("Gantry-Resume-From", format!("/queue/{}", self.job))
+        }
+    }
+
+    /// Without a snapshot, how far it was is the best that can be told.
+    fn with_progress(&self, request: RequestBuilder) -> RequestBuilder {
+        let text = self.progress.as_ref().and_then(|progress| serde_json::to_string(progress).ok());
+        match text.map(|text| ascii(&text)).filter(|text| text.len() <= HEADER_BYTES) {
+            Some(text) => request.header("Gantry-Resume-Progress", text),
+            None => request,
         }
     }
 

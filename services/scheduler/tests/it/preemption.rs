@@ -63,14 +63,20 @@ async fn a_person_may_preempt_whatever_the_priorities_are() {
     world.register("a", &worker.url, "render", |_| {}).await;
     let running = world.run("render", &json!({"wait": true})).await;
     world.until_state(&running, JobState::Running).await;
+    let progress = json!({"percent": 40}).as_object().unwrap().clone();
+    let report = Order::ReportProgress { job: running.clone(), attempt: None, progress, snapshot: None };
+    assert!(matches!(world.order(report).await, Answer::Job(_)));
     let waiting = world.run("render", &json!({"x": 1})).await;
     world.until_state(&waiting, JobState::Queued).await;
     let answer = world.order(Order::Preempt { service: "a".into(), by: waiting.clone() }).await;
-    assert!(matches!(&answer, Answer::Preempting { job, .. } if job.id == running), "{answer:?}");
+    let saved =
+        |answer: &Answer| matches!(answer, Answer::Preempting { job, progress_saved: true, .. } if job.id == running);
+    assert!(saved(&answer), "{answer:?}");
     assert_eq!(world.ended(&waiting).await.status, JobState::Completed);
     world.until(&running, "running again", |view| view.attempts == 2).await;
     worker.release();
     assert_eq!(world.ended(&running).await.status, JobState::Completed);
+    assert!(worker.calls()[2].resume_progress.as_ref().unwrap().contains("\"percent\":40"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,4 +89,29 @@ async fn an_attempt_that_takes_too_long_is_stopped_and_says_so() {
     let view = world.ended(&request.id).await;
     assert_eq!(view.status, JobState::Failed);
     assert!(view.error.unwrap().contains("longer than its time limit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_the_service_reported_is_given_back_after_a_failure() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut request = world.job("render", &json!({"wait": true, "fails": 1}));
+    request.retry_first_ms = Some(10);
+    world.submit(&request).await;
+    world.until_state(&request.id, JobState::Running).await;
+    let report = Order::ReportProgress {
+        job: request.id.clone(),
+        attempt: Some(1),
+        progress: json!({"step": 3}).as_object().unwrap().clone(),
+        snapshot: Some(crate::world::payload(&json!({"at": 3}))),
+    };
+    assert!(matches!(world.order(report).await, Answer::Job(view) if view.has_snapshot));
+    worker.release();
+    world.until(&request.id, "running again", |view| view.attempts == 2).await;
+    worker.release();
+    assert_eq!(world.ended(&request.id).await.status, JobState::Completed);
+    let resumed: Value = serde_json::from_str(worker.calls()[1].resume.as_deref().unwrap()).unwrap();
+    assert_eq!(resumed, json!({"at": 3}));
+    let detail = world.control.job(&request.id, crate::world::SOON).await.unwrap().unwrap();
+    assert_eq!(detail.snapshot.unwrap().get(), r#"{"at":3}"#);
 }

@@ -21,6 +21,7 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     pub(crate) deadline: String,
     pub(crate) resume: Option<String>,
+    pub(crate) resume_progress: Option<String>,
 }
 
 #[derive(Default)]
@@ -158,6 +159,7 @@ async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body:
         attempt: text("gantry-attempt").and_then(|text| text.parse().ok()).unwrap_or_default(),
         deadline: text("gantry-deadline").unwrap_or_default(),
         resume: text("gantry-resume-snapshot"),
+        resume_progress: text("gantry-resume-progress"),
     };
     let (attempt, job) = (call.attempt, call.job.clone());
     seen.active.lock().unwrap().push(job.clone());
