@@ -18,24 +18,11 @@ pub(crate) async fn fenced_publishes(
     writers: usize,
     time: Duration,
 ) -> Result<f64> {
-    let directory = tempfile::Builder::new()
-        .prefix("gantry-bench")
-        .tempdir_in(gateway::base()?)?;
-    let interval = if durability == "safe" {
-        SyncInterval::Always
-    } else {
-        SyncInterval::Every(Duration::from_secs(1))
-    };
-    let mut server = Server::builder()
-        .store_dir(directory.path())
-        .durability(interval)
-        .start()
-        .await?;
-    let connection = Connection {
-        urls: vec![server.url()],
-        name: "bench".to_owned(),
-        ..Default::default()
-    };
+    let directory = tempfile::Builder::new().prefix("gantry-bench").tempdir_in(gateway::base()?)?;
+    let interval =
+        if durability == "safe" { SyncInterval::Always } else { SyncInterval::Every(Duration::from_secs(1)) };
+    let mut server = Server::builder().store_dir(directory.path()).durability(interval).start().await?;
+    let connection = Connection { urls: vec![server.url()], name: "bench".to_owned(), ..Default::default() };
     let bus = bus::connect(&connection, BusOptions { shards, replicas: 1 }).await?;
     let rate = publish(&bus, writers, time).await?;
     server.stop().await;

@@ -14,15 +14,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(gateway: &Gateway) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .pool_max_idle_per_host(2_048)
-            .tcp_nodelay(true)
-            .build()?;
-        Ok(Self {
-            http,
-            url: format!("{}/api/gateway", gateway.url),
-            token: gateway.token.clone(),
-        })
+        let http = reqwest::Client::builder().pool_max_idle_per_host(2_048).tcp_nodelay(true).build()?;
+        Ok(Self { http, url: format!("{}/api/gateway", gateway.url), token: gateway.token.clone() })
     }
 
     /// Uploads a bundle; returns its hash.
@@ -36,21 +29,14 @@ impl Client {
 
     pub(crate) async fn start(&self, flow: &str) -> Result<String> {
         let body = json!({ "bundle_id": "bench", "flow_id": flow, "input_data": { "prompt": "hi" } });
-        let sent = self
-            .http
-            .post(format!("{}/runs/start", self.url))
-            .bearer_auth(&self.token)
-            .json(&body);
+        let sent = self.http.post(format!("{}/runs/start", self.url)).bearer_auth(&self.token).json(&body);
         let answer: Value = sent.send().await?.error_for_status()?.json().await?;
         Ok(answer["run_id"].as_str().context("no run id")?.to_owned())
     }
 
     /// Follows a run's stream to its end; the number of records.
     pub(crate) async fn follow(&self, run: &str) -> Result<u64> {
-        let sent = self
-            .http
-            .get(format!("{}/runs/{run}/ledger/stream", self.url))
-            .bearer_auth(&self.token);
+        let sent = self.http.get(format!("{}/runs/{run}/ledger/stream", self.url)).bearer_auth(&self.token);
         let mut chunks = sent.send().await?.error_for_status()?.bytes_stream();
         let mut text = Vec::new();
         while let Some(chunk) = chunks.next().await {
@@ -64,10 +50,7 @@ impl Client {
 
     /// Opens a run's stream and waits for its first record.
     pub(crate) async fn first_record(&self, run: &str) -> Result<reqwest::Response> {
-        let sent = self
-            .http
-            .get(format!("{}/runs/{run}/ledger/stream", self.url))
-            .bearer_auth(&self.token);
+        let sent = self.http.get(format!("{}/runs/{run}/ledger/stream", self.url)).bearer_auth(&self.token);
         let mut response = sent.send().await?.error_for_status()?;
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -80,10 +63,7 @@ impl Client {
     }
 
     pub(crate) async fn list(&self) -> Result<usize> {
-        let sent = self
-            .http
-            .get(format!("{}/runs?limit=50", self.url))
-            .bearer_auth(&self.token);
+        let sent = self.http.get(format!("{}/runs?limit=50", self.url)).bearer_auth(&self.token);
         let answer: Value = sent.send().await?.error_for_status()?.json().await?;
         Ok(answer["items"].as_array().map_or(0, Vec::len))
     }

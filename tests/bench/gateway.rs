@@ -35,15 +35,11 @@ impl Gateway {
         if let Some(shards) = shards {
             command.env("GANTRY_LEDGER_SHARDS", shards.to_string());
         }
-        let mut child = command
-            .spawn()
-            .context("starting gantry; build it with `cargo build -p gantry`")?;
+        let mut child = command.spawn().context("starting gantry; build it with `cargo build -p gantry`")?;
         let stderr = child.stderr.take().context("no standard error")?;
         let mut lines = BufReader::new(stderr).lines();
         let url = loop {
-            let Some(line) = lines.next_line().await? else {
-                bail!("gantry ended before it was ready")
-            };
+            let Some(line) = lines.next_line().await? else { bail!("gantry ended before it was ready") };
             if let Some(rest) = line.strip_prefix("gantry is ready at ") {
                 break rest.split_whitespace().next().unwrap_or_default().to_owned();
             }
@@ -54,16 +50,8 @@ impl Gateway {
                 complain(&line)
             }
         });
-        let token = std::fs::read_to_string(directory.path().join("auth/token"))?
-            .trim()
-            .to_owned();
-        Ok(Self {
-            url,
-            token,
-            ready_after,
-            child,
-            directory,
-        })
+        let token = std::fs::read_to_string(directory.path().join("auth/token"))?.trim().to_owned();
+        Ok(Self { url, token, ready_after, child, directory })
     }
 
     /// Address and password of its broker.
@@ -82,10 +70,7 @@ impl Gateway {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "what the gateway complains about belongs in front of whoever measures"
-)]
+#[expect(clippy::print_stderr, reason = "what the gateway complains about belongs in front of whoever measures")]
 fn complain(line: &str) {
     if line.starts_with('{') {
         eprintln!("gantry: {line}");

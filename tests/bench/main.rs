@@ -44,10 +44,7 @@ async fn measure(durability: &str, finished: usize) -> Result<()> {
     let ceiling = ceiling::fenced_publishes(durability, None, 64, Duration::from_secs(3)).await?;
     println!("raw fenced publishes (ceiling)  {ceiling:>8.0} /s");
     let gateway = Gateway::start(durability, None).await?;
-    println!(
-        "ready after                     {:>8.0} ms",
-        gateway.ready_after.as_secs_f64() * 1e3
-    );
+    println!("ready after                     {:>8.0} ms", gateway.ready_after.as_secs_f64() * 1e3);
     memory::report(&gateway);
     let steps = steps::per_second(&gateway, 5_000).await?;
     println!("durable steps, no HTTP          {steps:>8.0} /s  ({:.0}% of the ceiling)", steps / ceiling * 100.0);
@@ -61,11 +58,7 @@ async fn measure(durability: &str, finished: usize) -> Result<()> {
     let twenty = runs::many_steps(&gateway, 16).await?;
     println!("flow of 20 effects, 16 clients  {twenty}");
     let first = streams::first_record(&gateway, 1_000).await?;
-    println!(
-        "first record, 1,000 streams     p50 {:.1} ms, p99 {:.1} ms",
-        first.0 * 1e3,
-        first.1 * 1e3
-    );
+    println!("first record, 1,000 streams     p50 {:.1} ms, p99 {:.1} ms", first.0 * 1e3, first.1 * 1e3);
     memory::report(&gateway);
     if finished > 0 {
         growth(&gateway, finished).await?;

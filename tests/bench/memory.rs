@@ -16,8 +16,7 @@ pub(crate) fn report(gateway: &Gateway) {
 fn resident_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes: Option<f64> = line
-        .and_then(|line| line.split_whitespace().next())
-        .and_then(|text| text.parse().ok());
+    let kilobytes: Option<f64> =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|text| text.parse().ok());
     kilobytes.unwrap_or(f64::NAN) / 1024.0
 }

@@ -78,13 +78,7 @@ async fn load(gateway: &Gateway, flow: &'static str, clients: usize, time: Durat
     }
     let time = began.elapsed().as_secs_f64();
     times.sort_by(f64::total_cmp);
-    Ok(Load {
-        runs: times.len(),
-        records,
-        time,
-        p50: percentile(&times, 0.5),
-        p99: percentile(&times, 0.99),
-    })
+    Ok(Load { runs: times.len(), records, time, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
 }
 
 /// Starts runs until so many have been started, 64 at a time, and waits for the last ones.
@@ -96,10 +90,7 @@ pub(crate) async fn fill(gateway: &Gateway, runs: usize) -> Result<()> {
         let (client, left) = (client.clone(), left.clone());
         tasks.push(tokio::spawn(async move {
             let mut last = None;
-            while left
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-                .is_ok()
-            {
+            while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 last = Some(client.start("echo").await?);
             }
             match last {
@@ -160,13 +151,7 @@ fn node(id: &str, kind: &str, inputs: Value, outputs: Value, defaults: Value) ->
 /// start → so many answer_user nodes → end.
 fn chain(id: &str, effects: usize) -> Value {
     let prompt = json!({ "id": "prompt", "label": "", "type": "string" });
-    let mut nodes = vec![node(
-        "start",
-        "on_flow_start",
-        json!([]),
-        json!([execution("exec-out"), prompt]),
-        json!({}),
-    )];
+    let mut nodes = vec![node("start", "on_flow_start", json!([]), json!([execution("exec-out"), prompt]), json!({}))];
     for place in 0..effects {
         let pins = json!([execution("exec-in"), { "id": "message", "label": "", "type": "string" }]);
         nodes.push(node(
@@ -177,17 +162,8 @@ fn chain(id: &str, effects: usize) -> Value {
             json!({ "message": "hi" }),
         ));
     }
-    nodes.push(node(
-        "end",
-        "on_flow_end",
-        json!([execution("exec-in"), prompt]),
-        json!([]),
-        json!({}),
-    ));
-    let ids: Vec<String> = nodes
-        .iter()
-        .map(|node| node["id"].as_str().unwrap_or_default().to_owned())
-        .collect();
+    nodes.push(node("end", "on_flow_end", json!([execution("exec-in"), prompt]), json!([]), json!({})));
+    let ids: Vec<String> = nodes.iter().map(|node| node["id"].as_str().unwrap_or_default().to_owned()).collect();
     let mut edges: Vec<Value> = ids
         .windows(2)
         .map(|pair| json!({ "id": pair[1], "source": pair[0], "sourceHandle": "exec-out", "target": pair[1], "targetHandle": "exec-in" }))
@@ -200,13 +176,7 @@ fn chain(id: &str, effects: usize) -> Value {
 
 /// A run that writes two records and waits for ever.
 fn ask() -> Value {
-    let start = node(
-        "start",
-        "on_flow_start",
-        json!([]),
-        json!([execution("exec-out")]),
-        json!({}),
-    );
+    let start = node("start", "on_flow_start", json!([]), json!([execution("exec-out")]), json!({}));
     let ask = node(
         "ask",
         "ask_user",

@@ -21,10 +21,8 @@ impl Worker {
     #[expect(clippy::disallowed_methods, reason = "a test's own service ends with the test")]
     async fn start() -> Self {
         let (go, held) = watch::channel(false);
-        let routes = Router::new()
-            .route("/health", get(async || "ok"))
-            .route("/process", post(process))
-            .with_state(held);
+        let routes =
+            Router::new().route("/health", get(async || "ok")).route("/process", post(process)).with_state(held);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, routes).await });
@@ -47,7 +45,10 @@ async fn world() -> (Gateway, Worker) {
     let worker = Worker::start().await;
     let body = json!({"name": "echo", "url": worker.url, "type": "echo-type"});
     let record = ask(&gateway.client, Method::POST, "//services/register", Some(&body)).await.good();
-    assert_eq!((&record["name"], &record["health_endpoint"], &record["vram_gb"]), (&json!("echo"), &json!("/health"), &json!(0.0)));
+    assert_eq!(
+        (&record["name"], &record["health_endpoint"], &record["vram_gb"]),
+        (&json!("echo"), &json!("/health"), &json!(0.0))
+    );
     let client = &gateway.client;
     until("the service is healthy", SOON, async || {
         let found = client.get("//services/echo").await;
@@ -111,7 +112,10 @@ async fn a_job_is_done_and_shown_in_the_contracts_columns() {
     let id = submit(client, &json!({"service_type": "echo-type", "payload": {"x": 1}})).await;
     let done = client.get(&format!("//queue/{id}?wait_s=20")).await.good();
     assert_eq!(keys(&done)[..19], JOB);
-    assert_eq!((&done["status"], &done["service_name"], &done["attempts"]), (&json!("completed"), &json!("echo"), &json!(1)));
+    assert_eq!(
+        (&done["status"], &done["service_name"], &done["attempts"]),
+        (&json!("completed"), &json!("echo"), &json!(1))
+    );
     assert_eq!(done["payload"], r#"{"x":1}"#);
     assert_eq!(done["result"], r#"{"echo":{"x":1}}"#);
     assert!(done.get("position").is_none() && done["error"].is_null());
@@ -142,7 +146,8 @@ async fn what_is_not_there_is_a_404_in_the_contracts_words() {
         let answer = ask(client, method, path, None).await;
         assert_eq!(answer.refusal(), (404, words.to_owned()), "{path}");
     }
-    let twice = client.post("//services/register", &json!({"name": "echo", "container": "cc", "port": 1, "type": "t"})).await;
+    let twice =
+        client.post("//services/register", &json!({"name": "echo", "container": "cc", "port": 1, "type": "t"})).await;
     assert_eq!(twice.refusal(), (409, "Service 'echo' already exists".to_owned()));
     for (body, refusal) in [
         (json!({}), (400, "service_name is required")),
@@ -230,8 +235,12 @@ async fn a_services_switches_and_filters_do_what_they_say() {
     assert_eq!((&off["enabled"], off.get("zzz")), (&json!(false), None));
     assert_eq!(listed("?enabled=true").await, ["echo"]);
     assert_eq!(listed("?enabled=false").await, ["huge"]);
-    let changed = ask(client, Method::PUT, "//services/huge", Some(&json!({"description": "x", "name": "other"}))).await.good();
-    assert_eq!((&changed["description"], &changed["name"], &changed["enabled"]), (&json!("x"), &json!("huge"), &json!(false)));
+    let changed =
+        ask(client, Method::PUT, "//services/huge", Some(&json!({"description": "x", "name": "other"}))).await.good();
+    assert_eq!(
+        (&changed["description"], &changed["name"], &changed["enabled"]),
+        (&json!("x"), &json!("huge"), &json!(false))
+    );
     let null = ask(client, Method::PUT, "//services/huge", Some(&json!({"port": null}))).await;
     assert_eq!(null.status, 422, "{}", null.text);
     let gone = ask(client, Method::DELETE, "//services/huge", None).await.good();

@@ -100,7 +100,8 @@ async fn the_run_list_is_the_same_in_postgres_and_is_filled_again_when_its_table
 
     gateway.api.kill9().await;
     let drop = "DROP TABLE gantry_runs; DROP TABLE gantry_positions; DROP TABLE gantry_schema;";
-    database.run("psql", &["-h", "127.0.0.1", "-p", &database.port.to_string(), "-U", "gantry", "postgres", "-c", drop]);
+    database
+        .run("psql", &["-h", "127.0.0.1", "-p", &database.port.to_string(), "-U", "gantry", "postgres", "-c", drop]);
     gateway.restart_api().await;
     let again = until("the list to be filled again", SOON, async || {
         let items = gateway.client.get("/runs?limit=10").await.good()["items"].clone();

@@ -3,17 +3,8 @@
 use crate::expect_none;
 use crate::repository::{Package, packages};
 
-const SHARED: [&str; 9] = [
-    "domain",
-    "telemetry",
-    "nats-process",
-    "flow",
-    "placement",
-    "bus",
-    "ledger",
-    "store",
-    "service",
-];
+const SHARED: [&str; 9] =
+    ["domain", "telemetry", "nats-process", "flow", "placement", "bus", "ledger", "store", "service"];
 const SERVICES: [&str; 6] = ["api", "runner", "scheduler", "gpu-monitor", "proxy", "notifier"];
 
 /// The crates of ours that a crate may use; none for a crate that the table does not know.
@@ -54,34 +45,20 @@ fn complaints(package: &Package) -> Vec<String> {
     };
     let mut found = Vec::new();
     for section in ["dependencies", "build-dependencies"] {
-        let upward = names_in(&package.manifest, section)
-            .into_iter()
-            .filter(|used| is_ours(used));
+        let upward = names_in(&package.manifest, section).into_iter().filter(|used| is_ours(used));
         found.extend(
             upward
                 .filter(|used| !allowed.contains(&used.as_str()))
                 .map(|used| format!("{name} must not depend on {used}: it may use {allowed:?}")),
         );
     }
-    if name != "bus"
-        && names_in(&package.manifest, "dependencies")
-            .iter()
-            .any(|used| used == "async-nats")
-    {
-        found.push(format!(
-            "{name} must not depend on async-nats: only the bus speaks to the broker"
-        ));
+    if name != "bus" && names_in(&package.manifest, "dependencies").iter().any(|used| used == "async-nats") {
+        found.push(format!("{name} must not depend on async-nats: only the bus speaks to the broker"));
     }
     // Tests may reach for any shared crate, but a service whose tests need another cannot be deleted alone.
-    let tests = names_in(&package.manifest, "dev-dependencies")
-        .into_iter()
-        .filter(|used| is_ours(used));
+    let tests = names_in(&package.manifest, "dev-dependencies").into_iter().filter(|used| is_ours(used));
     let own_kind = |used: &str| SHARED.contains(&used) || used == "testkit" || allowed.contains(&used);
-    found.extend(
-        tests
-            .filter(|used| !own_kind(used))
-            .map(|used| format!("{name}'s tests must not depend on {used}")),
-    );
+    found.extend(tests.filter(|used| !own_kind(used)).map(|used| format!("{name}'s tests must not depend on {used}")));
     found
 }
 
@@ -92,10 +69,7 @@ fn dependencies_point_down_and_no_service_depends_on_a_service() {
 
 #[test]
 fn an_upward_a_sideward_and_an_unknown_crate_are_refused() {
-    let package = |text: &str| Package {
-        dir: "x".to_owned(),
-        manifest: text.parse().unwrap(),
-    };
+    let package = |text: &str| Package { dir: "x".to_owned(), manifest: text.parse().unwrap() };
     let upward = package("[package]\nname = 'domain'\n[dependencies]\nbus = { workspace = true }\nserde = '1'");
     assert_eq!(complaints(&upward).len(), 1);
     let sideward = package("[package]\nname = 'api'\n[dependencies]\nrunner.workspace = true\ndomain.workspace = true");

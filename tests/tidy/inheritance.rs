@@ -4,10 +4,7 @@ use crate::expect_none;
 use crate::repository::{Package, packages};
 
 fn inherits(value: Option<&toml::Value>) -> bool {
-    value
-        .and_then(|value| value.get("workspace"))
-        .and_then(toml::Value::as_bool)
-        == Some(true)
+    value.and_then(|value| value.get("workspace")).and_then(toml::Value::as_bool) == Some(true)
 }
 
 fn complaints(package: &Package) -> Vec<String> {
@@ -38,9 +35,6 @@ fn every_crate_inherits_lints_and_versions() {
 #[test]
 fn a_crate_with_its_own_edition_and_versions_is_refused() {
     let text = "[package]\nname = 'x'\nedition = '2021'\n[dependencies]\nserde = '1'";
-    let package = Package {
-        dir: "x".to_owned(),
-        manifest: text.parse().unwrap(),
-    };
+    let package = Package { dir: "x".to_owned(), manifest: text.parse().unwrap() };
     assert_eq!(complaints(&package).len(), 7);
 }

@@ -24,17 +24,11 @@ fn source_files_are_short_and_open_with_a_sentence() {
 
 #[test]
 fn a_long_file_and_a_silent_one_are_refused() {
-    let file = |path: &str, text: String| TextFile {
-        path: path.to_owned(),
-        text,
-    };
+    let file = |path: &str, text: String| TextFile { path: path.to_owned(), text };
     let long = format!("//! Long.\n{}", "let x = 1;\n".repeat(MOST_LINES));
     assert_eq!(complaints(&file("shared/x/src/a.rs", long.clone())).len(), 1);
     assert_eq!(complaints(&file("shared/x/tests/a.rs", long)), Vec::<String>::new());
     assert_eq!(complaints(&file("shared/x/src/b.rs", "use a;\n".to_owned())).len(), 1);
-    let tested = format!(
-        "//! Short.\n\n#[cfg(test)]\nmod tests {{\n{}}}\n",
-        "let x = 1;\n".repeat(MOST_LINES)
-    );
+    let tested = format!("//! Short.\n\n#[cfg(test)]\nmod tests {{\n{}}}\n", "let x = 1;\n".repeat(MOST_LINES));
     assert_eq!(complaints(&file("shared/x/src/c.rs", tested)), Vec::<String>::new());
 }

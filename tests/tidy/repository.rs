@@ -40,10 +40,7 @@ pub(crate) fn text_files() -> Vec<TextFile> {
 
 /// Every Rust source file.
 pub(crate) fn rust_files() -> Vec<TextFile> {
-    text_files()
-        .into_iter()
-        .filter(|file| file.path.ends_with(".rs"))
-        .collect()
+    text_files().into_iter().filter(|file| file.path.ends_with(".rs")).collect()
 }
 
 fn collect(dir: &Path, found: &mut Vec<TextFile>) {
@@ -63,33 +60,20 @@ fn collect(dir: &Path, found: &mut Vec<TextFile>) {
 
 /// Every crate, found as the workspace finds it.
 pub(crate) fn packages() -> Vec<Package> {
-    let manifests = text_files()
-        .into_iter()
-        .filter(|file| file.path.ends_with("/Cargo.toml"));
+    let manifests = text_files().into_iter().filter(|file| file.path.ends_with("/Cargo.toml"));
     let found: Vec<Package> = manifests
         .map(|file| {
-            let manifest = file
-                .text
-                .parse()
-                .unwrap_or_else(|error| panic!("{}: {error}", file.path));
-            Package {
-                dir: file.path.trim_end_matches("/Cargo.toml").to_owned(),
-                manifest,
-            }
+            let manifest = file.text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.path));
+            Package { dir: file.path.trim_end_matches("/Cargo.toml").to_owned(), manifest }
         })
         .collect();
-    assert!(
-        found.len() >= 10,
-        "only {} crates found: the walk is broken",
-        found.len()
-    );
+    assert!(found.len() >= 10, "only {} crates found: the walk is broken", found.len());
     found
 }
 
 /// The part of a source file before its inline test module.
 pub(crate) fn without_tests(text: &str) -> &str {
-    text.split_once("\n#[cfg(test)]\nmod tests {")
-        .map_or(text, |(code, _)| code)
+    text.split_once("\n#[cfg(test)]\nmod tests {").map_or(text, |(code, _)| code)
 }
 
 /// Whether a file holds nothing but tests.
@@ -100,17 +84,13 @@ pub(crate) fn is_test(path: &str) -> bool {
 /// Code without its line comments, line by line with numbers from 1.
 pub(crate) fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(index, line)| {
-        let comment = line
-            .match_indices("//")
-            .find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
+        let comment = line.match_indices("//").find(|(at, _)| line[..*at].matches('"').count() % 2 == 0);
         (index + 1, comment.map_or(line, |(at, _)| &line[..at]))
     })
 }
 
 #[test]
 fn comments_are_cut_off_and_addresses_in_strings_are_not() {
-    let lines: Vec<&str> = code_lines("let a = \"http://x\"; // why\n//! doc")
-        .map(|(_, line)| line)
-        .collect();
+    let lines: Vec<&str> = code_lines("let a = \"http://x\"; // why\n//! doc").map(|(_, line)| line).collect();
     assert_eq!(lines, ["let a = \"http://x\"; ", ""]);
 }

@@ -1,8 +1,8 @@
 //! How a refusal looks to a client: one status and a body `{"detail": ...}`.
 
 use crate::input::Issue;
-use domain::Object;
 use axum::response::{IntoResponse, Response};
+use domain::Object;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 

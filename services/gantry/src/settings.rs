@@ -13,17 +13,16 @@ pub struct Section {
 }
 
 /// The sections, in the order in which they are shown.
-pub const SECTIONS: &[Section] =
-    &[
-        Section { name: "process", read: process },
-        Section { name: "api", read: api },
-        Section { name: "runner", read: runner },
-        Section { name: "proxy", read: proxy },
-        Section { name: "scheduler", read: scheduler },
-        Section { name: "gpu-monitor", read: gpu_monitor },
-        Section { name: "notifier", read: notifier },
-        Section { name: "client", read: client },
-    ];
+pub const SECTIONS: &[Section] = &[
+    Section { name: "process", read: process },
+    Section { name: "api", read: api },
+    Section { name: "runner", read: runner },
+    Section { name: "proxy", read: proxy },
+    Section { name: "scheduler", read: scheduler },
+    Section { name: "gpu-monitor", read: gpu_monitor },
+    Section { name: "notifier", read: notifier },
+    Section { name: "client", read: client },
+];
 
 /// Reads every section, so that each variable is known whichever service runs.
 pub fn read_all(reader: &mut Reader) -> Result<(), ConfigError> {

@@ -1,8 +1,8 @@
 //! Build and run: which tasks, of which kind.
 
 use crate::config::Config;
-use crate::drive::Served;
 use crate::crashes::Crashes;
+use crate::drive::Served;
 use crate::effects::ModelClient;
 use crate::hold::{Held, while_holding};
 use crate::locks::Locks;
@@ -13,8 +13,8 @@ use domain::Plane;
 use jiff::tz::TimeZone;
 use ledger::Ledger;
 use service::Tasks;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use store::Values;
 use store::bundles::Bundles;
@@ -108,9 +108,7 @@ async fn listen(
         let Ok(permit) = permit else { return Ok(()) };
         let (runner, inner) = (runner.clone(), tasks.clone());
         let span = tracing::info_span!("step", run_id = %bell.run, request_id = bell.trace.request_id.as_deref());
-        telemetry::continue_from(&span, |name| {
-            bell.trace.traceparent.as_deref().filter(|_| name == "traceparent")
-        });
+        telemetry::continue_from(&span, |name| bell.trace.traceparent.as_deref().filter(|_| name == "traceparent"));
         tasks.request("step", async move {
             runner.answer(bell, inner, permit).instrument(span).await;
             Ok::<(), RunnerError>(())

@@ -128,7 +128,9 @@ impl Runner {
             Err(error) if error.is_transient() => return Err(error),
             // The step finds the same and ends the run with the reason.
             Err(_) => String::new(),
-            Ok(flows) => flows.library.get(&request.workflow_id).map(|flow| flow.entry().to_owned()).unwrap_or_default(),
+            Ok(flows) => {
+                flows.library.get(&request.workflow_id).map(|flow| flow.entry().to_owned()).unwrap_or_default()
+            }
         };
         Ok(Some(Base::New(Box::new(flow::start(request, &entry)))))
     }
@@ -148,8 +150,7 @@ impl Runner {
         } else {
             Verdict::Refused { reason: format!("Run '{}' not found", command.run_id) }
         };
-        let outcome =
-            CommandOutcome { run_id: command.run_id.clone(), verdict, cursor: 0, applied_at: now() };
+        let outcome = CommandOutcome { run_id: command.run_id.clone(), verdict, cursor: 0, applied_at: now() };
         Ok(self.bus.outcomes(&bell.plane).record(&command.command_id, &outcome).await?)
     }
 

@@ -139,7 +139,8 @@ impl Runner {
         let Computed { mut step, outcomes, cursor } = computed;
         self.register_wait(bell, base, &step.state).await?;
         let records = self.records(&mut step).await?;
-        let slow = step.effects.iter().any(|effect| matches!(effect, Effect::CallModel { .. } | Effect::CallTools { .. }));
+        let slow =
+            step.effects.iter().any(|effect| matches!(effect, Effect::CallModel { .. } | Effect::CallTools { .. }));
         let (count, before) = (step.records.len(), base.state().cursor);
         let appended = self
             .ledger(&bell.plane)
@@ -159,7 +160,9 @@ impl Runner {
         if let Appended::Stored(head) = &appended {
             ::metrics::counter!(metrics::STEPS).increment(1);
             ::metrics::counter!(metrics::RECORDS).increment(count as u64);
-            if let Some(key) = base.head().and_then(|old| event_key(&old.state)).filter(|_| head.state.status.is_terminal()) {
+            if let Some(key) =
+                base.head().and_then(|old| event_key(&old.state)).filter(|_| head.state.status.is_terminal())
+            {
                 crate::effects::forget_wait(self, bell, key).await;
             }
             if count > 0 {
@@ -201,10 +204,8 @@ impl Runner {
                 }
             }
         }
-        Ok(to_raw_value(&step.records).map_err(|error| ledger::LedgerError::Unreadable {
-            run: run.to_string(),
-            cause: error.to_string(),
-        })?)
+        Ok(to_raw_value(&step.records)
+            .map_err(|error| ledger::LedgerError::Unreadable { run: run.to_string(), cause: error.to_string() })?)
     }
 
     /// Plain subscribers hear of records once they are stored.

@@ -68,8 +68,7 @@ impl Inner {
     pub(crate) async fn last_at_leader(&self, stream: &str, subject: &str) -> Result<Option<Stored>, BusError> {
         use async_nats::jetstream::stream::LastRawMessageErrorKind;
         let what = format!("reading {stream}");
-        let handle =
-            self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
+        let handle = self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
         match handle.get_last_raw_message_by_subject(subject).await {
             Ok(found) => Ok(Some(Stored {
                 subject: found.subject.to_string(),
@@ -86,8 +85,7 @@ impl Inner {
     pub(crate) async fn holds(&self, stream: &str, sequence: u64) -> Result<bool, BusError> {
         use async_nats::jetstream::stream::RawMessageErrorKind;
         let what = format!("reading {stream}");
-        let handle =
-            self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
+        let handle = self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
         match handle.get_raw_message(sequence).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),

@@ -70,11 +70,9 @@ impl CommandLog {
     async fn earlier(&self, command: &Command) -> Result<Accepted, BusError> {
         let stream = streams::commands_name(&self.plane);
         let filter = subjects::command_filter(&self.plane, command.command_id.as_str());
-        let stored = self
-            .inner
-            .last_at_leader(&stream, &filter)
-            .await?
-            .ok_or_else(|| BusError::unavailable("a command", "its place in the log is not known yet; send it again"))?;
+        let stored = self.inner.last_at_leader(&stream, &filter).await?.ok_or_else(|| {
+            BusError::unavailable("a command", "its place in the log is not known yet; send it again")
+        })?;
         let found = parse(&stored)?;
         Ok(Accepted { seq: found.seq, duplicate: found.command != *command })
     }

@@ -54,7 +54,11 @@ pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus
         let client = open(connection, connects).await?;
         let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
         match provisioned(&client, &js, connection, options).await {
-            Ok(layout) => return Ok(Bus { inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }) }),
+            Ok(layout) => {
+                return Ok(Bus {
+                    inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }),
+                });
+            }
             Err(error) if !error.is_transient() || tokio::time::Instant::now() > until => return Err(error),
             // Over a connection of its own: while a cluster forms, a member may forget where answers are to go.
             Err(error) => tracing::warn!(%error, "the broker is not ready; it is asked again"),
@@ -76,7 +80,10 @@ async fn provisioned(
     provision::streams(js, layout).await.map(|()| layout)
 }
 
-pub(crate) async fn open(connection: &Connection, connects: watch::Sender<u64>) -> Result<async_nats::Client, BusError> {
+pub(crate) async fn open(
+    connection: &Connection,
+    connects: watch::Sender<u64>,
+) -> Result<async_nats::Client, BusError> {
     let shown = connection.urls.iter().map(|url| without_credentials(url)).collect::<Vec<_>>().join(",");
     let unreachable = |cause: String| BusError::Unreachable { url: shown.clone(), cause };
     let addresses = connection

@@ -123,12 +123,8 @@ impl Deliveries {
 
     async fn open(&self) -> Result<pull::Stream, BusError> {
         let what = "opening a consumer";
-        let stream = self
-            .inner
-            .js
-            .get_stream_no_info(&self.stream)
-            .await
-            .map_err(|error| BusError::unavailable(what, error))?;
+        let stream =
+            self.inner.js.get_stream_no_info(&self.stream).await.map_err(|error| BusError::unavailable(what, error))?;
         let name = self.config.durable_name.clone().unwrap_or_default();
         let consumer: PullConsumer = stream
             .get_or_create_consumer(&name, self.config.clone())

@@ -12,7 +12,9 @@ pub enum BusError {
         cause: String,
     },
     /// The server is too old: it would silently ignore what we rely on.
-    #[error("the broker runs nats-server {version} (API level {level}); 2.14 or newer (API level 4) is needed, run `make nats-server` or upgrade it")]
+    #[error(
+        "the broker runs nats-server {version} (API level {level}); 2.14 or newer (API level 4) is needed, run `make nats-server` or upgrade it"
+    )]
     TooOld {
         /// Its version.
         version: String,
@@ -20,7 +22,9 @@ pub enum BusError {
         level: u64,
     },
     /// The server has no JetStream.
-    #[error("the broker at {url} has JetStream switched off: {cause}; enable it in its configuration (`jetstream {{ store_dir: … }}`)")]
+    #[error(
+        "the broker at {url} has JetStream switched off: {cause}; enable it in its configuration (`jetstream {{ store_dir: … }}`)"
+    )]
     NoJetStream {
         /// The address.
         url: String,

@@ -143,12 +143,7 @@ impl Journal {
     }
 
     /// Steps of a run from a stream sequence on, at most `limit`, and whether more are left.
-    pub async fn read(
-        &self,
-        run: &RunId,
-        from: u64,
-        limit: usize,
-    ) -> Result<(Vec<JournalMessage>, bool), BusError> {
+    pub async fn read(&self, run: &RunId, from: u64, limit: usize) -> Result<(Vec<JournalMessage>, bool), BusError> {
         let (stream, subject) = self.place(run);
         let query = Query {
             seq: from.max(1),

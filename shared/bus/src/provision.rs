@@ -65,8 +65,7 @@ async fn read_blobs_at_leader(js: &jetstream::Context) -> Result<(), BusError> {
 /// One stream. Also used when a data plane is made.
 pub(crate) async fn stream(js: &jetstream::Context, wanted: stream::Config) -> Result<(), BusError> {
     let what = format!("making stream {}", wanted.name);
-    let info =
-        js.create_or_update_stream(wanted.clone()).await.map_err(|error| refusal(what, &error))?;
+    let info = js.create_or_update_stream(wanted.clone()).await.map_err(|error| refusal(what, &error))?;
     verify(&wanted, &info.config)
 }
 

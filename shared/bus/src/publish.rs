@@ -72,11 +72,9 @@ impl Inner {
             Some(error) if error.err_code == WRITE_IN_PROCESS => Ok(Published::Busy),
             // A full store, a stream without a leader, a server that is starting: nothing is wrong with the message.
             Some(error) if error.code >= UNAVAILABLE => Err(BusError::unavailable(what, error.description)),
-            Some(error) => Err(BusError::Refused {
-                what: what.to_owned(),
-                code: error.err_code,
-                description: error.description,
-            }),
+            Some(error) => {
+                Err(BusError::Refused { what: what.to_owned(), code: error.err_code, description: error.description })
+            }
         }
     }
 

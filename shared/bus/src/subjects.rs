@@ -20,9 +20,9 @@ pub(crate) fn short(text: &str) -> String {
 
 /// Which shard a run belongs to, for ever: streams of one shard hold all of a run's messages.
 pub(crate) fn shard(run_token: &str, shards: u16) -> u16 {
-    let hash = run_token.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = run_token
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     u16::try_from((hash >> 32) % u64::from(shards.max(1))).unwrap_or(0)
 }
 

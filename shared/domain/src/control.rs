@@ -11,7 +11,8 @@ pub use job::{JobDetail, JobEnd, JobRequest, JobState, JobView, Payload, WaitVie
 pub use notice::{Notice, NoticeKind};
 pub use order::{Answer, ControlOrder, Order, Refused, RefusedKind};
 pub use service::{
-    DeviceView, HolderView, Overview, ProgressMode, ServiceChange, ServiceMore, ServiceRecord, ServiceState, ServiceView,
+    DeviceView, HolderView, Overview, ProgressMode, ServiceChange, ServiceMore, ServiceRecord, ServiceState,
+    ServiceView,
 };
 
 use serde::{Deserialize, Serialize};

@@ -28,19 +28,9 @@ pub struct Plan {
 
 /// The flow of a schedule, under the given id.
 pub fn document(id: &WorkflowId, plan: &Plan) -> Value {
-    let first = plan
-        .start_at
-        .as_deref()
-        .filter(|start| !start.eq_ignore_ascii_case("now"))
-        .unwrap_or("0s");
+    let first = plan.start_at.as_deref().filter(|start| !start.eq_ignore_ascii_case("now")).unwrap_or("0s");
     let mut build = Build {
-        nodes: vec![node(
-            "start",
-            "on_flow_start",
-            0.0,
-            json!([]),
-            json!([exec("exec-out")]),
-        )],
+        nodes: vec![node("start", "on_flow_start", 0.0, json!([]), json!([exec("exec-out")]))],
         edges: Vec::new(),
     };
     match &plan.interval {
@@ -126,21 +116,11 @@ impl Build {
     fn session(&mut self, plan: &Plan, index: Option<&str>) {
         let Some(prefix) = &plan.session_prefix else { return };
         let pins = json!([data("a", "string"), data("b", "any")]);
-        let mut join = node(
-            "child_session",
-            "concat",
-            620.0,
-            pins,
-            json!([data("result", "string")]),
-        );
+        let mut join = node("child_session", "concat", 620.0, pins, json!([data("result", "string")]));
         join["data"]["concatConfig"] = json!({"separator": ":"});
         join["data"]["pinDefaults"] = json!({"a": prefix, "b": 0});
         self.nodes.push(join);
-        self.edge(
-            "d_session",
-            ("child_session", "result"),
-            ("run_target", "child_session_id"),
-        );
+        self.edge("d_session", ("child_session", "result"), ("run_target", "child_session_id"));
         match index {
             Some("repeat") => self.edge("d_index", ("repeat", "index"), ("child_session", "b")),
             Some(_) => self.count(),
@@ -150,13 +130,7 @@ impl Build {
 
     /// An endless schedule counts its passes in a variable.
     fn count(&mut self) {
-        let mut get = node(
-            "pass",
-            "get_var",
-            420.0,
-            json!([data("name", "string")]),
-            json!([data("value", "number")]),
-        );
+        let mut get = node("pass", "get_var", 420.0, json!([data("name", "string")]), json!([data("value", "number")]));
         get["data"]["pinDefaults"] = json!({"name": "passes"});
         let mut or_zero = node(
             "pass_or_zero",
@@ -182,13 +156,8 @@ impl Build {
             json!([data("result", "string")]),
         );
         whole["data"]["pinDefaults"] = json!({"template": "{n:.0f}"});
-        let values = node(
-            "pass_values",
-            "make_object",
-            545.0,
-            json!([data("n", "number")]),
-            json!([data("result", "object")]),
-        );
+        let values =
+            node("pass_values", "make_object", 545.0, json!([data("n", "number")]), json!([data("result", "object")]));
         let mut set = node(
             "count_pass",
             "set_var",
@@ -244,20 +213,10 @@ fn label(id: &str) -> &str {
 }
 
 fn repeat(count: u64) -> Value {
-    let inputs = json!([
-        exec("exec-in"),
-        data("start", "number"),
-        data("end", "number"),
-        data("step", "number")
-    ]);
+    let inputs = json!([exec("exec-in"), data("start", "number"), data("end", "number"), data("step", "number")]);
     let named = |id: &str| json!({"id": id, "label": id, "type": "execution"});
-    let mut repeat = node(
-        "repeat",
-        "for",
-        220.0,
-        inputs,
-        json!([named("loop"), named("done"), data("index", "number")]),
-    );
+    let mut repeat =
+        node("repeat", "for", 220.0, inputs, json!([named("loop"), named("done"), data("index", "number")]));
     repeat["data"]["pinDefaults"] = json!({"start": 0, "end": count, "step": 1});
     repeat
 }
@@ -331,22 +290,14 @@ pub fn interval_micros(text: &str) -> Option<i64> {
 pub(crate) fn set_interval(state: &mut State, interval: &str, now: Time) {
     if let Source::Inline { document } = &mut state.source {
         let nodes = document.get_mut("nodes").and_then(Value::as_array_mut);
-        let wait = nodes
-            .into_iter()
-            .flatten()
-            .find(|node| node.get("id").and_then(Value::as_str) == Some(WAIT_INTERVAL));
-        if let Some(config) = wait
-            .and_then(|wait| wait.pointer_mut("/data/eventConfig"))
-            .and_then(Value::as_object_mut)
+        let wait =
+            nodes.into_iter().flatten().find(|node| node.get("id").and_then(Value::as_str) == Some(WAIT_INTERVAL));
+        if let Some(config) = wait.and_then(|wait| wait.pointer_mut("/data/eventConfig")).and_then(Value::as_object_mut)
         {
             config.insert("schedule".to_owned(), json!(interval));
         }
     }
-    let meta = state
-        .vars
-        .get_mut("_meta")
-        .and_then(|meta| meta.get_mut("schedule"))
-        .and_then(Value::as_object_mut);
+    let meta = state.vars.get_mut("_meta").and_then(|meta| meta.get_mut("schedule")).and_then(Value::as_object_mut);
     if let Some(schedule) = meta {
         schedule.insert("interval".to_owned(), json!(interval));
         schedule.insert("updated_at".to_owned(), json!(now.to_string()));

@@ -10,11 +10,7 @@ use tokio::process::Command;
 use crate::error::BinaryError;
 
 /// The oldest server with everything the product needs: schedules with time zones, sound batches, API level 4.
-pub const OLDEST: Version = Version {
-    major: 2,
-    minor: 14,
-    patch: 0,
-};
+pub const OLDEST: Version = Version { major: 2, minor: 14, patch: 0 };
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
@@ -58,10 +54,7 @@ pub struct Search {
 
 impl Default for Search {
     fn default() -> Self {
-        Self {
-            explicit: None,
-            cache_dir: std::env::home_dir().map(|home| home.join(".cache/gantry")),
-        }
+        Self { explicit: None, cache_dir: std::env::home_dir().map(|home| home.join(".cache/gantry")) }
     }
 }
 
@@ -91,22 +84,13 @@ impl Binary {
         };
         match newest_in(dir) {
             Some(path) => Self::check(path).await,
-            None => Err(BinaryError::NotFound {
-                looked: format!("{on_path}, none in {}", dir.display()),
-            }),
+            None => Err(BinaryError::NotFound { looked: format!("{on_path}, none in {}", dir.display()) }),
         }
     }
 
     async fn check(path: PathBuf) -> Result<Self, BinaryError> {
-        let unusable = |reason: String| BinaryError::Unusable {
-            path: path.clone(),
-            reason,
-        };
-        let answer = Command::new(&path)
-            .arg("--version")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let unusable = |reason: String| BinaryError::Unusable { path: path.clone(), reason };
+        let answer = Command::new(&path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
         let answer = tokio::time::timeout(ANSWER_WITHIN, answer)
             .await
             .map_err(|_| unusable(format!("no version after {ANSWER_WITHIN:?}")))?
@@ -152,34 +136,15 @@ mod tests {
 
     #[test]
     fn a_version_is_read_with_prefix_and_suffix() {
-        assert_eq!(
-            Version::parse("v2.15.1"),
-            Some(Version {
-                major: 2,
-                minor: 15,
-                patch: 1
-            })
-        );
-        assert_eq!(
-            Version::parse("2.14.0-RC.2"),
-            Some(Version {
-                major: 2,
-                minor: 14,
-                patch: 0
-            })
-        );
+        assert_eq!(Version::parse("v2.15.1"), Some(Version { major: 2, minor: 15, patch: 1 }));
+        assert_eq!(Version::parse("2.14.0-RC.2"), Some(Version { major: 2, minor: 14, patch: 0 }));
         assert_eq!(Version::parse("nonsense"), None);
     }
 
     #[test]
     fn the_newest_cached_program_wins_by_number_and_not_by_letter() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "nats-server-2.9.10",
-            "nats-server-2.14.9",
-            "nats-server-2.14.10",
-            "fetch.abc",
-        ] {
+        for name in ["nats-server-2.9.10", "nats-server-2.14.9", "nats-server-2.14.10", "fetch.abc"] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         assert_eq!(newest_in(dir.path()), Some(dir.path().join("nats-server-2.14.10")));
@@ -187,15 +152,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_is_no_nats_server_is_refused_with_the_way_out() {
-        let search = Search {
-            explicit: Some("/bin/true".into()),
-            cache_dir: None,
-        };
+        let search = Search { explicit: Some("/bin/true".into()), cache_dir: None };
         let error = Binary::find(&search).await.unwrap_err().to_string();
-        assert!(
-            error.contains("/bin/true") && error.contains("make nats-server"),
-            "{error}"
-        );
+        assert!(error.contains("/bin/true") && error.contains("make nats-server"), "{error}");
     }
 
     #[tokio::test]
@@ -205,10 +164,7 @@ mod tests {
         let old = dir.path().join("old");
         std::fs::write(&old, "#!/bin/sh\necho 'nats-server: v2.9.10'\n").unwrap();
         std::fs::set_permissions(&old, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let search = Search {
-            explicit: Some(old),
-            cache_dir: None,
-        };
+        let search = Search { explicit: Some(old), cache_dir: None };
         let error = Binary::find(&search).await.unwrap_err().to_string();
         assert!(error.contains("2.9.10") && error.contains("2.14.0 or newer"), "{error}");
     }

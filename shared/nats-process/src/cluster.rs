@@ -37,17 +37,10 @@ impl Cluster {
         }
         let mut servers = Vec::with_capacity(size);
         for (index, route_port) in route_ports.iter().enumerate() {
-            let member = Member {
-                cluster: "gantry".to_owned(),
-                route_port: *route_port,
-                route_ports: route_ports.clone(),
-            };
-            let builder = Server::builder()
-                .server_name(format!("n{}", index + 1))
-                .binary(binary.clone());
-            let builder = builder
-                .durability(SyncInterval::Every(Duration::from_secs(1)))
-                .cluster(member);
+            let member =
+                Member { cluster: "gantry".to_owned(), route_port: *route_port, route_ports: route_ports.clone() };
+            let builder = Server::builder().server_name(format!("n{}", index + 1)).binary(binary.clone());
+            let builder = builder.durability(SyncInterval::Every(Duration::from_secs(1))).cluster(member);
             servers.push(builder.launch().await?);
         }
         for server in &mut servers {

@@ -92,8 +92,7 @@ impl Files {
         options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&path).map_err(StartError::file("write", &path))?;
         let text = render(settings, &self.dir.to_string_lossy(), port);
-        file.write_all(text.as_bytes())
-            .map_err(StartError::file("write", &path))
+        file.write_all(text.as_bytes()).map_err(StartError::file("write", &path))
     }
 }
 
@@ -128,28 +127,16 @@ mod tests {
     use super::*;
 
     fn settings(sync_interval: SyncInterval, member: Option<Member>) -> Settings {
-        Settings {
-            server_name: "one".into(),
-            sync_interval,
-            member,
-            accounts: String::new(),
-        }
+        Settings { server_name: "one".into(), sync_interval, member, accounts: String::new() }
     }
 
     #[test]
     fn every_name_in_the_template_is_filled_in() {
-        let member = Member {
-            cluster: "c".into(),
-            route_port: 2,
-            route_ports: vec![1, 2, 3],
-        };
+        let member = Member { cluster: "c".into(), route_port: 2, route_ports: vec![1, 2, 3] };
         let text = render(&settings(SyncInterval::Always, Some(member)), "/data", 4222);
         let settings_only: String = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(!settings_only.contains('@'), "{text}");
-        assert!(
-            text.contains("routes: [\"nats://127.0.0.1:1\", \"nats://127.0.0.1:3\"]"),
-            "{text}"
-        );
+        assert!(text.contains("routes: [\"nats://127.0.0.1:1\", \"nats://127.0.0.1:3\"]"), "{text}");
         assert!(text.contains("sync_interval: always"), "{text}");
     }
 

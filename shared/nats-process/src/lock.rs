@@ -21,23 +21,14 @@ pub(crate) struct DirectoryLock {
 impl DirectoryLock {
     pub(crate) fn take(files: &Files) -> Result<Self, StartError> {
         let path = files.lock();
-        let open = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(StartError::file("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                file.read_to_string(&mut holder)
-                    .map_err(StartError::file("read", &path))?;
-                return Err(StartError::Locked {
-                    dir: files.dir().into(),
-                    holder: holder.trim().to_owned(),
-                });
+                file.read_to_string(&mut holder).map_err(StartError::file("read", &path))?;
+                return Err(StartError::Locked { dir: files.dir().into(), holder: holder.trim().to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(StartError::file("lock", &path)(source)),
         }
@@ -63,21 +54,12 @@ pub(crate) async fn end_left_over(files: &Files) -> Result<(), StartError> {
         return Ok(());
     }
     process::signal(pid, Signal::KILL);
-    if gone(files, END_WITHIN).await {
-        Ok(())
-    } else {
-        Err(StartError::Stuck {
-            pid,
-            dir: files.dir().into(),
-        })
-    }
+    if gone(files, END_WITHIN).await { Ok(()) } else { Err(StartError::Stuck { pid, dir: files.dir().into() }) }
 }
 
 fn left_over(files: &Files) -> Option<u32> {
     let pid: u32 = std::fs::read_to_string(files.pid()).ok()?.trim().parse().ok()?;
-    process::command_line(pid)?
-        .contains(files.config().to_str()?)
-        .then_some(pid)
+    process::command_line(pid)?.contains(files.config().to_str()?).then_some(pid)
 }
 
 async fn gone(files: &Files, within: Duration) -> bool {

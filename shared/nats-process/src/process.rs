@@ -32,31 +32,13 @@ impl Running {
             move |source| StartError::Spawn { program, source }
         };
         let mut server = Command::new(program);
-        server
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = server
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed(program))?;
+        server.arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = server.process_group(0).kill_on_drop(true).spawn().map_err(failed(program))?;
         let pid = child.id().unwrap_or_default();
         let mut watchdog = Command::new("/bin/sh");
-        watchdog
-            .args(["-c", WATCHDOG, "gantry-nats-watchdog"])
-            .arg(pid.to_string());
-        watchdog
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let watchdog = watchdog
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed(Path::new("/bin/sh")))?;
+        watchdog.args(["-c", WATCHDOG, "gantry-nats-watchdog"]).arg(pid.to_string());
+        watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let watchdog = watchdog.process_group(0).kill_on_drop(true).spawn().map_err(failed(Path::new("/bin/sh")))?;
         Ok(Self { pid, child, watchdog })
     }
 
@@ -80,10 +62,7 @@ impl Running {
     pub(crate) async fn stop(mut self, within: Duration) {
         signal(self.pid, Signal::TERM);
         if tokio::time::timeout(within, self.child.wait()).await.is_err() {
-            tracing::warn!(
-                pid = self.pid,
-                "nats-server did not end within {within:?} and is killed"
-            );
+            tracing::warn!(pid = self.pid, "nats-server did not end within {within:?} and is killed");
         }
         self.kill().await;
     }
@@ -118,11 +97,7 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     let raw = if Path::new("/proc/self/cmdline").exists() {
         std::fs::read(format!("/proc/{pid}/cmdline")).ok()?
     } else {
-        std::process::Command::new("ps")
-            .args(["-o", "args=", "-p", &pid.to_string()])
-            .output()
-            .ok()?
-            .stdout
+        std::process::Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output().ok()?.stdout
     };
     let text = String::from_utf8_lossy(&raw).replace('\0', " ");
     (!text.trim().is_empty()).then_some(text)

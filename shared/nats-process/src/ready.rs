@@ -23,10 +23,7 @@ pub(crate) async fn wait(running: &mut Running, files: &Files, within: Duration)
         loop {
             tick.tick().await;
             if running.has_ended() {
-                return Err(StartError::Ended {
-                    log: files.log(),
-                    tail: log_tail(&files.log()),
-                });
+                return Err(StartError::Ended { log: files.log(), tail: log_tail(&files.log()) });
             }
             let Some(monitoring) = monitoring_address(&files.ports(), pid) else {
                 continue;
@@ -37,12 +34,7 @@ pub(crate) async fn wait(running: &mut Running, files: &Files, within: Duration)
         }
     };
     let deadline = tokio::time::timeout(within, healthy).await;
-    deadline.unwrap_or_else(|_| {
-        Err(StartError::NotReady {
-            waited: within,
-            log: files.log(),
-        })
-    })
+    deadline.unwrap_or_else(|_| Err(StartError::NotReady { waited: within, log: files.log() }))
 }
 
 // The file is named after the program and the pid, and may be seen half written: then it does not parse yet.

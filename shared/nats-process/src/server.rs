@@ -33,21 +33,10 @@ pub struct Builder {
 impl Default for Builder {
     fn default() -> Self {
         let sync_interval = SyncInterval::Always;
-        let settings = Settings {
-            server_name: "gantry".to_owned(),
-            sync_interval,
-            member: None,
-            accounts: String::new(),
-        };
+        let settings =
+            Settings { server_name: "gantry".to_owned(), sync_interval, member: None, accounts: String::new() };
         let ready_within = Duration::from_secs(60);
-        Self {
-            dir: None,
-            port: 0,
-            search: Search::default(),
-            binary: None,
-            ready_within,
-            settings,
-        }
+        Self { dir: None, port: 0, search: Search::default(), binary: None, ready_within, settings }
     }
 }
 
@@ -142,10 +131,7 @@ impl Builder {
             Some(binary) => binary,
             None => Binary::find(&self.search).await?,
         };
-        let port = Port {
-            number: self.port,
-            chosen: self.port == 0,
-        };
+        let port = Port { number: self.port, chosen: self.port == 0 };
         let pid = Arc::new(AtomicU32::new(0));
         let (settings, ready_within) = (self.settings, self.ready_within);
         let monitoring = None;
@@ -246,10 +232,7 @@ impl Server {
     /// A view for others while one task owns and watches the server.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {
-            url: self.url(),
-            pid: Arc::clone(&self.pid),
-        }
+        Handle { url: self.url(), pid: Arc::clone(&self.pid) }
     }
 
     /// Kills the server outright (SIGKILL) and waits until it is gone.
@@ -295,10 +278,7 @@ impl Server {
         let mut tries = 0;
         loop {
             let Some(running) = self.running.as_mut() else {
-                return Err(StartError::Ended {
-                    log: self.files.log(),
-                    tail: "it was stopped".to_owned(),
-                });
+                return Err(StartError::Ended { log: self.files.log(), tail: "it was stopped".to_owned() });
             };
             tries += 1;
             match ready::wait(running, &self.files, self.ready_within).await {

@@ -89,11 +89,7 @@ impl Server {
             let down_from = Instant::now();
             loop {
                 if attempt >= restarts.attempts {
-                    return GaveUp {
-                        attempts: attempt,
-                        reason,
-                        log: self.log_file(),
-                    };
+                    return GaveUp { attempts: attempt, reason, log: self.log_file() };
                 }
                 tokio::time::sleep(restarts.pause_before(attempt)).await;
                 attempt += 1;
@@ -103,10 +99,7 @@ impl Server {
                 }
                 report(Event::RestartFailed { reason: reason.clone() });
             }
-            report(Event::Restarted {
-                pid: self.pid(),
-                down_for: down_from.elapsed(),
-            });
+            report(Event::Restarted { pid: self.pid(), down_for: down_from.elapsed() });
         }
     }
 }
@@ -118,9 +111,7 @@ mod tests {
     #[test]
     fn pauses_double_from_none_up_to_the_longest() {
         let restarts = Restarts::default();
-        let pauses: Vec<u128> = (0..9)
-            .map(|attempt| restarts.pause_before(attempt).as_millis())
-            .collect();
+        let pauses: Vec<u128> = (0..9).map(|attempt| restarts.pause_before(attempt).as_millis()).collect();
         assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
     }
 }

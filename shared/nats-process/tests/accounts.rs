@@ -13,9 +13,7 @@ const ACCOUNTS: &str = include_str!("../../../nats/accounts.conf");
 const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn server() -> Server {
-    let accounts = ACCOUNTS
-        .replace("$GANTRY_NATS_PASSWORD", "owner")
-        .replace("$GANTRY_NATS_TAP_PASSWORD", "listener");
+    let accounts = ACCOUNTS.replace("$GANTRY_NATS_PASSWORD", "owner").replace("$GANTRY_NATS_TAP_PASSWORD", "listener");
     Server::builder().accounts(accounts).start().await.unwrap()
 }
 
@@ -23,9 +21,7 @@ async fn client(server: &Server, user: &str, password: &str) -> (Client, mpsc::R
     let (sender, refusals) = mpsc::channel(64);
     let options = ConnectOptions::with_user_and_password(user.into(), password.into()).event_callback(move |event| {
         if let Event::ServerError(error) = event {
-            sender
-                .try_send(error.to_string().to_lowercase())
-                .expect("fewer refusals than the queue holds");
+            sender.try_send(error.to_string().to_lowercase()).expect("fewer refusals than the queue holds");
         }
         std::future::ready(())
     });
@@ -33,9 +29,7 @@ async fn client(server: &Server, user: &str, password: &str) -> (Client, mpsc::R
 }
 
 async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future)
-        .await
-        .unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
+    tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
 
 #[tokio::test]
@@ -49,10 +43,7 @@ async fn a_tap_hears_records_and_nothing_else_and_may_send_nothing() {
     for forbidden in ["gantry.ledger.>", "gantry.inbox.>", "$JS.>", ">"] {
         let _refused = tap.subscribe(forbidden).await.unwrap();
         let refusal = within(forbidden, refusals.recv()).await.unwrap();
-        assert!(
-            refusal.contains("permissions violation for subscription"),
-            "{forbidden}: {refusal}"
-        );
+        assert!(refusal.contains("permissions violation for subscription"), "{forbidden}: {refusal}");
     }
     // The server has answered what came after the subscription, so it knows the subscription.
     owner.publish(subject, "stored".into()).await.unwrap();
@@ -62,10 +53,7 @@ async fn a_tap_hears_records_and_nothing_else_and_may_send_nothing() {
     for forbidden in ["gantry.inbox.0.default.main.r1", subject, "$JS.API.INFO"] {
         tap.publish(forbidden, "forged".into()).await.unwrap();
         let refusal = within(forbidden, refusals.recv()).await.unwrap();
-        assert!(
-            refusal.contains("permissions violation for publish"),
-            "{forbidden}: {refusal}"
-        );
+        assert!(refusal.contains("permissions violation for publish"), "{forbidden}: {refusal}");
     }
 }
 
@@ -73,8 +61,6 @@ async fn a_tap_hears_records_and_nothing_else_and_may_send_nothing() {
 async fn a_server_with_accounts_lets_no_stranger_in() {
     let server = server().await;
     assert!(async_nats::connect(server.url()).await.is_err());
-    let wrong = ConnectOptions::with_user_and_password("gantry".into(), "guess".into())
-        .connect(server.url())
-        .await;
+    let wrong = ConnectOptions::with_user_and_password("gantry".into(), "guess".into()).connect(server.url()).await;
     assert!(wrong.is_err());
 }

@@ -11,23 +11,15 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 async fn context(urls: &[String]) -> jetstream::Context {
     let addresses: Vec<async_nats::ServerAddr> = urls.iter().map(|url| url.parse().unwrap()).collect();
-    let client = async_nats::ConnectOptions::new()
-        .retry_on_initial_connect()
-        .connect(addresses)
-        .await
-        .unwrap();
+    let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(addresses).await.unwrap();
     let mut context = jetstream::new(client);
     context.set_timeout(Duration::from_secs(2));
     context
 }
 
 async fn replicated(context: &jetstream::Context) -> stream::Info {
-    let config = stream::Config {
-        name: "SAFE".into(),
-        subjects: vec!["safe.>".into()],
-        num_replicas: 3,
-        ..Default::default()
-    };
+    let config =
+        stream::Config { name: "SAFE".into(), subjects: vec!["safe.>".into()], num_replicas: 3, ..Default::default() };
     let make = async {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -37,9 +29,7 @@ async fn replicated(context: &jetstream::Context) -> stream::Info {
             }
         }
     };
-    tokio::time::timeout(DEADLINE, make)
-        .await
-        .expect("a stream with three replicas is made")
+    tokio::time::timeout(DEADLINE, make).await.expect("a stream with three replicas is made")
 }
 
 async fn publish(context: &jetstream::Context) {
@@ -54,9 +44,7 @@ async fn publish(context: &jetstream::Context) {
             }
         }
     };
-    tokio::time::timeout(DEADLINE, store)
-        .await
-        .expect("a message is stored");
+    tokio::time::timeout(DEADLINE, store).await.expect("a message is stored");
 }
 
 #[tokio::test]
@@ -65,15 +53,8 @@ async fn a_replicated_stream_takes_messages_after_its_leader_was_killed_and_the_
     let context = context(&cluster.urls()).await;
     let info = replicated(&context).await;
     publish(&context).await;
-    let leader = info
-        .cluster
-        .and_then(|group| group.leader)
-        .expect("the stream names its leader");
-    cluster
-        .member(&leader)
-        .expect("the leader is one of ours")
-        .kill9()
-        .await;
+    let leader = info.cluster.and_then(|group| group.leader).expect("the stream names its leader");
+    cluster.member(&leader).expect("the leader is one of ours").kill9().await;
     publish(&context).await;
     cluster.member(&leader).unwrap().restart().await.unwrap();
     let stream = context.get_stream("SAFE").await.unwrap();

@@ -1,10 +1,6 @@
 //! One real server: start, stop, kill, restart, and what a crash of the gateway leaves behind.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking and ends its own tasks"
-)]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test fails by panicking and ends its own tasks")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,9 +21,7 @@ async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
             tick.tick().await;
         }
     };
-    tokio::time::timeout(DEADLINE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
+    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not within {DEADLINE:?}: {what}"))
 }
 
 fn runs(pid: u32) -> bool {
@@ -35,11 +29,7 @@ fn runs(pid: u32) -> bool {
 }
 
 fn pid_in(dir: &Path) -> Option<u32> {
-    std::fs::read_to_string(dir.join("server.pid"))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::fs::read_to_string(dir.join("server.pid")).ok()?.trim().parse().ok()
 }
 
 async fn context(url: &str) -> jetstream::Context {
@@ -47,11 +37,8 @@ async fn context(url: &str) -> jetstream::Context {
 }
 
 async fn store_one(context: &jetstream::Context) {
-    let config = jetstream::stream::Config {
-        name: "KEPT".into(),
-        subjects: vec!["kept.>".into()],
-        ..Default::default()
-    };
+    let config =
+        jetstream::stream::Config { name: "KEPT".into(), subjects: vec!["kept.>".into()], ..Default::default() };
     context.get_or_create_stream(config).await.unwrap();
     context.publish("kept.one", "x".into()).await.unwrap().await.unwrap();
 }
@@ -80,11 +67,7 @@ async fn a_server_is_ready_within_a_second_and_answers_where_it_says() {
 
 #[tokio::test]
 async fn a_killed_server_restarts_on_the_same_port_with_its_streams() {
-    let mut server = Server::builder()
-        .durability(SyncInterval::Every(Duration::from_secs(1)))
-        .start()
-        .await
-        .unwrap();
+    let mut server = Server::builder().durability(SyncInterval::Every(Duration::from_secs(1))).start().await.unwrap();
     let (url, first) = (server.url(), server.pid());
     store_one(&context(&url).await).await;
     server.kill9().await;
@@ -114,17 +97,11 @@ async fn a_watched_server_that_dies_is_back_on_its_port() {
     let first = handle.pid();
     let (sender, mut events) = tokio::sync::mpsc::channel(16);
     let watching = tokio::spawn(async move {
-        server
-            .watch(Restarts::default(), |event| {
-                sender.try_send(event).expect("the test reads its events")
-            })
-            .await
+        server.watch(Restarts::default(), |event| sender.try_send(event).expect("the test reads its events")).await
     });
     handle.kill9();
     assert!(matches!(events.recv().await, Some(Event::Died { status: Some(_) })));
-    let Some(Event::Restarted { pid, .. }) = events.recv().await else {
-        panic!("no restart was reported")
-    };
+    let Some(Event::Restarted { pid, .. }) = events.recv().await else { panic!("no restart was reported") };
     assert_ne!(pid, first);
     assert_eq!(handle.pid(), pid);
     async_nats::connect(handle.url()).await.unwrap();
@@ -138,17 +115,10 @@ async fn a_server_that_cannot_stay_up_is_given_up_with_the_reason() {
     let port: u16 = server.url().rsplit(':').next().unwrap().parse().unwrap();
     server.kill9().await;
     let _squatter = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-    let restarts = Restarts {
-        attempts: 2,
-        first_pause: Duration::from_millis(1),
-        ..Restarts::default()
-    };
+    let restarts = Restarts { attempts: 2, first_pause: Duration::from_millis(1), ..Restarts::default() };
     let mut failed = 0;
-    let GaveUp { attempts, reason, .. } = server
-        .watch(restarts, |event| {
-            failed += usize::from(matches!(event, Event::RestartFailed { .. }))
-        })
-        .await;
+    let GaveUp { attempts, reason, .. } =
+        server.watch(restarts, |event| failed += usize::from(matches!(event, Event::RestartFailed { .. }))).await;
     assert_eq!((attempts, failed), (2, 2));
     assert!(reason.contains("address already in use"), "{reason}");
 }
@@ -160,10 +130,7 @@ async fn two_gateways_on_one_store_are_told_apart_by_a_clear_error() {
     let error = Server::builder().store_dir(dir.path()).start().await.unwrap_err();
     assert!(matches!(error, StartError::Locked { .. }), "{error}");
     let text = error.to_string();
-    assert!(
-        text.contains(&format!("in use by process {}", std::process::id())),
-        "{text}"
-    );
+    assert!(text.contains(&format!("in use by process {}", std::process::id())), "{text}");
 }
 
 #[tokio::test]
@@ -175,16 +142,8 @@ async fn a_server_left_behind_is_ended_by_the_next_start() {
     server.stop().await;
     drop(server);
     let config = dir.path().canonicalize().unwrap().join("server.conf");
-    let mut orphan = Command::new(program)
-        .arg("--config")
-        .arg(config)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the orphan writes its pid file", async || {
-        pid_in(dir.path()).filter(|pid| *pid == orphan.id())
-    })
-    .await;
+    let mut orphan = Command::new(program).arg("--config").arg(config).stdout(Stdio::null()).spawn().unwrap();
+    until("the orphan writes its pid file", async || pid_in(dir.path()).filter(|pid| *pid == orphan.id())).await;
     let next = Server::builder().store_dir(dir.path()).start().await.unwrap();
     assert!(orphan.try_wait().unwrap().is_some(), "the orphan still runs");
     assert_eq!(stored(&context(&next.url()).await).await, 1);
@@ -203,38 +162,26 @@ async fn a_stale_pid_file_that_names_a_stranger_harms_nobody() {
 
 fn holder_program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .join("examples/hold_until_killed")
+    test.parent().and_then(Path::parent).unwrap().join("examples/hold_until_killed")
 }
 
 #[tokio::test]
 async fn a_server_does_not_outlive_a_gateway_that_is_killed_outright() {
     let dir = tempfile::tempdir().unwrap();
     let mut gateway = Command::new(holder_program()).arg(dir.path()).spawn().unwrap();
-    until("the gateway's server is ready", async || {
-        dir.path().join("held").exists().then_some(())
-    })
-    .await;
+    until("the gateway's server is ready", async || dir.path().join("held").exists().then_some(())).await;
     let server = pid_in(dir.path()).unwrap();
     assert!(runs(server));
     gateway.kill().unwrap();
     gateway.wait().unwrap();
-    until("the server ends with its gateway", async || {
-        (!runs(server)).then_some(())
-    })
-    .await;
+    until("the server ends with its gateway", async || (!runs(server)).then_some(())).await;
 }
 
 #[tokio::test]
 async fn a_start_right_after_a_gateway_was_killed_succeeds() {
     let dir = tempfile::tempdir().unwrap();
     let mut gateway = Command::new(holder_program()).arg(dir.path()).spawn().unwrap();
-    until("the gateway's server is ready", async || {
-        dir.path().join("held").exists().then_some(())
-    })
-    .await;
+    until("the gateway's server is ready", async || dir.path().join("held").exists().then_some(())).await;
     gateway.kill().unwrap();
     gateway.wait().unwrap();
     let server = Server::builder().store_dir(dir.path()).start().await.unwrap();

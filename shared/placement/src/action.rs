@@ -103,62 +103,15 @@ impl Action {
     /// The event that announces it.
     pub fn change(&self) -> Change {
         match self.clone() {
-            Self::Start {
-                service,
-                spot,
-                generation,
-            } => Change::StartRequested {
-                service,
-                spot,
-                generation,
-            },
-            Self::Drain {
-                service,
-                generation,
-                reason,
-            } => Change::DrainBegun {
-                service,
-                generation,
-                reason,
-            },
-            Self::Stop {
-                service,
-                generation,
-                reason,
-            } => Change::StopRequested {
-                service,
-                generation,
-                reason,
-            },
-            Self::Dispatch {
-                job,
-                attempt,
-                service,
-                generation,
-                deadline,
-            } => of_job(
-                job,
-                JobEvent::Dispatched {
-                    attempt,
-                    service,
-                    generation,
-                    deadline,
-                },
-            ),
-            Self::Interrupt {
-                job,
-                attempt,
-                cause,
-                deadline,
-                ..
-            } => of_job(
-                job,
-                JobEvent::InterruptRequested {
-                    attempt,
-                    cause,
-                    deadline,
-                },
-            ),
+            Self::Start { service, spot, generation } => Change::StartRequested { service, spot, generation },
+            Self::Drain { service, generation, reason } => Change::DrainBegun { service, generation, reason },
+            Self::Stop { service, generation, reason } => Change::StopRequested { service, generation, reason },
+            Self::Dispatch { job, attempt, service, generation, deadline } => {
+                of_job(job, JobEvent::Dispatched { attempt, service, generation, deadline })
+            }
+            Self::Interrupt { job, attempt, cause, deadline, .. } => {
+                of_job(job, JobEvent::InterruptRequested { attempt, cause, deadline })
+            }
             Self::Claim { job, service } => of_job(job, JobEvent::Claimed { service }),
             Self::Resume { job } => of_job(job, JobEvent::Resumed),
             Self::Requeue { job, attempt, cause } => of_job(job, JobEvent::AttemptLost { attempt, cause }),
@@ -190,16 +143,8 @@ pub fn outstanding(cluster: &Cluster) -> Vec<Action> {
         let container = &registered.container;
         let (service, generation) = (name.clone(), container.generation);
         match &container.state {
-            State::Starting { .. } => container.spot.clone().map(|spot| Action::Start {
-                service,
-                spot,
-                generation,
-            }),
-            State::Stopping { reason, .. } => Some(Action::Stop {
-                service,
-                generation,
-                reason: reason.clone(),
-            }),
+            State::Starting { .. } => container.spot.clone().map(|spot| Action::Start { service, spot, generation }),
+            State::Stopping { reason, .. } => Some(Action::Stop { service, generation, reason: reason.clone() }),
             State::Stopped | State::Ready { .. } | State::Unhealthy { .. } => None,
             State::Draining { .. } | State::Lost { .. } => None,
         }
@@ -219,12 +164,6 @@ fn owed_to_job(job: &Job) -> Option<Action> {
             cause: interrupt.cause.clone(),
             deadline: interrupt.deadline,
         },
-        None => Action::Dispatch {
-            job: id,
-            attempt,
-            service,
-            generation: run.generation,
-            deadline: run.deadline,
-        },
+        None => Action::Dispatch { job: id, attempt, service, generation: run.generation, deadline: run.deadline },
     })
 }

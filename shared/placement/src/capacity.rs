@@ -41,9 +41,7 @@ impl Cluster {
                 continue;
             }
             let usable = node.devices.iter().filter(|device| known.service.may_use(device, id));
-            let sizes = usable
-                .filter_map(|device| self.devices.get(device))
-                .map(crate::Device::capacity_mb);
+            let sizes = usable.filter_map(|device| self.devices.get(device)).map(crate::Device::capacity_mb);
             let mut fitting = 0;
             for size in sizes {
                 largest = largest.max(size);

@@ -51,49 +51,23 @@ impl Cluster {
             Change::ServiceRemoved { service } => self.remove(service)?,
             Change::NodeSeen { node, devices, running } => self.node_seen(node, devices, running, at),
             Change::NodeLost { node } => self.node_lost(node, at)?,
-            Change::DeviceMeasured {
-                device,
-                used_mb,
-                by_service,
-            } => {
+            Change::DeviceMeasured { device, used_mb, by_service } => {
                 self.device_measured(device, *used_mb, by_service, at)?;
             }
-            Change::StartRequested {
-                service,
-                spot,
-                generation,
-            } => {
+            Change::StartRequested { service, spot, generation } => {
                 self.start_requested(service, spot, *generation, at)?;
             }
-            Change::ContainerFound {
-                service,
-                spot,
-                generation,
-                orphan,
-            } => {
+            Change::ContainerFound { service, spot, generation, orphan } => {
                 self.container_found(service, spot, *generation, *orphan, at)?;
             }
             Change::ContainerReady { service, generation } => self.container_ready(service, *generation, at)?,
             Change::ContainerUnhealthy { service, generation } => self.container_unhealthy(service, *generation, at)?,
-            Change::DrainBegun {
-                service,
-                generation,
-                reason,
-            } => self.drain(service, *generation, reason, at)?,
-            Change::StopRequested {
-                service,
-                generation,
-                reason,
-            } => {
+            Change::DrainBegun { service, generation, reason } => self.drain(service, *generation, reason, at)?,
+            Change::StopRequested { service, generation, reason } => {
                 self.stop_requested(service, *generation, reason, at)?;
             }
             Change::ContainerStopped { service, generation } => self.container_stopped(service, *generation, at)?,
-            Change::ContainerExited {
-                service,
-                generation,
-                error,
-                out_of_memory,
-            } => {
+            Change::ContainerExited { service, generation, error, out_of_memory } => {
                 self.container_exited(service, *generation, error, *out_of_memory, at)?;
             }
             Change::StartAsked { service } => self.start_asked(service)?,
@@ -112,17 +86,14 @@ impl Cluster {
 
     /// The service of that name.
     pub(crate) fn known(&mut self, name: &ServiceName) -> Result<&mut Registered, Refusal> {
-        self.services
-            .get_mut(name)
-            .ok_or_else(|| Refusal::Unknown { name: name.to_string() })
+        self.services.get_mut(name).ok_or_else(|| Refusal::Unknown { name: name.to_string() })
     }
 
     fn register(&mut self, service: &Service) {
         match self.services.get_mut(&service.name) {
             Some(registered) => registered.service = service.clone(),
             None => {
-                self.services
-                    .insert(service.name.clone(), Registered::new(service.clone()));
+                self.services.insert(service.name.clone(), Registered::new(service.clone()));
             }
         }
     }
@@ -131,10 +102,7 @@ impl Cluster {
         let registered = self.known(name)?;
         let jobs = registered.running.len();
         if jobs > 0 {
-            return Err(Refusal::InUse {
-                service: name.clone(),
-                jobs,
-            });
+            return Err(Refusal::InUse { service: name.clone(), jobs });
         }
         self.release(name);
         self.services.remove(name);
@@ -157,23 +125,14 @@ impl Cluster {
         let unknown = || Refusal::Unknown { name: id.to_string() };
         let place = *self.places.get(id).ok_or_else(unknown)?;
         let job = self.jobs.get_mut(&place).ok_or_else(unknown)?;
-        if let JobEvent::Dispatched {
-            service, generation, ..
-        } = what
-        {
-            let registered = self.services.get(service).ok_or_else(|| Refusal::Unknown {
-                name: service.to_string(),
-            })?;
+        if let JobEvent::Dispatched { service, generation, .. } = what {
+            let registered =
+                self.services.get(service).ok_or_else(|| Refusal::Unknown { name: service.to_string() })?;
             if registered.container.generation != *generation || !registered.takes_jobs() {
-                return Err(Refusal::Stale {
-                    service: service.clone(),
-                });
+                return Err(Refusal::Stale { service: service.clone() });
             }
         }
-        let before = job
-            .run
-            .as_ref()
-            .map(|run| (run.service.clone(), run.generation, run.started_at));
+        let before = job.run.as_ref().map(|run| (run.service.clone(), run.generation, run.started_at));
         job.apply(what, at)?;
         let after = job.run.as_ref().map(|run| run.service.clone());
         match (before, after) {

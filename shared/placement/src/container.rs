@@ -54,11 +54,7 @@ impl Container {
 
     /// Whether it serves or will, without being started again.
     pub fn is_live(&self) -> bool {
-        !self.tainted
-            && matches!(
-                self.state,
-                State::Ready { .. } | State::Starting { .. } | State::Unhealthy { .. }
-            )
+        !self.tainted && matches!(self.state, State::Ready { .. } | State::Starting { .. } | State::Unhealthy { .. })
     }
 
     /// Whether its memory will come back without another decision.

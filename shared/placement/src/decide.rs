@@ -19,9 +19,5 @@ pub struct Plan {
 pub fn decide(snapshot: &Cluster, now: Time) -> Plan {
     let mut engine = Engine::new(snapshot.clone(), now);
     let actions = engine.on_time(now);
-    Plan {
-        actions,
-        waiting: engine.explain_all(),
-        wake_at: engine.wake_at(),
-    }
+    Plan { actions, waiting: engine.explain_all(), wake_at: engine.wake_at() }
 }

@@ -73,28 +73,17 @@ impl Device {
 
     /// Set aside, or measured where that is more.
     pub fn committed_mb(&self) -> u64 {
-        self.holders
-            .values()
-            .map(|hold| hold.reserved_mb.max(hold.measured_mb.unwrap_or(0)))
-            .sum()
+        self.holders.values().map(|hold| hold.reserved_mb.max(hold.measured_mb.unwrap_or(0))).sum()
     }
 
     /// Measured memory that no known container accounts for.
     pub fn foreign_mb(&self) -> u64 {
-        let known: u64 = self
-            .holders
-            .values()
-            .map(|hold| hold.measured_mb.unwrap_or(hold.reserved_mb))
-            .sum();
-        self.measured
-            .as_ref()
-            .map_or(0, |measure| measure.used_mb.saturating_sub(known))
+        let known: u64 = self.holders.values().map(|hold| hold.measured_mb.unwrap_or(hold.reserved_mb)).sum();
+        self.measured.as_ref().map_or(0, |measure| measure.used_mb.saturating_sub(known))
     }
 
     /// What may still be set aside, by the ledger and by measurement.
     pub fn free_mb(&self) -> u64 {
-        self.capacity_mb()
-            .saturating_sub(self.committed_mb())
-            .saturating_sub(self.foreign_mb())
+        self.capacity_mb().saturating_sub(self.committed_mb()).saturating_sub(self.foreign_mb())
     }
 }

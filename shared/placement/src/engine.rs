@@ -38,12 +38,7 @@ const ROUNDS: usize = 10_000;
 impl Engine {
     /// An engine over a cluster as it was replayed. Everything is looked at once, on the first call.
     pub fn new(cluster: Cluster, now: Time) -> Self {
-        let mut engine = Self {
-            cluster,
-            index: Index::default(),
-            now,
-            decided: Vec::new(),
-        };
+        let mut engine = Self { cluster, index: Index::default(), now, decided: Vec::new() };
         engine.rebuild();
         engine
     }
@@ -100,10 +95,7 @@ impl Engine {
 
     /// Applies an action as its own event and keeps it for the caller.
     pub(crate) fn decide(&mut self, action: Action) {
-        let event = Event {
-            at: self.now,
-            change: action.change(),
-        };
+        let event = Event { at: self.now, change: action.change() };
         let applied = self.absorb(&event);
         debug_assert!(applied.is_ok(), "a decided action is refused: {action:?} {applied:?}");
         if applied.is_ok() {

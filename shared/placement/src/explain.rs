@@ -31,17 +31,10 @@ impl Engine {
                 let job = self.cluster.jobs.get(&place);
                 all.extend(job.and_then(|job| self.waiting(job, Some(position), &mut reasons)));
             }
-            let later = index
-                .backing_off
-                .iter()
-                .filter_map(|place| self.cluster.jobs.get(place));
+            let later = index.backing_off.iter().filter_map(|place| self.cluster.jobs.get(place));
             all.extend(later.filter_map(|job| self.waiting(job, self.position(job), &mut reasons)));
         }
-        let paused = self
-            .index
-            .paused
-            .iter()
-            .filter_map(|place| self.cluster.jobs.get(place));
+        let paused = self.index.paused.iter().filter_map(|place| self.cluster.jobs.get(place));
         all.extend(paused.filter_map(|job| self.waiting(job, None, &mut reasons)));
         all
     }
@@ -50,34 +43,20 @@ impl Engine {
         let id = job.spec.id.clone();
         if job.status == JobStatus::Paused {
             let by = job.paused.as_ref().and_then(|paused| paused.by.clone());
-            return Some(Waiting {
-                job: id,
-                position: None,
-                reason: Reason::PausedFor { job: by },
-                estimate: None,
-            });
+            return Some(Waiting { job: id, position: None, reason: Reason::PausedFor { job: by }, estimate: None });
         }
         if job.status != JobStatus::Queued {
             return None;
         }
         let reason = match job.not_before.filter(|due| *due > self.now) {
-            Some(until) => Reason::BackingOff {
-                until,
-                failures: job.failures,
-                max_attempts: job.spec.max_attempts,
-            },
+            Some(until) => Reason::BackingOff { until, failures: job.failures, max_attempts: job.spec.max_attempts },
             None => {
                 let group = (job.spec.service_type.clone(), job.spec.service_name.clone());
                 known.entry(group).or_insert_with(|| self.reason_of_group(job)).clone()
             }
         };
         let estimate = position.and_then(|position| self.estimate(job, position));
-        Some(Waiting {
-            job: id,
-            position,
-            reason,
-            estimate,
-        })
+        Some(Waiting { job: id, position, reason, estimate })
     }
 
     fn position(&self, job: &Job) -> Option<usize> {
@@ -86,10 +65,7 @@ impl Engine {
         }
         let index = self.index.types.get(&job.spec.service_type)?;
         let rank = (job.spec.priority, job.place);
-        let pins = index
-            .pinned
-            .iter()
-            .filter(|(pin, _)| job.spec.service_name.as_ref().is_none_or(|own| own == *pin));
+        let pins = index.pinned.iter().filter(|(pin, _)| job.spec.service_name.as_ref().is_none_or(|own| own == *pin));
         let queues = std::iter::once(&index.queue).chain(pins.map(|(_, queue)| queue));
         Some(1 + queues.map(|queue| queue.range(..rank).count()).sum::<usize>())
     }
@@ -101,17 +77,11 @@ impl Engine {
         let (short, long) = (measured.runtimes.quantile(5)?, measured.runtimes.quantile(95)?);
         let live = candidates.iter().filter(|known| known.container.is_live());
         let slots: u64 = live.map(|known| u64::from(known.service.max_concurrency)).sum();
-        let start_ms = if slots == 0 {
-            measured.typical_start_ms(&self.cluster.policy)
-        } else {
-            0
-        };
+        let start_ms = if slots == 0 { measured.typical_start_ms(&self.cluster.policy) } else { 0 };
         let rounds = (position as u64 - 1) / slots.max(1);
         Some(Estimate {
             low_ms: rounds.saturating_mul(short).saturating_add(start_ms),
-            high_ms: (rounds + 1)
-                .saturating_mul(long)
-                .saturating_add(start_ms.saturating_mul(2)),
+            high_ms: (rounds + 1).saturating_mul(long).saturating_add(start_ms.saturating_mul(2)),
         })
     }
 
@@ -128,12 +98,7 @@ impl Engine {
         }
         let live = candidates.iter().find(|known| known.container.is_live());
         live.and_then(|known| self.reason_of_container(known))
-            .or_else(|| {
-                candidates
-                    .iter()
-                    .find(|known| self.could_start(known))
-                    .map(|known| self.no_room(known, job))
-            })
+            .or_else(|| candidates.iter().find(|known| self.could_start(known)).map(|known| self.no_room(known, job)))
             .or_else(|| candidates.iter().find_map(|known| self.reason_of_container(known)))
             .unwrap_or(Reason::NoNode)
     }
@@ -145,31 +110,15 @@ impl Engine {
     fn no_service(&self, job: &Job) -> Reason {
         let pin = &job.spec.service_name;
         let of_type = |known: &&Registered| known.service.service_type == job.spec.service_type;
-        let disabled = self
-            .cluster
-            .services
-            .values()
-            .filter(of_type)
-            .map(|known| known.service.name.clone());
-        let disabled = disabled
-            .filter(|name| pin.as_ref().is_none_or(|pin| pin == name))
-            .collect();
-        Reason::NoService {
-            service_type: job.spec.service_type.clone(),
-            pinned: pin.clone(),
-            disabled,
-        }
+        let disabled = self.cluster.services.values().filter(of_type).map(|known| known.service.name.clone());
+        let disabled = disabled.filter(|name| pin.as_ref().is_none_or(|pin| pin == name)).collect();
+        Reason::NoService { service_type: job.spec.service_type.clone(), pinned: pin.clone(), disabled }
     }
 
     fn slots_busy(&self, candidates: &[&Registered]) -> Reason {
         let serving = candidates.iter().filter(|known| known.container.serves());
-        let slots = serving
-            .clone()
-            .map(|known| known.service.max_concurrency as usize)
-            .sum();
-        let jobs = serving
-            .flat_map(|known| &known.running)
-            .filter_map(|place| self.cluster.jobs.get(place));
+        let slots = serving.clone().map(|known| known.service.max_concurrency as usize).sum();
+        let jobs = serving.flat_map(|known| &known.running).filter_map(|place| self.cluster.jobs.get(place));
         let holders = jobs.filter_map(|job| {
             let run = job.run.as_ref()?;
             Some(SlotHolder {
@@ -180,10 +129,7 @@ impl Engine {
                 interrupted: run.interrupt.is_some(),
             })
         });
-        Reason::SlotsBusy {
-            slots,
-            holders: holders.take(NAMED_SLOTS).collect(),
-        }
+        Reason::SlotsBusy { slots, holders: holders.take(NAMED_SLOTS).collect() }
     }
 
     fn reason_of_container(&self, known: &Registered) -> Option<Reason> {
@@ -195,18 +141,13 @@ impl Engine {
                 for_ms: since_ms(*since, self.now),
                 typical_ms: known.typical_start_ms(&self.cluster.policy),
             },
-            State::Unhealthy { since } => Reason::Unhealthy {
-                service,
-                for_ms: since_ms(*since, self.now),
-            },
-            State::Ready { .. } | State::Draining { .. } | State::Stopping { .. } => Reason::Stopping {
-                service,
-                jobs: known.running.len(),
-            },
-            State::Lost { .. } => Reason::NodeLost {
-                service,
-                node: container.spot.as_ref().map(|spot| spot.node.clone()),
-            },
+            State::Unhealthy { since } => Reason::Unhealthy { service, for_ms: since_ms(*since, self.now) },
+            State::Ready { .. } | State::Draining { .. } | State::Stopping { .. } => {
+                Reason::Stopping { service, jobs: known.running.len() }
+            }
+            State::Lost { .. } => {
+                Reason::NodeLost { service, node: container.spot.as_ref().map(|spot| spot.node.clone()) }
+            }
             State::Stopped => Reason::StartFailed {
                 service,
                 failures: container.failures,
@@ -227,11 +168,8 @@ impl Engine {
     fn no_room(&self, known: &Registered, job: &Job) -> Reason {
         let service = known.service.name.clone();
         let need_mb = known.need_mb(&self.cluster.policy);
-        let heard = self
-            .cluster
-            .nodes
-            .iter()
-            .filter(|(id, node)| node.lost_since.is_none() && known.service.may_be_on(id));
+        let heard =
+            self.cluster.nodes.iter().filter(|(id, node)| node.lost_since.is_none() && known.service.may_be_on(id));
         let mut heard = heard.peekable();
         if heard.peek().is_none() {
             return Reason::NodeLost { service, node: None };
@@ -239,15 +177,10 @@ impl Engine {
         let usable = heard.flat_map(|(node, held)| held.devices.iter().filter(|id| known.service.may_use(id, node)));
         let usable = usable.filter_map(|id| Some((id, self.cluster.devices.get(id)?)));
         let best = usable.max_by_key(|(id, device)| {
-            (
-                device.capacity_mb() >= need_mb,
-                self.soon_free_mb(device),
-                std::cmp::Reverse(*id),
-            )
+            (device.capacity_mb() >= need_mb, self.soon_free_mb(device), std::cmp::Reverse(*id))
         });
-        let (capacity_mb, free_mb, foreign_mb) = best.map_or((0, 0, 0), |(_, device)| {
-            (device.capacity_mb(), device.free_mb(), device.foreign_mb())
-        });
+        let (capacity_mb, free_mb, foreign_mb) =
+            best.map_or((0, 0, 0), |(_, device)| (device.capacity_mb(), device.free_mb(), device.foreign_mb()));
         Reason::NoRoom {
             service,
             need_mb,
@@ -270,11 +203,7 @@ impl Engine {
             State::Draining { .. } => Condition::Draining,
             State::Stopping { .. } => Condition::Stopping,
             State::Stopped | State::Ready { .. } | State::Unhealthy { .. } | State::Lost { .. } => {
-                if known.running.is_empty() {
-                    Condition::Idle
-                } else {
-                    Condition::Busy
-                }
+                if known.running.is_empty() { Condition::Idle } else { Condition::Busy }
             }
         }
     }
@@ -291,9 +220,7 @@ impl Engine {
 
     fn soon_free_mb(&self, device: &Device) -> u64 {
         let holders = self.room_holders(device);
-        let leaving = holders
-            .iter()
-            .filter(|one| matches!(one.condition, Condition::Stopping | Condition::Draining));
+        let leaving = holders.iter().filter(|one| matches!(one.condition, Condition::Stopping | Condition::Draining));
         device.free_mb().saturating_add(leaving.map(|one| one.mb).sum())
     }
 
@@ -309,11 +236,7 @@ impl Engine {
         if device.free_mb() >= need_mb {
             let starting = named(&[Condition::Starting, Condition::Stopping]);
             let quiet = is_settled(device, &self.cluster.policy, self.now) && !starting.is_empty();
-            return if quiet {
-                Frees::Release { services: starting }
-            } else {
-                Frees::Quiet
-            };
+            return if quiet { Frees::Release { services: starting } } else { Frees::Quiet };
         }
         let leaving = named(&[Condition::Stopping, Condition::Draining]);
         if !leaving.is_empty() {
@@ -323,10 +246,7 @@ impl Engine {
         if working.is_empty() {
             Frees::Others
         } else {
-            Frees::JobsEnd {
-                services: working,
-                or_from: self.makes_room_from(job),
-            }
+            Frees::JobsEnd { services: working, or_from: self.makes_room_from(job) }
         }
     }
 }
@@ -336,27 +256,21 @@ type Reasons = BTreeMap<(ServiceType, Option<ServiceName>), Reason>;
 
 /// Every due job of a type with its position among those it competes with.
 fn ranks(index: &TypeIndex) -> Vec<(crate::Place, usize)> {
-    let pinned = index
-        .pinned
-        .iter()
-        .flat_map(|(pin, queue)| queue.iter().map(move |rank| (*rank, Some(pin))));
+    let pinned = index.pinned.iter().flat_map(|(pin, queue)| queue.iter().map(move |rank| (*rank, Some(pin))));
     let mut all: Vec<_> = index.queue.iter().map(|rank| (*rank, None)).chain(pinned).collect();
     all.sort_unstable();
     let mut unpinned = 0;
     let mut of_pin: BTreeMap<&ServiceName, usize> = BTreeMap::new();
-    let ranked = all
-        .into_iter()
-        .enumerate()
-        .map(|(before, ((_, place), pin))| match pin {
-            None => {
-                unpinned += 1;
-                (place, before + 1)
-            }
-            Some(pin) => {
-                let own = of_pin.entry(pin).or_default();
-                *own += 1;
-                (place, unpinned + *own)
-            }
-        });
+    let ranked = all.into_iter().enumerate().map(|(before, ((_, place), pin))| match pin {
+        None => {
+            unpinned += 1;
+            (place, before + 1)
+        }
+        Some(pin) => {
+            let own = of_pin.entry(pin).or_default();
+            *own += 1;
+            (place, unpinned + *own)
+        }
+    });
     ranked.collect()
 }

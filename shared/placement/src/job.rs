@@ -203,23 +203,13 @@ impl Job {
     pub fn apply(&mut self, event: &JobEvent, at: Time) -> Result<(), Refusal> {
         self.check(event)?;
         match event {
-            JobEvent::Dispatched {
-                attempt,
-                service,
-                generation,
-                deadline,
-            } => {
+            JobEvent::Dispatched { attempt, service, generation, deadline } => {
                 self.dispatched(*attempt, service, *generation, *deadline, at);
             }
-            JobEvent::Progressed {
-                done_permille, saved, ..
-            } => self.progressed(*done_permille, *saved, at),
+            JobEvent::Progressed { done_permille, saved, .. } => self.progressed(*done_permille, *saved, at),
             JobEvent::InterruptRequested { cause, deadline, .. } => {
                 if let Some(run) = &mut self.run {
-                    run.interrupt = Some(Interrupt {
-                        cause: cause.clone(),
-                        deadline: *deadline,
-                    });
+                    run.interrupt = Some(Interrupt { cause: cause.clone(), deadline: *deadline });
                 }
             }
             JobEvent::Claimed { service } => self.claim = Some(service.clone()),
@@ -255,30 +245,19 @@ impl Job {
                 (self.attempt, JobStatus::Running)
             };
             if attempt != wanted {
-                return Err(Refusal::Superseded {
-                    attempt,
-                    current: self.attempt,
-                });
+                return Err(Refusal::Superseded { attempt, current: self.attempt });
             }
             return self.require(status);
         }
         if matches!(event, JobEvent::CancelRequested) {
             return Ok(());
         }
-        let wanted = if matches!(event, JobEvent::Resumed) {
-            JobStatus::Paused
-        } else {
-            JobStatus::Queued
-        };
+        let wanted = if matches!(event, JobEvent::Resumed) { JobStatus::Paused } else { JobStatus::Queued };
         self.require(wanted)
     }
 
     fn require(&self, status: JobStatus) -> Result<(), Refusal> {
-        if self.status == status {
-            Ok(())
-        } else {
-            Err(Refusal::WrongStatus { status: self.status })
-        }
+        if self.status == status { Ok(()) } else { Err(Refusal::WrongStatus { status: self.status }) }
     }
 
     fn dispatched(&mut self, attempt: u32, service: &ServiceName, generation: u64, deadline: Time, at: Time) {
@@ -351,10 +330,7 @@ impl Job {
             return self.end(JobStatus::Failed, at);
         }
         self.requeue(at);
-        self.not_before = Some(after(
-            at,
-            backoff_ms(self.spec.retry_first_ms, self.spec.retry_cap_ms, self.failures),
-        ));
+        self.not_before = Some(after(at, backoff_ms(self.spec.retry_first_ms, self.spec.retry_cap_ms, self.failures)));
     }
 
     fn requeue(&mut self, at: Time) {

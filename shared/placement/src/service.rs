@@ -96,16 +96,8 @@ impl Registered {
             return 0;
         }
         let declared = self.service.declared_per_gpu_mb();
-        let learned = self
-            .learned
-            .peak_mb
-            .saturating_mul(100 + policy.vram_margin_percent)
-            .div_ceil(100);
-        if self.learned.samples >= policy.learned_after && learned > 0 {
-            learned
-        } else {
-            declared.max(learned)
-        }
+        let learned = self.learned.peak_mb.saturating_mul(100 + policy.vram_margin_percent).div_ceil(100);
+        if self.learned.samples >= policy.learned_after && learned > 0 { learned } else { declared.max(learned) }
     }
 
     /// How long a start usually takes.
@@ -178,8 +170,6 @@ impl Spans {
     pub fn quantile(&self, percent: usize) -> Option<u64> {
         let mut sorted: Vec<u64> = self.0.iter().copied().collect();
         sorted.sort_unstable();
-        sorted
-            .get((sorted.len().saturating_sub(1)) * percent.min(100) / 100)
-            .copied()
+        sorted.get((sorted.len().saturating_sub(1)) * percent.min(100) / 100).copied()
     }
 }

@@ -5,10 +5,7 @@ use placement::sim::{Knobs, run};
 /// A whole history is one seed; a failure names it, so it can be run alone.
 fn histories(seeds: std::ops::Range<u64>, compare: bool) {
     for seed in seeds {
-        let knobs = Knobs {
-            compare,
-            ..Knobs::hostile(seed)
-        };
+        let knobs = Knobs { compare, ..Knobs::hostile(seed) };
         if let Err(broken) = run(&knobs) {
             panic!("{broken}");
         }
@@ -28,19 +25,8 @@ fn what_one_event_decides_is_what_the_whole_decides() {
 #[test]
 fn it_is_so_on_crowded_hosts_too() {
     for seed in 30_000..30_060 {
-        let crowd = Knobs {
-            nodes: 2,
-            gpus_per_node: 2,
-            services: 12,
-            replicas: 2,
-            jobs: 60,
-            ..Knobs::hostile(seed)
-        };
-        if let Err(broken) = run(&Knobs {
-            burst_gap_ms: 1_000,
-            compare: true,
-            ..crowd
-        }) {
+        let crowd = Knobs { nodes: 2, gpus_per_node: 2, services: 12, replicas: 2, jobs: 60, ..Knobs::hostile(seed) };
+        if let Err(broken) = run(&Knobs { burst_gap_ms: 1_000, compare: true, ..crowd }) {
             panic!("{broken}");
         }
     }

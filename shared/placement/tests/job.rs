@@ -59,34 +59,14 @@ proptest! {
 fn each_attempt_is_dispatched_once_and_only_its_own_result_counts() {
     let at = Time::from_micros(0);
     let mut job = Job::submitted(JobSpec::new("j", "t"), Place(0), at);
-    let sent = |attempt| JobEvent::Dispatched {
-        attempt,
-        service: "a".into(),
-        generation: 1,
-        deadline: at,
-    };
-    assert_eq!(
-        job.apply(&sent(2), at),
-        Err(Refusal::Superseded { attempt: 2, current: 0 })
-    );
+    let sent = |attempt| JobEvent::Dispatched { attempt, service: "a".into(), generation: 1, deadline: at };
+    assert_eq!(job.apply(&sent(2), at), Err(Refusal::Superseded { attempt: 2, current: 0 }));
     job.apply(&sent(1), at).unwrap();
     assert!(job.apply(&sent(1), at).is_err());
-    job.apply(
-        &JobEvent::AttemptLost {
-            attempt: 1,
-            cause: Loss::NodeLost,
-        },
-        at,
-    )
-    .unwrap();
+    job.apply(&JobEvent::AttemptLost { attempt: 1, cause: Loss::NodeLost }, at).unwrap();
     job.apply(&sent(2), at).unwrap();
     let late = job.apply(&JobEvent::Completed { attempt: 1 }, at);
     assert_eq!(late, Err(Refusal::Superseded { attempt: 1, current: 2 }));
     job.apply(&JobEvent::Completed { attempt: 2 }, at).unwrap();
-    assert_eq!(
-        job.apply(&JobEvent::CancelRequested, at),
-        Err(Refusal::Ended {
-            status: JobStatus::Completed
-        })
-    );
+    assert_eq!(job.apply(&JobEvent::CancelRequested, at), Err(Refusal::Ended { status: JobStatus::Completed }));
 }

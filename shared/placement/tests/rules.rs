@@ -1,9 +1,6 @@
 //! Each rule by itself, on the smallest cluster that shows it.
 #![expect(clippy::unwrap_used, reason = "a test panics where it fails")]
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a test picks the actions that it is about"
-)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test picks the actions that it is about")]
 
 use domain::Time;
 use placement::{
@@ -22,27 +19,16 @@ struct Host {
 impl Host {
     fn new(gpus: &[u64]) -> Self {
         let start = Time::from_micros(0);
-        let mut host = Self {
-            engine: Engine::new(Cluster::default(), start),
-            ms: 0,
-            log: Vec::new(),
-        };
+        let mut host = Self { engine: Engine::new(Cluster::default(), start), ms: 0, log: Vec::new() };
         host.node("n", gpus);
         host
     }
 
     fn node(&mut self, name: &str, gpus: &[u64]) -> Vec<Action> {
         let devices = gpus.iter().enumerate();
-        let devices = devices.map(|(at, mb)| DeviceInfo {
-            id: format!("{name}{at}").into(),
-            total_mb: *mb,
-            reserve_mb: 0,
-        });
-        self.hear(Change::NodeSeen {
-            node: name.into(),
-            devices: devices.collect(),
-            running: BTreeMap::new(),
-        })
+        let devices =
+            devices.map(|(at, mb)| DeviceInfo { id: format!("{name}{at}").into(), total_mb: *mb, reserve_mb: 0 });
+        self.hear(Change::NodeSeen { node: name.into(), devices: devices.collect(), running: BTreeMap::new() })
     }
 
     fn at(&mut self, ms: i64) -> Vec<Action> {
@@ -53,10 +39,7 @@ impl Host {
     }
 
     fn try_hear(&mut self, change: Change) -> (Vec<Action>, Result<(), Refusal>) {
-        let event = Event {
-            at: Time::from_micros(self.ms * 1_000),
-            change,
-        };
+        let event = Event { at: Time::from_micros(self.ms * 1_000), change };
         let mut whole = self.engine.cluster().clone();
         let _refused = whole.apply(&event);
         let whole = decide(&whole, event.at);
@@ -69,15 +52,8 @@ impl Host {
 
     fn keep(&mut self, actions: &[Action]) {
         let at = Time::from_micros(self.ms * 1_000);
-        self.log.extend(actions.iter().map(|action| Event {
-            at,
-            change: action.change(),
-        }));
-        assert_eq!(
-            Cluster::replay(&self.log),
-            *self.engine.cluster(),
-            "the log leaves another state"
-        );
+        self.log.extend(actions.iter().map(|action| Event { at, change: action.change() }));
+        assert_eq!(Cluster::replay(&self.log), *self.engine.cluster(), "the log leaves another state");
     }
 
     fn hear(&mut self, change: Change) -> Vec<Action> {
@@ -87,16 +63,11 @@ impl Host {
     }
 
     fn service(&mut self, service: Service) -> Vec<Action> {
-        self.hear(Change::ServiceRegistered {
-            service: Box::new(service),
-        })
+        self.hear(Change::ServiceRegistered { service: Box::new(service) })
     }
 
     fn submit(&mut self, id: &str, kind: &str, priority: i32) -> Vec<Action> {
-        self.submit_spec(JobSpec {
-            priority,
-            ..JobSpec::new(id, kind)
-        })
+        self.submit_spec(JobSpec { priority, ..JobSpec::new(id, kind) })
     }
 
     fn submit_spec(&mut self, spec: JobSpec) -> Vec<Action> {
@@ -117,25 +88,15 @@ impl Host {
     }
 
     fn ready(&mut self, service: &str) -> Vec<Action> {
-        self.hear(Change::ContainerReady {
-            service: service.into(),
-            generation: self.generation(service),
-        })
+        self.hear(Change::ContainerReady { service: service.into(), generation: self.generation(service) })
     }
 
     fn stopped(&mut self, service: &str) -> Vec<Action> {
-        self.hear(Change::ContainerStopped {
-            service: service.into(),
-            generation: self.generation(service),
-        })
+        self.hear(Change::ContainerStopped { service: service.into(), generation: self.generation(service) })
     }
 
     fn measure(&mut self, device: &str, used_mb: u64) -> Vec<Action> {
-        self.hear(Change::DeviceMeasured {
-            device: device.into(),
-            used_mb,
-            by_service: BTreeMap::new(),
-        })
+        self.hear(Change::DeviceMeasured { device: device.into(), used_mb, by_service: BTreeMap::new() })
     }
 
     /// Registers and gets a service to run by a job of its type that completes.
@@ -158,10 +119,9 @@ impl Host {
 
 fn started(actions: &[Action]) -> Vec<(String, Vec<String>)> {
     let starts = actions.iter().filter_map(|action| match action {
-        Action::Start { service, spot, .. } => Some((
-            service.to_string(),
-            spot.devices.iter().map(ToString::to_string).collect(),
-        )),
+        Action::Start { service, spot, .. } => {
+            Some((service.to_string(), spot.devices.iter().map(ToString::to_string).collect()))
+        }
         _ => None,
     });
     starts.collect()
@@ -169,9 +129,7 @@ fn started(actions: &[Action]) -> Vec<(String, Vec<String>)> {
 
 fn dispatched(actions: &[Action]) -> Vec<(String, String, u32)> {
     let sent = actions.iter().filter_map(|action| match action {
-        Action::Dispatch {
-            job, service, attempt, ..
-        } => Some((job.to_string(), service.to_string(), *attempt)),
+        Action::Dispatch { job, service, attempt, .. } => Some((job.to_string(), service.to_string(), *attempt)),
         _ => None,
     });
     sent.collect()
@@ -194,9 +152,7 @@ fn interrupted(actions: &[Action]) -> Vec<(String, Interruption)> {
 }
 
 fn evicted_for(service: &str) -> StopReason {
-    StopReason::Evicted {
-        room_for: service.into(),
-    }
+    StopReason::Evicted { room_for: service.into() }
 }
 
 fn on(service: &str, gpu: &str) -> (String, Vec<String>) {
@@ -232,10 +188,7 @@ fn a_pin_is_honoured_and_an_idle_sibling_stays_idle() {
     let mut host = Host::new(&[24_000]);
     host.running(Service::new("a", "t", 4_000));
     host.service(Service::new("b", "t", 4_000));
-    let pinned = JobSpec {
-        service_name: Some("b".into()),
-        ..JobSpec::new("p", "t")
-    };
+    let pinned = JobSpec { service_name: Some("b".into()), ..JobSpec::new("p", "t") };
     assert_eq!(started(&host.submit_spec(pinned)), [on("b", "n0")]);
     assert_eq!(dispatched(&host.ready("b")), [("p".to_owned(), "b".to_owned(), 1)]);
 }
@@ -265,19 +218,8 @@ fn what_is_starting_counts_and_one_start_at_a_time_goes_on_a_gpu() {
     assert_eq!(started(&host.submit("2", "u", 3)), []);
     assert_eq!(started(&host.submit("3", "v", 3)), []);
     assert_eq!(started(&host.ready("a")), [on("b", "n0")]);
-    assert_eq!(
-        started(&host.ready("b")),
-        [],
-        "two of ten thousand leave four of twenty-four"
-    );
-    assert!(matches!(
-        host.reason("3"),
-        Reason::NoRoom {
-            need_mb: 10_000,
-            free_mb: 4_000,
-            ..
-        }
-    ));
+    assert_eq!(started(&host.ready("b")), [], "two of ten thousand leave four of twenty-four");
+    assert!(matches!(host.reason("3"), Reason::NoRoom { need_mb: 10_000, free_mb: 4_000, .. }));
 }
 
 #[test]
@@ -289,13 +231,7 @@ fn the_next_start_waits_until_measured_memory_is_quiet() {
     host.submit("1", "t", 3);
     host.submit("2", "u", 3);
     assert_eq!(started(&host.ready("a")), []);
-    assert!(matches!(
-        host.reason("2"),
-        Reason::NoRoom {
-            frees: Frees::Quiet,
-            ..
-        }
-    ));
+    assert!(matches!(host.reason("2"), Reason::NoRoom { frees: Frees::Quiet, .. }));
     assert_eq!(started(&host.measure("n0", 4_000)), []);
     assert_eq!(started(&host.measure("n0", 9_000)), [], "still growing");
     assert_eq!(started(&host.measure("n0", 9_050)), [on("b", "n0")]);
@@ -320,9 +256,7 @@ fn what_other_programs_hold_is_not_given_away() {
     host.service(Service::new("a", "t", 10_000));
     host.measure("n0", 20_000);
     assert_eq!(started(&host.submit("1", "t", 3)), []);
-    let Reason::NoRoom { foreign_mb, frees, .. } = host.reason("1") else {
-        panic!("{:?}", host.reason("1"))
-    };
+    let Reason::NoRoom { foreign_mb, frees, .. } = host.reason("1") else { panic!("{:?}", host.reason("1")) };
     assert_eq!((foreign_mb, frees), (20_000, Frees::Others));
     assert_eq!(started(&host.measure("n0", 1_000)), [on("a", "n0")]);
 }
@@ -335,17 +269,10 @@ fn a_learned_peak_with_margin_replaces_a_wrong_declaration() {
         for run in 0..runs {
             host.submit(&format!("{run}"), "t", 3);
             let used = BTreeMap::from([("a".into(), measured)]);
-            host.hear(Change::DeviceMeasured {
-                device: "n0".into(),
-                used_mb: measured,
-                by_service: used,
-            });
+            host.hear(Change::DeviceMeasured { device: "n0".into(), used_mb: measured, by_service: used });
             host.ready("a");
             host.complete(&format!("{run}"));
-            host.hear(Change::StopAsked {
-                service: "a".into(),
-                drain: false,
-            });
+            host.hear(Change::StopAsked { service: "a".into(), drain: false });
             host.stopped("a");
             host.measure("n0", 0);
             host.measure("n0", 0);
@@ -354,11 +281,7 @@ fn a_learned_peak_with_margin_replaces_a_wrong_declaration() {
         host.engine.cluster().services[&"a".into()].need_mb(&Policy::default())
     };
     assert_eq!(cluster(8_000, 4_000, 0), 8_000);
-    assert_eq!(
-        cluster(8_000, 4_000, 1),
-        8_000,
-        "once is not enough to trust less than declared"
-    );
+    assert_eq!(cluster(8_000, 4_000, 1), 8_000, "once is not enough to trust less than declared");
     assert_eq!(cluster(8_000, 4_000, 3), 4_400);
     assert_eq!(cluster(8_000, 10_000, 1), 11_000, "more than declared counts at once");
 }
@@ -371,10 +294,7 @@ fn two_gpus_of_one_node_are_taken_together() {
     wide.gpus = 2;
     host.service(wide);
     let actions = host.submit("1", "t", 3);
-    assert_eq!(
-        started(&actions),
-        [("a".to_owned(), vec!["m0".to_owned(), "m1".to_owned()])]
-    );
+    assert_eq!(started(&actions), [("a".to_owned(), vec!["m0".to_owned(), "m1".to_owned()])]);
 }
 
 #[test]
@@ -394,17 +314,8 @@ fn an_idle_service_is_evicted_when_another_needs_its_room_and_one_a_person_start
         let mut host = Host::new(&[10_000]);
         host.service(Service::new("a", "t", 8_000));
         host.service(Service::new("b", "u", 8_000));
-        let spot = placement::Spot {
-            node: "n".into(),
-            devices: vec!["n0".into()],
-            vram_mb: 8_000,
-        };
-        let found = Change::ContainerFound {
-            service: "a".into(),
-            spot,
-            generation: 7,
-            orphan,
-        };
+        let spot = placement::Spot { node: "n".into(), devices: vec!["n0".into()], vram_mb: 8_000 };
+        let found = Change::ContainerFound { service: "a".into(), spot, generation: 7, orphan };
         let mut actions = host.hear(found);
         actions.extend(host.submit("1", "u", 3));
         assert_eq!(stopped(&actions), evicted);
@@ -414,13 +325,7 @@ fn an_idle_service_is_evicted_when_another_needs_its_room_and_one_a_person_start
     host.service(Service::new("b", "u", 8_000));
     host.at(400_000 - 200_000);
     assert_eq!(stopped(&host.submit("1", "u", 3)), [("a".to_owned(), evicted_for("b"))]);
-    assert!(matches!(
-        host.reason("1"),
-        Reason::NoRoom {
-            frees: Frees::Release { .. },
-            ..
-        }
-    ));
+    assert!(matches!(host.reason("1"), Reason::NoRoom { frees: Frees::Release { .. }, .. }));
     assert_eq!(started(&host.stopped("a")), [on("b", "n0")]);
 }
 
@@ -432,15 +337,9 @@ fn an_idle_service_stops_after_its_time_unless_a_job_of_its_type_waits() {
     assert_eq!(stopped(&host.at(300_000)), [("a".to_owned(), StopReason::Idle)]);
     let mut host = Host::new(&[10_000]);
     host.running(Service::new("a", "t", 8_000));
-    host.submit_spec(JobSpec {
-        service_name: Some("nobody".into()),
-        ..JobSpec::new("p", "t")
-    });
+    host.submit_spec(JobSpec { service_name: Some("nobody".into()), ..JobSpec::new("p", "t") });
     assert_eq!(stopped(&host.at(300_000)), []);
-    assert_eq!(
-        stopped(&host.job("p", JobEvent::CancelRequested)),
-        [("a".to_owned(), StopReason::Idle)]
-    );
+    assert_eq!(stopped(&host.job("p", JobEvent::CancelRequested)), [("a".to_owned(), StopReason::Idle)]);
 }
 
 #[test]
@@ -455,25 +354,14 @@ fn preemption_needs_the_gap_and_the_minimum_runtime_and_takes_who_loses_least() 
     host.submit("short", "t", 5);
     host.ready("b");
     host.at(6_000);
-    assert_eq!(
-        interrupted(&host.submit("close", "t", 4)),
-        [],
-        "a gap of one is not enough"
-    );
+    assert_eq!(interrupted(&host.submit("close", "t", 4)), [], "a gap of one is not enough");
     assert_eq!(dispatched(&host.submit("urgent", "t", 1)), []);
     host.at(6_500);
-    let Some(victim) = host.engine.cluster().job(&"long".into()) else {
-        panic!()
-    };
-    assert!(
-        victim.run.as_ref().unwrap().interrupt.is_some(),
-        "short is too young, long is not"
-    );
+    let Some(victim) = host.engine.cluster().job(&"long".into()) else { panic!() };
+    assert!(victim.run.as_ref().unwrap().interrupt.is_some(), "short is too young, long is not");
     let told = host.submit("urgent2", "t", 1);
     assert_eq!(interrupted(&told), []);
-    let by = Interruption::Preempted {
-        by: Some("urgent2".into()),
-    };
+    let by = Interruption::Preempted { by: Some("urgent2".into()) };
     assert_eq!(interrupted(&host.at(7_000)), [("short".to_owned(), by)]);
 }
 
@@ -487,14 +375,7 @@ fn the_victim_with_the_latest_saved_work_is_taken() {
     }
     host.at(60_000);
     let first = host.engine.cluster().job(&"on-a".into()).unwrap().attempt;
-    host.job(
-        "on-a",
-        JobEvent::Progressed {
-            attempt: first,
-            done_permille: Some(900),
-            saved: true,
-        },
-    );
+    host.job("on-a", JobEvent::Progressed { attempt: first, done_permille: Some(900), saved: true });
     host.at(61_000);
     assert_eq!(interrupted(&host.submit("urgent", "t", 1))[0].0, "on-a");
 }
@@ -509,28 +390,13 @@ fn a_preempted_job_keeps_its_place_and_waits_for_the_end_of_its_preemptor() {
     host.at(2_000);
     assert_eq!(interrupted(&host.submit("urgent", "t", 1)).len(), 1);
     assert_eq!(dispatched(&host.at(2_500)), [], "never two on one slot");
-    assert_eq!(
-        dispatched(&host.job("victim", JobEvent::Interrupted { attempt: 1 }))[0].0,
-        "urgent"
-    );
+    assert_eq!(dispatched(&host.job("victim", JobEvent::Interrupted { attempt: 1 }))[0].0, "urgent");
     assert_eq!((host.status("victim"), host.reason("victim")), {
-        (
-            JobStatus::Paused,
-            Reason::PausedFor {
-                job: Some("urgent".into()),
-            },
-        )
+        (JobStatus::Paused, Reason::PausedFor { job: Some("urgent".into()) })
     });
     let after = host.complete("urgent");
-    assert_eq!(
-        dispatched(&after),
-        [("victim".to_owned(), "a".to_owned(), 2)],
-        "it is older than the other"
-    );
-    assert_eq!(
-        dispatched(&host.complete("victim")),
-        [("other".to_owned(), "a".to_owned(), 1)]
-    );
+    assert_eq!(dispatched(&after), [("victim".to_owned(), "a".to_owned(), 2)], "it is older than the other");
+    assert_eq!(dispatched(&host.complete("victim")), [("other".to_owned(), "a".to_owned(), 1)]);
 }
 
 #[test]
@@ -574,31 +440,16 @@ fn a_loaded_service_works_on_until_patience_and_its_start_are_paid_off() {
     for id in ["2", "3", "4", "5"] {
         host.submit(id, "t", 3);
     }
-    let Reason::NoRoom { frees, .. } = host.reason("other") else {
-        panic!("{:?}", host.reason("other"))
-    };
+    let Reason::NoRoom { frees, .. } = host.reason("other") else { panic!("{:?}", host.reason("other")) };
     let from = Some(Time::from_micros(45_000_000));
-    assert_eq!(
-        frees,
-        Frees::JobsEnd {
-            services: vec!["a".into()],
-            or_from: from
-        }
-    );
+    assert_eq!(frees, Frees::JobsEnd { services: vec!["a".into()], or_from: from });
     assert_eq!(dispatched(&host.complete("1"))[0].0, "2", "younger, but no swap");
     host.at(44_999);
-    assert_eq!(
-        dispatched(&host.complete("2"))[0].0,
-        "3",
-        "eight starts of five seconds are not over"
-    );
+    assert_eq!(dispatched(&host.complete("2"))[0].0, "3", "eight starts of five seconds are not over");
     let drained = host.at(45_000);
     assert!(matches!(drained.as_slice(), [Action::Drain { .. }]), "{drained:?}");
     let actions = host.complete("3");
-    assert_eq!(
-        (dispatched(&actions), stopped(&actions)),
-        (vec![], vec![("a".to_owned(), evicted_for("b"))])
-    );
+    assert_eq!((dispatched(&actions), stopped(&actions)), (vec![], vec![("a".to_owned(), evicted_for("b"))]));
 }
 
 #[test]
@@ -612,19 +463,13 @@ fn a_job_that_can_never_fit_fails_at_once_with_the_numbers() {
     assert!(error.contains("30000 MB") && error.contains("24000 MB"), "{error}");
     let mut nowhere = Host::new(&[]);
     nowhere.submit("1", "t", 3);
-    assert!(
-        matches!(nowhere.reason("1"), Reason::NoService { .. }),
-        "a type may still be registered"
-    );
+    assert!(matches!(nowhere.reason("1"), Reason::NoService { .. }), "a type may still be registered");
 }
 
 #[test]
 fn a_job_expires_while_queued_and_keeps_its_history() {
     let mut host = Host::new(&[24_000]);
-    host.submit_spec(JobSpec {
-        ttl_ms: Some(3_000),
-        ..JobSpec::new("1", "t")
-    });
+    host.submit_spec(JobSpec { ttl_ms: Some(3_000), ..JobSpec::new("1", "t") });
     assert_eq!(host.engine.wake_at(), Some(Time::from_micros(3_000_000)));
     assert_eq!(host.at(3_000), [Action::Expire { job: "1".into() }]);
     assert_eq!(host.status("1"), JobStatus::Expired);
@@ -636,19 +481,9 @@ fn a_failed_attempt_is_tried_again_after_a_growing_wait_and_not_for_ever() {
     host.service(Service::new("a", "t", 4_000));
     host.submit("1", "t", 3);
     host.ready("a");
-    let fail = |attempt| JobEvent::AttemptFailed {
-        attempt,
-        error: "500".to_owned(),
-    };
+    let fail = |attempt| JobEvent::AttemptFailed { attempt, error: "500".to_owned() };
     host.job("1", fail(1));
-    assert!(matches!(
-        host.reason("1"),
-        Reason::BackingOff {
-            failures: 1,
-            max_attempts: 3,
-            ..
-        }
-    ));
+    assert!(matches!(host.reason("1"), Reason::BackingOff { failures: 1, max_attempts: 3, .. }));
     assert_eq!(dispatched(&host.at(999)), []);
     assert_eq!(dispatched(&host.at(1_000)), [("1".to_owned(), "a".to_owned(), 2)]);
     host.job("1", fail(2));
@@ -663,27 +498,14 @@ fn a_result_of_a_superseded_attempt_is_refused() {
     host.service(Service::new("a", "t", 4_000));
     host.submit("1", "t", 3);
     host.ready("a");
-    let lost = JobEvent::AttemptLost {
-        attempt: 1,
-        cause: Loss::ConnectionLost,
-    };
+    let lost = JobEvent::AttemptLost { attempt: 1, cause: Loss::ConnectionLost };
     let actions = host.job("1", lost);
-    assert_eq!(
-        stopped(&actions),
-        [("a".to_owned(), StopReason::Tainted)],
-        "it may still be at work inside"
-    );
-    let late = Change::Job {
-        job: "1".into(),
-        what: JobEvent::Completed { attempt: 1 },
-    };
+    assert_eq!(stopped(&actions), [("a".to_owned(), StopReason::Tainted)], "it may still be at work inside");
+    let late = Change::Job { job: "1".into(), what: JobEvent::Completed { attempt: 1 } };
     assert!(host.try_hear(late.clone()).1.is_err());
     host.stopped("a");
     host.ready("a");
-    assert_eq!(
-        host.try_hear(late).1,
-        Err(Refusal::Superseded { attempt: 1, current: 2 })
-    );
+    assert_eq!(host.try_hear(late).1, Err(Refusal::Superseded { attempt: 1, current: 2 }));
 }
 
 #[test]
@@ -709,17 +531,9 @@ fn a_lost_node_gives_its_jobs_to_others_and_what_still_runs_there_stops_when_it_
     let actions = host.hear(Change::NodeLost { node: "n".into() });
     assert_eq!(started(&actions), [on("b", "m0")]);
     assert_eq!(dispatched(&host.ready("b")), [("1".to_owned(), "b".to_owned(), 2)]);
-    let devices = vec![DeviceInfo {
-        id: "n0".into(),
-        total_mb: 10_000,
-        reserve_mb: 0,
-    }];
+    let devices = vec![DeviceInfo { id: "n0".into(), total_mb: 10_000, reserve_mb: 0 }];
     let running = BTreeMap::from([("a".into(), host.generation("a"))]);
-    let actions = host.hear(Change::NodeSeen {
-        node: "n".into(),
-        devices,
-        running,
-    });
+    let actions = host.hear(Change::NodeSeen { node: "n".into(), devices, running });
     assert_eq!(stopped(&actions), [("a".to_owned(), StopReason::Tainted)]);
 }
 
@@ -728,10 +542,7 @@ fn a_start_that_takes_too_long_is_stopped_and_tried_again_later() {
     let mut host = Host::new(&[24_000]);
     host.service(Service::new("a", "t", 4_000));
     host.submit("1", "t", 3);
-    assert_eq!(
-        stopped(&host.at(120_000)),
-        [("a".to_owned(), StopReason::StartTimedOut)]
-    );
+    assert_eq!(stopped(&host.at(120_000)), [("a".to_owned(), StopReason::StartTimedOut)]);
     assert_eq!(started(&host.stopped("a")), []);
     assert!(matches!(host.reason("1"), Reason::StartFailed { failures: 1, .. }));
     assert_eq!(started(&host.at(125_000)), [on("a", "n0")]);
@@ -741,19 +552,10 @@ fn a_start_that_takes_too_long_is_stopped_and_tried_again_later() {
 fn a_person_starts_a_service_without_a_job_and_drains_it_with_a_bound() {
     let mut host = Host::new(&[24_000]);
     host.service(Service::new("a", "t", 4_000));
-    assert_eq!(
-        started(&host.hear(Change::StartAsked { service: "a".into() })),
-        [on("a", "n0")]
-    );
+    assert_eq!(started(&host.hear(Change::StartAsked { service: "a".into() })), [on("a", "n0")]);
     host.ready("a");
     host.submit("1", "t", 3);
-    assert_eq!(
-        stopped(&host.hear(Change::StopAsked {
-            service: "a".into(),
-            drain: true
-        })),
-        []
-    );
+    assert_eq!(stopped(&host.hear(Change::StopAsked { service: "a".into(), drain: true })), []);
     assert_eq!(interrupted(&host.at(30_000)), [("1".to_owned(), Interruption::Drained)]);
     let actions = host.job("1", JobEvent::Interrupted { attempt: 1 });
     assert_eq!(stopped(&actions), [("a".to_owned(), StopReason::Asked)]);

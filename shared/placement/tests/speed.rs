@@ -1,9 +1,5 @@
 //! How fast decisions are, with ten thousand queued jobs and sixty-four GPUs.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test panics where it fails and says what it measured"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test panics where it fails and says what it measured")]
 
 use domain::Time;
 use placement::{Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide};
@@ -54,17 +50,11 @@ impl Bench {
                 reserve_mb: 512,
             });
             let devices = devices.collect();
-            bench.event(Change::NodeSeen {
-                node: format!("n{node}").into(),
-                devices,
-                running: BTreeMap::new(),
-            });
+            bench.event(Change::NodeSeen { node: format!("n{node}").into(), devices, running: BTreeMap::new() });
         }
         for number in 0..SERVICES {
             let service = Service::new(format!("service-{number}"), format!("type-{number}"), 60_000);
-            bench.event(Change::ServiceRegistered {
-                service: Box::new(service),
-            });
+            bench.event(Change::ServiceRegistered { service: Box::new(service) });
         }
         for _ in 0..QUEUED + 64 {
             bench.submit();
@@ -82,23 +72,14 @@ impl Bench {
         for action in actions {
             if let Action::Dispatch { job, attempt, .. } = action {
                 self.running.push_back((job, attempt));
-            } else if let Action::Start {
-                service, generation, ..
-            } = action
-            {
+            } else if let Action::Start { service, generation, .. } = action {
                 answers.push(Change::ContainerReady { service, generation });
-            } else if let Action::Stop {
-                service, generation, ..
-            } = action
-            {
+            } else if let Action::Stop { service, generation, .. } = action {
                 self.swaps += 1;
                 answers.push(Change::ContainerStopped { service, generation });
             } else if let Action::Interrupt { job, attempt, .. } = action {
                 self.running.retain(|(other, _)| *other != job);
-                answers.push(Change::Job {
-                    job,
-                    what: JobEvent::Interrupted { attempt },
-                });
+                answers.push(Change::Job { job, what: JobEvent::Interrupted { attempt } });
             }
         }
         answers.into_iter().for_each(|change| self.event(change));
@@ -118,10 +99,7 @@ impl Bench {
     /// One job ends and the next of its service begins; one is submitted. Two events, two decisions.
     fn turn(&mut self) {
         if let Some((job, attempt)) = self.running.pop_front() {
-            self.event(Change::Job {
-                job: job.clone(),
-                what: JobEvent::Completed { attempt },
-            });
+            self.event(Change::Job { job: job.clone(), what: JobEvent::Completed { attempt } });
             self.event(Change::JobForgotten { job });
         }
         self.submit();
@@ -152,15 +130,8 @@ fn rate(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
     let begun = on_core();
     let plan = decide(bench.engine.cluster(), bench.now);
     let whole = on_core() - begun;
-    println!(
-        "{name}: the whole decision with {} reasons takes {whole:?}",
-        plan.waiting.len()
-    );
-    assert!(
-        plan.actions.is_empty(),
-        "the whole decides what the parts did not: {:?}",
-        plan.actions
-    );
+    println!("{name}: the whole decision with {} reasons takes {whole:?}", plan.waiting.len());
+    assert!(plan.actions.is_empty(), "the whole decides what the parts did not: {:?}", plan.actions);
     assert!(whole < Duration::from_secs(5));
     rate
 }
@@ -169,11 +140,7 @@ fn rate(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
 fn an_event_costs_what_it_touches_and_not_what_waits() {
     let steady = rate("dispatching, nothing to swap", |_| 3, 1);
     let swapping = rate("seven swaps a second", |_| 3, 5_000);
-    let mixed = rate(
-        "seven swaps a second, five priorities",
-        |number| i32::try_from(number % 5).unwrap(),
-        5_000,
-    );
+    let mixed = rate("seven swaps a second, five priorities", |number| i32::try_from(number % 5).unwrap(), 5_000);
     // The aim is 100,000 at full optimisation; the bounds are for the test profile.
     assert!(steady > 50_000.0, "{steady:.0} decisions/s");
     assert!(swapping > 20_000.0, "{swapping:.0} decisions/s");

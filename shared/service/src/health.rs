@@ -51,10 +51,7 @@ pub struct Readiness {
 
 impl Default for Health {
     fn default() -> Self {
-        Self {
-            parts: Arc::default(),
-            changed: Arc::new(watch::Sender::new(0)),
-        }
+        Self { parts: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 }
 
@@ -69,19 +66,13 @@ impl Health {
         let (state, receiver) = watch::channel(State::Starting);
         self.parts().push((name.into(), receiver));
         self.changed.send_modify(|count| *count += 1);
-        Check {
-            state,
-            changed: self.changed.clone(),
-        }
+        Check { state, changed: self.changed.clone() }
     }
 
     /// How everything is now.
     pub fn readiness(&self) -> Readiness {
         let checks: Vec<CheckReport> = self.parts().iter().map(|(name, state)| report(name, state)).collect();
-        Readiness {
-            ready: checks.iter().all(|check| check.ok),
-            checks,
-        }
+        Readiness { ready: checks.iter().all(|check| check.ok), checks }
     }
 
     /// Waits until every part works. Whoever waits sets the deadline.
@@ -131,11 +122,7 @@ fn report(name: &str, state: &watch::Receiver<State>) -> CheckReport {
         (State::Starting, false) => Some("starting".to_owned()),
         (State::Failing(reason), false) => Some(reason.clone()),
     };
-    CheckReport {
-        name: name.to_owned(),
-        ok: reason.is_none(),
-        reason,
-    }
+    CheckReport { name: name.to_owned(), ok: reason.is_none(), reason }
 }
 
 #[cfg(test)]
@@ -144,12 +131,7 @@ mod tests {
     use std::time::Duration;
 
     fn reasons(health: &Health) -> Vec<Option<String>> {
-        health
-            .readiness()
-            .checks
-            .into_iter()
-            .map(|check| check.reason)
-            .collect()
+        health.readiness().checks.into_iter().map(|check| check.reason).collect()
     }
 
     #[test]

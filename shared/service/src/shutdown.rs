@@ -17,10 +17,7 @@ pub struct Signals {
 impl Signals {
     /// Starts to listen. Needs a running runtime.
     pub fn listen() -> Result<Self, SignalError> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Waits for the next signal and names it.

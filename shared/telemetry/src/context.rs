@@ -86,14 +86,8 @@ mod tests {
             continue_from(&span, |name| (name == "traceparent").then_some(PARENT));
             let _entered = span.entered();
             let sent = headers();
-            assert!(
-                sent["traceparent"].starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"),
-                "{sent:?}"
-            );
-            assert_ne!(
-                sent["traceparent"], PARENT,
-                "the span is a child, not the parent itself"
-            );
+            assert!(sent["traceparent"].starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"), "{sent:?}");
+            assert_ne!(sent["traceparent"], PARENT, "the span is a child, not the parent itself");
             assert_eq!(trace_id().as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
         });
     }

@@ -20,15 +20,9 @@ const SILENT: [&str; 5] = ["hyper", "hyper_util", "reqwest", "rustls", "opentele
 
 /// Sends spans in batches to the endpoint; they queue up to the library's bound and are dropped beyond it.
 pub(crate) fn provider(service: &str, endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
-    let refuse = |reason: String| TelemetryError::Export {
-        endpoint: endpoint.to_owned(),
-        reason,
-    };
+    let refuse = |reason: String| TelemetryError::Export { endpoint: endpoint.to_owned(), reason };
     let runtime = Handle::try_current().map_err(|error| refuse(error.to_string()))?;
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .build()
-        .map_err(|error| refuse(error.to_string()))?;
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build().map_err(|error| refuse(error.to_string()))?;
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(OnRuntime { runtime, client })
@@ -37,10 +31,7 @@ pub(crate) fn provider(service: &str, endpoint: &str) -> Result<SdkTracerProvide
         .build()
         .map_err(|error| refuse(error.to_string()))?;
     let resource = Resource::builder().with_service_name(service.to_owned()).build();
-    Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(exporter)
-        .with_resource(resource)
-        .build())
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
 }
 
 /// The layer that makes traces of spans.
@@ -50,18 +41,12 @@ where
 {
     let silent = SILENT.map(|target| (target, LevelFilter::OFF));
     let filter = Targets::new().with_default(LevelFilter::INFO).with_targets(silent);
-    tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("gantry"))
-        .with_filter(filter)
+    tracing_opentelemetry::layer().with_tracer(provider.tracer("gantry")).with_filter(filter)
 }
 
 fn traces_url(endpoint: &str) -> String {
     let base = endpoint.trim_end_matches('/');
-    if base.ends_with(PATH) {
-        base.to_owned()
-    } else {
-        format!("{base}{PATH}")
-    }
+    if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") }
 }
 
 /// The exporter runs on a thread of its own, where the HTTP client would find no runtime; so it is lent this one.
@@ -75,9 +60,7 @@ struct OnRuntime {
 impl HttpClient for OnRuntime {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.client.clone();
-        self.runtime
-            .spawn(async move { client.send_bytes(request).await })
-            .await?
+        self.runtime.spawn(async move { client.send_bytes(request).await }).await?
     }
 }
 
@@ -102,16 +85,10 @@ mod tests {
         let provider = provider("gantry-test", &endpoint).unwrap();
         let subscriber = tracing_subscriber::registry().with(layer(&provider));
         tracing::subscriber::with_default(subscriber, || drop(crate::run_span("run-7", "session-7").entered()));
-        let telemetry = crate::Telemetry {
-            metrics: crate::Metrics::detached(),
-            provider: Some(provider),
-        };
+        let telemetry = crate::Telemetry { metrics: crate::Metrics::detached(), provider: Some(provider) };
         telemetry.flush(Duration::from_secs(5)).await;
 
-        let body = tokio::time::timeout(Duration::from_secs(5), arrived.recv())
-            .await
-            .unwrap()
-            .unwrap();
+        let body = tokio::time::timeout(Duration::from_secs(5), arrived.recv()).await.unwrap().unwrap();
         let holds = |text: &str| body.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(holds("gantry-test") && holds("run_id") && holds("run-7"));
         server.abort();

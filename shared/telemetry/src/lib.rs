@@ -44,12 +44,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            service: "gantry".to_owned(),
-            filter: "info".to_owned(),
-            format: Format::Auto,
-            otlp_endpoint: None,
-        }
+        Self { service: "gantry".to_owned(), filter: "info".to_owned(), format: Format::Auto, otlp_endpoint: None }
     }
 }
 
@@ -95,10 +90,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, TelemetryError> {
         None => None,
     };
     logs::install(settings, provider.as_ref())?;
-    Ok(Telemetry {
-        metrics: Metrics::install()?,
-        provider,
-    })
+    Ok(Telemetry { metrics: Metrics::install()?, provider })
 }
 
 impl Telemetry {

@@ -29,10 +29,8 @@ pub fn is_filter(text: &str) -> bool {
 
 /// Makes this process write logs and, with a provider, make traces.
 pub(crate) fn install(settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Filter {
-        filter: settings.filter.clone(),
-        reason: error.to_string(),
-    })?;
+    let filter = EnvFilter::try_new(&settings.filter)
+        .map_err(|error| TelemetryError::Filter { filter: settings.filter.clone(), reason: error.to_string() })?;
     let is_terminal = std::io::stderr().is_terminal();
     let traces = provider.map(export::layer);
     tracing_subscriber::registry()
@@ -54,12 +52,7 @@ where
         Format::Json => true,
     };
     if is_json {
-        fmt::layer()
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_writer(writer)
-            .boxed()
+        fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer).boxed()
     } else {
         fmt::layer().with_ansi(is_terminal).with_writer(writer).boxed()
     }

@@ -4,9 +4,7 @@ use crate::TelemetryError;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 /// Bounds of every histogram, in seconds: from half a millisecond, which a fast step takes, to a minute.
-const BUCKETS: [f64; 15] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
-];
+const BUCKETS: [f64; 15] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 /// The metrics of this process. Clones are the same metrics.
 #[derive(Clone)]
@@ -25,9 +23,7 @@ impl Metrics {
 
     /// Metrics that nothing records into, for a part that runs without the rest of the process.
     pub fn detached() -> Self {
-        Self {
-            handle: PrometheusBuilder::new().build_recorder().handle(),
-        }
+        Self { handle: PrometheusBuilder::new().build_recorder().handle() }
     }
 
     /// In Prometheus' text format.
@@ -51,9 +47,7 @@ impl std::fmt::Debug for Metrics {
 
 fn recorder() -> Result<PrometheusRecorder, TelemetryError> {
     let builder = PrometheusBuilder::new().set_buckets(&BUCKETS);
-    Ok(builder
-        .map_err(|error| TelemetryError::Metrics(error.to_string()))?
-        .build_recorder())
+    Ok(builder.map_err(|error| TelemetryError::Metrics(error.to_string()))?.build_recorder())
 }
 
 #[cfg(test)]
@@ -63,9 +57,7 @@ mod tests {
     #[test]
     fn what_is_recorded_is_rendered_for_prometheus() {
         let recorder = recorder().unwrap();
-        let metrics = Metrics {
-            handle: recorder.handle(),
-        };
+        let metrics = Metrics { handle: recorder.handle() };
         metrics::with_local_recorder(&recorder, || {
             metrics::counter!("gantry_steps_total", "kind" => "fresh").increment(3);
             metrics::histogram!("gantry_step_seconds").record(0.002);

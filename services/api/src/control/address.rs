@@ -27,7 +27,11 @@ pub(super) fn path(text: &str) -> Result<(), &'static str> {
         && !text.starts_with("//")
         && !text.contains("..")
         && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@\\#".contains(&byte));
-    if fits { Ok(()) } else { Err("must be a path such as /health: one leading '/', no '@', '\\', '#', '..' or spaces") }
+    if fits {
+        Ok(())
+    } else {
+        Err("must be a path such as /health: one leading '/', no '@', '\\', '#', '..' or spaces")
+    }
 }
 
 /// Whether a text is the address of a service without a container. Which hosts are allowed is the scheduler's to say.
@@ -68,7 +72,8 @@ fn http_uri(text: &str) -> Option<(Uri, String)> {
     if !scheme || authority.as_str().contains('@') {
         return None;
     }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    let host =
+        authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     let last = host.rsplit('.').next().unwrap_or_default();
     let number = last.starts_with("0x") || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
     let odd = number && host.parse::<Ipv4Addr>().is_err();
@@ -84,7 +89,9 @@ mod tests {
         for good in ["/health", "/", "/v1/health?deep=1"] {
             assert_eq!(path(good), Ok(()), "{good}");
         }
-        for bad in ["", "health", "@evil:80/x", "//evil/x", "/a/../b", "/a b", "/\\evil", "/x#y", "http://evil/", "/\u{e9}"] {
+        for bad in
+            ["", "health", "@evil:80/x", "//evil/x", "/a/../b", "/a b", "/\\evil", "/x#y", "http://evil/", "/\u{e9}"]
+        {
             assert!(path(bad).is_err(), "{bad}");
         }
     }
@@ -96,10 +103,25 @@ mod tests {
             assert_eq!(callback(public, &none), Ok(()), "{public}");
         }
         for private in [
-            "http://127.0.0.1/", "http://localhost:9/", "http://10.0.0.1/", "http://169.254.169.254/latest",
-            "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://2130706433/", "http://0x7f.1/", "http://127.1/",
-            "http://intranet/", "http://a.internal/", "http://localhost./", "http://user@example.com/", "ftp://example.com/",
-            "//example.com", "example.com", "http://example.com/#x", "http://exa mple.com/", "http://127.0.0.1%2f@x/",
+            "http://127.0.0.1/",
+            "http://localhost:9/",
+            "http://10.0.0.1/",
+            "http://169.254.169.254/latest",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://127.1/",
+            "http://intranet/",
+            "http://a.internal/",
+            "http://localhost./",
+            "http://user@example.com/",
+            "ftp://example.com/",
+            "//example.com",
+            "example.com",
+            "http://example.com/#x",
+            "http://exa mple.com/",
+            "http://127.0.0.1%2f@x/",
         ] {
             assert!(callback(private, &none).is_err(), "{private}");
         }

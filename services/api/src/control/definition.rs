@@ -18,7 +18,10 @@ pub(super) fn flaw(definition: &Definition) -> Option<String> {
         return Some(format!("env: '{name}' cannot name a variable"));
     }
     if let Some(volume) = definition.volumes.iter().find(|volume| !is_volume(volume)) {
-        return Some(format!("volumes: '{}' to '{}' needs a name or absolute path, and an absolute path", volume.source, volume.target));
+        return Some(format!(
+            "volumes: '{}' to '{}' needs a name or absolute path, and an absolute path",
+            volume.source, volume.target
+        ));
     }
     if definition.ports.iter().any(|port| port.container == 0 || port.host == 0) {
         return Some("ports: a port is 1 to 65535".to_owned());
@@ -37,7 +40,8 @@ fn is_variable(text: &str) -> bool {
 }
 
 fn is_volume(volume: &Volume) -> bool {
-    let path = |text: &str| text.starts_with('/') && !text.split('/').any(|part| part == "..") && !text.contains([':', '\0']);
+    let path =
+        |text: &str| text.starts_with('/') && !text.split('/').any(|part| part == "..") && !text.contains([':', '\0']);
     let name = |text: &str| {
         text.starts_with(|first: char| first.is_ascii_alphanumeric())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))

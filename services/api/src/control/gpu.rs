@@ -95,7 +95,8 @@ fn number(reading: &Reading<u64>) -> u64 {
 /// The contract's one GPU: sums over all, with each as its node reports it under `gpus`.
 fn shown(reports: &[NodeReport]) -> Value {
     let all: Vec<&DeviceReport> = devices(reports).collect();
-    let each: Vec<Value> = reports.iter().flat_map(|report| report.devices.seen().iter().map(|device| on(report, device))).collect();
+    let each: Vec<Value> =
+        reports.iter().flat_map(|report| report.devices.seen().iter().map(|device| on(report, device))).collect();
     let Some(first) = all.first() else { return unavailable(reports) };
     let sums = Sums::of(reports);
     let hottest = all.iter().filter_map(|device| device.temperature_c.value()).max().copied().unwrap_or(0);

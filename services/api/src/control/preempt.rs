@@ -58,7 +58,9 @@ pub(super) async fn execute(api: Api, input: Input) -> Result<Response, ApiError
             Err(ApiError::conflict(format!("Preemptor job must be queued, is {status}")))
         }
         Answer::Refused(refused) => Err(refusal(refused, service)),
-        other @ (Answer::Job(_) | Answer::Service(_) | Answer::Deleted(_) | Answer::Released(_)) => Err(unexpected(&other)),
+        other @ (Answer::Job(_) | Answer::Service(_) | Answer::Deleted(_) | Answer::Released(_)) => {
+            Err(unexpected(&other))
+        }
     }
 }
 
@@ -79,7 +81,8 @@ pub(super) async fn release(api: Api, input: Input) -> Result<Response, ApiError
 async fn least_urgent(api: &Api, view: &ServiceView) -> Result<Option<JobView>, ApiError> {
     let mut found: Option<JobView> = None;
     for job in &view.active_jobs {
-        let next = api.control().job_view(job, api.config.scheduler_patience).await.map_err(|error| unanswered(&error))?;
+        let next =
+            api.control().job_view(job, api.config.scheduler_patience).await.map_err(|error| unanswered(&error))?;
         let Some(next) = next else { continue };
         if found.as_ref().is_none_or(|best| (next.priority, next.place) > (best.priority, best.place)) {
             found = Some(next);

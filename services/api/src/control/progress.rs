@@ -31,7 +31,9 @@ pub(super) async fn report(api: Api, input: Input) -> Result<Response, ApiError>
     let snapshot = snapshot(&input);
     progress.remove("snapshot");
     if serde_json::to_vec(&progress).map_or(MOST + 1, |bytes| bytes.len()) > MOST {
-        return Err(ApiError::too_large(format!("progress is more than {MOST} bytes; large state belongs into `snapshot`")));
+        return Err(ApiError::too_large(format!(
+            "progress is more than {MOST} bytes; large state belongs into `snapshot`"
+        )));
     }
     let job = JobId::from(input.path("job_id"));
     let attempt = input.integer("attempt").and_then(|number| u32::try_from(number).ok());

@@ -22,7 +22,9 @@ pub(super) fn refusal(refused: Refused, about: &str) -> ApiError {
         RefusedKind::JobNotQueued => ApiError::conflict(format!("Job is {status}, not queued")),
         RefusedKind::JobNotPaused => ApiError::conflict(format!("Job is {status}, not paused")),
         RefusedKind::NoNode => ApiError::unavailable("Docker not available"),
-        RefusedKind::NoActiveJob => explained(StatusCode::CONFLICT, &json!({"error": "no_active_job", "service": about})),
+        RefusedKind::NoActiveJob => {
+            explained(StatusCode::CONFLICT, &json!({"error": "no_active_job", "service": about}))
+        }
         RefusedKind::NoContainer => {
             explained(StatusCode::NOT_FOUND, &json!({"error": "container_not_found", "hint": refused.text}))
         }
@@ -76,7 +78,10 @@ mod tests {
         assert_eq!(words(of(RefusedKind::NoNode, None)), (503, "Docker not available".to_owned()));
         let (status, detail) = words(of(RefusedKind::InsufficientVram, None));
         assert_eq!(status, 409);
-        assert!(detail.starts_with(r#"{"error":"insufficient_vram","required_mb":20480,"available_mb":16372"#), "{detail}");
+        assert!(
+            detail.starts_with(r#"{"error":"insufficient_vram","required_mb":20480,"available_mb":16372"#),
+            "{detail}"
+        );
         let idle = words(of(RefusedKind::NoActiveJob, None));
         assert_eq!(idle, (409, r#"{"error":"no_active_job","service":"x"}"#.to_owned()));
     }

@@ -18,7 +18,13 @@ pub(super) fn members(raw: &[u8]) -> HashMap<String, &RawValue> {
 }
 
 /// A job out of checked fields. `at` is where the fields stand in the body.
-pub(super) fn job(api: &Api, id: JobId, fields: &Object, payload: Option<&RawValue>, at: &[Place]) -> Result<JobRequest, ApiError> {
+pub(super) fn job(
+    api: &Api,
+    id: JobId,
+    fields: &Object,
+    payload: Option<&RawValue>,
+    at: &[Place],
+) -> Result<JobRequest, ApiError> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let number = |name: &str| fields.get(name).and_then(Value::as_u64);
     let service_type = text("service_type").ok_or_else(|| ApiError::bad_request("service_type is required"))?;
@@ -34,7 +40,8 @@ pub(super) fn job(api: &Api, id: JobId, fields: &Object, payload: Option<&RawVal
         address::callback(url, &api.config.callback_targets).map_err(|why| wrong("callback_url", &why))?;
     }
     let mut request = JobRequest::new(id, service_type.into(), verbatim(payload), now());
-    if let Some(priority) = fields.get("priority").and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok()) {
+    if let Some(priority) = fields.get("priority").and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok())
+    {
         request.priority = priority;
     }
     if fields.contains_key("ttl_seconds") {

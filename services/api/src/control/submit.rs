@@ -76,7 +76,10 @@ async fn dry_run(api: &Api, wanted: &JobRequest) -> Result<Response, ApiError> {
     };
     let answered = api.control().ask(&ask, api.config.scheduler_patience).await.map_err(|error| unanswered(&error))?;
     let Reply::Job(would) = answered else {
-        return Err(ApiError::refused(http::StatusCode::INTERNAL_SERVER_ERROR, "the scheduler answered another question"));
+        return Err(ApiError::refused(
+            http::StatusCode::INTERNAL_SERVER_ERROR,
+            "the scheduler answered another question",
+        ));
     };
     let waiting = would.as_deref().and_then(|view| view.waiting.as_ref());
     Ok(ok(&json!({

@@ -77,7 +77,8 @@ pub(super) fn scheduler_word(state: ServiceState) -> &'static str {
 /// A job with everything of it. Payload, result and snapshot are texts that hold JSON, as clients expect.
 pub(super) fn detail(detail: &JobDetail) -> Value {
     let view = &detail.view;
-    let reported = || view.progress.as_ref().filter(|_| view.preempt_count > 0).map(|all| Value::Object(all.clone()).to_string());
+    let reported =
+        || view.progress.as_ref().filter(|_| view.preempt_count > 0).map(|all| Value::Object(all.clone()).to_string());
     let snapshot = detail.snapshot.as_ref().map(|text| text.get().to_owned()).or_else(reported);
     let mut shown = job(view);
     shown["payload"] = detail.payload.get().into();
@@ -115,7 +116,8 @@ pub(super) fn job(view: &JobView) -> Value {
         "retry_at": view.retry_at,
         "progress": view.progress,
     });
-    let position = view.waiting.as_ref().filter(|_| view.status == JobState::Queued).and_then(|wait| wait.position_overall);
+    let position =
+        view.waiting.as_ref().filter(|_| view.status == JobState::Queued).and_then(|wait| wait.position_overall);
     if let Some(position) = position {
         shown["position"] = position.into();
     }

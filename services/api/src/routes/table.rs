@@ -10,8 +10,17 @@ use http::Method;
 
 /// Every operation of the surface.
 pub fn operations() -> Vec<Operation> {
-    [service(), bundle_reading(), bundle_writing(), run_writing(), run_reading(), ledgers(), command_log(), control::operations()]
-        .concat()
+    [
+        service(),
+        bundle_reading(),
+        bundle_writing(),
+        run_writing(),
+        run_reading(),
+        ledgers(),
+        command_log(),
+        control::operations(),
+    ]
+    .concat()
 }
 
 macro_rules! handler {

@@ -34,7 +34,8 @@ impl Pools {
 
     /// Takes a place in the path's pool, or nothing when it stays full.
     pub async fn enter(&self, path: &str) -> Option<Place> {
-        let pool = if path.ends_with("/ledger/stream") || path.ends_with("/events") { &self.streams } else { &self.requests };
+        let pool =
+            if path.ends_with("/ledger/stream") || path.ends_with("/events") { &self.streams } else { &self.requests };
         if let Ok(permit) = pool.clone().try_acquire_owned() {
             return Some(Place { _permit: permit });
         }

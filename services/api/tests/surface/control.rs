@@ -27,7 +27,8 @@ fn first_issue(answer: &Answer) -> (u16, Value, Value) {
 #[tokio::test]
 async fn every_route_but_health_asks_for_a_token_in_the_contracts_words() {
     let world = World::start().await;
-    let paths = ["/gpu", "/vram", "/services", "/services/x", "/queue", "/queue/stats", "/preempt/check/x", "/available/llm"];
+    let paths =
+        ["/gpu", "/vram", "/services", "/services/x", "/queue", "/queue/stats", "/preempt/check/x", "/available/llm"];
     for path in paths {
         for (name, value) in [("x", ""), ("authorization", "Bearer wrong"), ("x-api-key", super::world::TOKEN)] {
             let request = http::Request::get(path).header(name, value).header("x-forwarded-for", "10.0.0.1");
@@ -100,8 +101,11 @@ async fn a_body_that_is_no_object_is_answered_as_the_contract_does() {
     assert_eq!(untyped.json()["detail"][0]["input"], "{\"a\":1}");
     let broken = http::Request::post("/services/register").header("content-type", "application/json");
     let broken = world.send(broken, "not json").await;
-    assert_eq!(broken.json(), json!({"detail": [{"type": "json_invalid", "loc": ["body", 0],
-        "msg": "JSON decode error", "input": {}, "ctx": {"error": "Expecting value"}}]}));
+    assert_eq!(
+        broken.json(),
+        json!({"detail": [{"type": "json_invalid", "loc": ["body", 0],
+        "msg": "JSON decode error", "input": {}, "ctx": {"error": "Expecting value"}}]})
+    );
 }
 
 #[tokio::test]
@@ -114,12 +118,18 @@ async fn a_job_is_accepted_durably_while_no_scheduler_runs_and_a_key_names_it_fo
     ] {
         assert_eq!(world.control("POST", "/queue/submit", body).await.detail(), (400, why.to_owned()));
     }
-    let request = || http::Request::post("/queue/submit").header("content-type", "application/json").header("idempotency-key", "k-1");
-    let body = r#"{"service_type": "my-type", "payload": {"a": 1.50, "b": "\u00e9"}, "priority": -5, "ttl_seconds": null}"#;
+    let request = || {
+        http::Request::post("/queue/submit").header("content-type", "application/json").header("idempotency-key", "k-1")
+    };
+    let body =
+        r#"{"service_type": "my-type", "payload": {"a": 1.50, "b": "\u00e9"}, "priority": -5, "ttl_seconds": null}"#;
     let first = world.send(request(), body).await;
     assert_eq!(first.status, 200, "{}", first.text);
     let shown = first.json();
-    assert_eq!((&shown["position"], &shown["estimated_wait"]), (&Value::Null, &json!("depends on service availability")));
+    assert_eq!(
+        (&shown["position"], &shown["estimated_wait"]),
+        (&Value::Null, &json!("depends on service availability"))
+    );
     let id = JobId::from(shown["job_id"].as_str().unwrap());
     let stored = world.bus.control().request(&id).await.unwrap().expect("the job is stored");
     assert_eq!(stored.payload.get(), r#"{"a": 1.50, "b": "\u00e9"}"#);
@@ -149,7 +159,8 @@ async fn a_submission_is_checked_field_by_field() {
         let answer = world.control("POST", "/queue/submit", body.clone()).await;
         assert_eq!(first_issue(&answer).0, 422, "{body}: {}", answer.text);
         assert_eq!(first_issue(&answer).2, json!(["body", field]), "{body}");
-        let batch = world.control("POST", "/queue/batch", json!({"jobs": [{"service_type": "x", "payload": 1}, body]})).await;
+        let batch =
+            world.control("POST", "/queue/batch", json!({"jobs": [{"service_type": "x", "payload": 1}, body]})).await;
         assert_eq!(first_issue(&batch).2, json!(["body", "jobs", 1, field]), "{}", batch.text);
     }
 }
@@ -199,7 +210,9 @@ async fn gpus_are_summed_over_all_that_report_and_none_is_told_with_its_reason()
     let world = World::start().await;
     let none = world.look("/gpu").await.json();
     assert_eq!((&none["available"], &none["gpu_name"], &none["processes"]), (&json!(false), &Value::Null, &json!([])));
-    assert!(none.get("unified_memory").is_none() && none["error"].as_str().is_some_and(|why| why.contains("gpu-monitor")));
+    assert!(
+        none.get("unified_memory").is_none() && none["error"].as_str().is_some_and(|why| why.contains("gpu-monitor"))
+    );
     let measured = |value: Value| json!({"is": "measured", "value": value});
     let device = |index: u64, used: u64| {
         json!({"id": format!("GPU-{index}"), "index": index, "name": "NVIDIA RTX 4090", "unified": false,
@@ -230,7 +243,10 @@ async fn gpus_are_summed_over_all_that_report_and_none_is_told_with_its_reason()
     ] {
         assert_eq!(two[key], value, "{key}");
     }
-    assert_eq!(two["processes"][1], json!({"pid": 1235, "type": "C+G", "name": "python3", "memory_mb": 6_000, "gpu": "GPU-1"}));
+    assert_eq!(
+        two["processes"][1],
+        json!({"pid": 1235, "type": "C+G", "name": "python3", "memory_mb": 6_000, "gpu": "GPU-1"})
+    );
     assert_eq!((&two["gpus"][0]["node"], &two["gpus"][1]["id"]), (&json!("gpu-1"), &json!("GPU-1")));
     report.at = report.at.plus_micros(-3_600_000_000);
     world.bus.nodes().report(&report).await.unwrap();

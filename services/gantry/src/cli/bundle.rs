@@ -46,16 +46,9 @@ pub enum BundleCommand {
 /// Carries out a command on bundles.
 pub(super) async fn run(command: BundleCommand, session: &mut Session) -> Result<Exit, Trouble> {
     match command {
-        BundleCommand::List {
-            all_versions,
-            drafts,
-            deprecated,
-        } => {
-            let query = [
-                ("all_versions", all_versions),
-                ("include_drafts", drafts),
-                ("include_deprecated", deprecated),
-            ];
+        BundleCommand::List { all_versions, drafts, deprecated } => {
+            let query =
+                [("all_versions", all_versions), ("include_drafts", drafts), ("include_deprecated", deprecated)];
             list(&query.map(|(name, on)| (name, on.to_string())), session).await?;
         }
         BundleCommand::Show { bundle } => show(&bundle, session).await?,
@@ -64,11 +57,7 @@ pub(super) async fn run(command: BundleCommand, session: &mut Session) -> Result
             let what = format!("cannot remove '{bundle}'");
             let answer = session.client()?.delete(&["bundles", &bundle], &[]).await;
             let answer = answer.map_err(|error| error.trouble(what))?;
-            let line = format!(
-                "removed {} ({} versions)",
-                plain(&text_of(&answer["bundle_ref"])),
-                answer["removed"]
-            );
+            let line = format!("removed {} ({} versions)", plain(&text_of(&answer["bundle_ref"])), answer["removed"]);
             session.one(answer, &bundle, vec![line])?;
         }
     }
@@ -88,15 +77,9 @@ async fn list(query: &[(&str, String)], session: &mut Session) -> Result<(), Tro
         Column::wide("DEFAULT", |item| text_of(&item["default_entrypoint"])),
         Column::wide("CHANNEL", |item| text_of(&item["version_channel"])),
     ];
-    session.list(&List {
-        items,
-        columns: &columns,
-        name: "bundle_ref",
-    })?;
+    session.list(&List { items, columns: &columns, name: "bundle_ref" })?;
     if is_empty {
-        session
-            .screen
-            .remark("no bundle is installed; install one with `gantry bundle upload FILE.flow`");
+        session.screen.remark("no bundle is installed; install one with `gantry bundle upload FILE.flow`");
     }
     Ok(())
 }
@@ -114,28 +97,15 @@ async fn show(bundle: &str, session: &mut Session) -> Result<(), Trouble> {
     let mut lines = vec![style.paint(Tone::Strong, &name)];
     for entrypoint in answer["entrypoints"].as_array().into_iter().flatten() {
         let flow = plain(&text_of(&entrypoint["flow_id"]));
-        let mark = if answer["default_entrypoint"] == entrypoint["flow_id"] {
-            " (default)"
-        } else {
-            ""
-        };
+        let mark = if answer["default_entrypoint"] == entrypoint["flow_id"] { " (default)" } else { "" };
         let about = short(&text_of(&entrypoint["description"]), 80);
-        lines.push(format!(
-            "  {}{mark}  {}",
-            style.paint(Tone::Strong, &flow),
-            style.paint(Tone::Faint, &about)
-        ));
+        lines.push(format!("  {}{mark}  {}", style.paint(Tone::Strong, &flow), style.paint(Tone::Faint, &about)));
         if entrypoint["deprecated"] == true {
             let reason = short(&text_of(&entrypoint["deprecated_reason"]), 80);
-            lines.push(format!(
-                "      {}",
-                style.paint(Tone::Waiting, &format!("deprecated: {reason}"))
-            ));
+            lines.push(format!("      {}", style.paint(Tone::Waiting, &format!("deprecated: {reason}"))));
         }
         for input in entrypoint["inputs"].as_array().into_iter().flatten() {
-            let default = input
-                .get("default")
-                .map(|value| format!(" = {}", short(&value.to_string(), 60)));
+            let default = input.get("default").map(|value| format!(" = {}", short(&value.to_string(), 60)));
             let (id, kind) = (plain(&text_of(&input["id"])), plain(&text_of(&input["type"])));
             lines.push(format!("      -i {id}=…  {kind}{}", default.unwrap_or_default()));
         }
@@ -147,37 +117,20 @@ async fn show(bundle: &str, session: &mut Session) -> Result<(), Trouble> {
 async fn upload(file: &Path, overwrite: bool, session: &mut Session) -> Result<(), Trouble> {
     let what = format!("cannot upload {}", file.display());
     let bytes = std::fs::read(file).map_err(|error| Trouble::usage(&what, error))?;
-    let name = file
-        .file_name()
-        .map_or("bundle.flow".to_owned(), |name| name.to_string_lossy().into_owned());
-    session.screen.remark(&format!(
-        "uploading {} ({} kB)",
-        file.display(),
-        bytes.len().div_ceil(1000)
-    ));
+    let name = file.file_name().map_or("bundle.flow".to_owned(), |name| name.to_string_lossy().into_owned());
+    session.screen.remark(&format!("uploading {} ({} kB)", file.display(), bytes.len().div_ceil(1000)));
     let fields = [("overwrite", overwrite.to_string())];
-    let answer = session
-        .client()?
-        .upload(&["bundles", "upload"], name, bytes, &fields)
-        .await;
+    let answer = session.client()?.upload(&["bundles", "upload"], name, bytes, &fields).await;
     let answer = answer.map_err(|error| {
         let trouble = error.trouble(what);
         let is_there = trouble.why.contains("already installed");
-        if is_there {
-            trouble.next("add --overwrite, or give the bundle a new version")
-        } else {
-            trouble
-        }
+        if is_there { trouble.next("add --overwrite, or give the bundle a new version") } else { trouble }
     })?;
     let name = plain(&text_of(&answer["bundle_ref"]));
     if answer["gateway_reloaded"] == false {
         let why = short(&text_of(&answer["gateway_reload_error"]), 200);
-        session
-            .screen
-            .remark(&format!("warning: installed, but the gateway could not load it: {why}"));
+        session.screen.remark(&format!("warning: installed, but the gateway could not load it: {why}"));
     }
-    session
-        .screen
-        .remark(&format!("start it with `gantry run start {name}`"));
+    session.screen.remark(&format!("start it with `gantry run start {name}`"));
     session.one(answer, &name.clone(), vec![format!("installed {name}")])
 }

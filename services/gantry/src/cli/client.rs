@@ -94,12 +94,7 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().connect_timeout(CONNECT_WITHIN).build();
         let http = http.map_err(|error| Trouble::new("cannot make HTTP requests", error))?;
-        Ok(Self {
-            http,
-            base,
-            token: connection.token.clone(),
-            prefix: &["api", "gateway"],
-        })
+        Ok(Self { http, base, token: connection.token.clone(), prefix: &["api", "gateway"] })
     }
 
     /// The same for routes at the gateway's root: those of the GPU control plane.
@@ -109,8 +104,7 @@ impl Client {
 
     /// Reads what these segments name.
     pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
-        self.json(self.request(Method::GET, segments).query(query).timeout(ANSWER_WITHIN))
-            .await
+        self.json(self.request(Method::GET, segments).query(query).timeout(ANSWER_WITHIN)).await
     }
 
     /// Sends a body, with further headers.
@@ -121,12 +115,7 @@ impl Client {
         headers: &[(&'static str, &str)],
     ) -> Result<Value, RequestError> {
         let request = self.request(Method::POST, segments).json(body).timeout(ANSWER_WITHIN);
-        self.json(
-            headers
-                .iter()
-                .fold(request, |request, (name, value)| request.header(*name, *value)),
-        )
-        .await
+        self.json(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
     /// Sends a body with a query.
@@ -153,12 +142,7 @@ impl Client {
 
     /// Removes something.
     pub async fn delete(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
-        self.json(
-            self.request(Method::DELETE, segments)
-                .query(query)
-                .timeout(ANSWER_WITHIN),
-        )
-        .await
+        self.json(self.request(Method::DELETE, segments).query(query).timeout(ANSWER_WITHIN)).await
     }
 
     /// Sends a file and the other fields of a form.
@@ -171,23 +155,13 @@ impl Client {
     ) -> Result<Value, RequestError> {
         let part = reqwest::multipart::Part::bytes(bytes).file_name(file_name);
         let form = reqwest::multipart::Form::new().part("file", part);
-        let form = fields
-            .iter()
-            .fold(form, |form, (name, value)| form.text(*name, value.clone()));
-        self.json(
-            self.request(Method::POST, segments)
-                .multipart(form)
-                .timeout(UPLOAD_WITHIN),
-        )
-        .await
+        let form = fields.iter().fold(form, |form, (name, value)| form.text(*name, value.clone()));
+        self.json(self.request(Method::POST, segments).multipart(form).timeout(UPLOAD_WITHIN)).await
     }
 
     /// Opens an event stream, which has no end in time.
     pub async fn open(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Response, RequestError> {
-        let request = self
-            .request(Method::GET, segments)
-            .query(query)
-            .header("accept", "text/event-stream");
+        let request = self.request(Method::GET, segments).query(query).header("accept", "text/event-stream");
         match tokio::time::timeout(ANSWER_WITHIN, self.send(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(self.unreachable(format!("no answer within {} s", ANSWER_WITHIN.as_secs()))),
@@ -199,11 +173,7 @@ impl Client {
         let mut url = self.base.clone();
         url.set_path(path);
         let response = self.send(self.http.get(url).timeout(CONNECT_WITHIN)).await?;
-        let date = response
-            .headers()
-            .get("date")
-            .and_then(|date| date.to_str().ok())
-            .map(str::to_owned);
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
         Ok((self.body(response).await?, date))
     }
 
@@ -226,10 +196,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.unreachable(innermost(&error)))?;
+        let response = request.send().await.map_err(|error| self.unreachable(innermost(&error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -237,27 +204,16 @@ impl Client {
         let text = response.text().await.unwrap_or_default();
         let detail = serde_json::from_str(&text).ok().and_then(|body: Value| detail(&body));
         let reason = || status.canonical_reason().unwrap_or("refused").to_owned();
-        Err(RequestError::Refused {
-            status: status.as_u16(),
-            detail: detail.unwrap_or_else(reason),
-        })
+        Err(RequestError::Refused { status: status.as_u16(), detail: detail.unwrap_or_else(reason) })
     }
 
     async fn body(&self, response: Response) -> Result<Value, RequestError> {
-        let bytes = response
-            .bytes()
-            .await
-            .map_err(|error| self.unreachable(innermost(&error)))?;
-        serde_json::from_slice(&bytes).map_err(|_| RequestError::NotAGateway {
-            url: self.base.to_string(),
-        })
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(innermost(&error)))?;
+        serde_json::from_slice(&bytes).map_err(|_| RequestError::NotAGateway { url: self.base.to_string() })
     }
 
     fn unreachable(&self, reason: String) -> RequestError {
-        RequestError::Unreachable {
-            url: self.base.to_string(),
-            reason,
-        }
+        RequestError::Unreachable { url: self.base.to_string(), reason }
     }
 }
 
@@ -267,17 +223,8 @@ fn detail(body: &Value) -> Option<String> {
         Value::String(text) => Some(super::plain(text)),
         Value::Array(findings) => {
             let finding = findings.first()?;
-            let place: Vec<&str> = finding
-                .get("loc")?
-                .as_array()?
-                .iter()
-                .filter_map(Value::as_str)
-                .collect();
-            Some(format!(
-                "{}: {}",
-                place.join("."),
-                super::plain(finding.get("msg")?.as_str()?)
-            ))
+            let place: Vec<&str> = finding.get("loc")?.as_array()?.iter().filter_map(Value::as_str).collect();
+            Some(format!("{}: {}", place.join("."), super::plain(finding.get("msg")?.as_str()?)))
         }
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => Some(other.to_string()),
     }

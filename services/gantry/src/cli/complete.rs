@@ -18,17 +18,13 @@ pub(super) fn manual(into: Option<&Path>, session: &mut Session) -> Result<Exit,
     match into {
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command())
-                .render(&mut page)
-                .map_err(failed)?;
+            clap_mangen::Man::new(Cli::command()).render(&mut page).map_err(failed)?;
             session.screen.data(&String::from_utf8_lossy(&page))?;
         }
         Some(directory) => {
             std::fs::create_dir_all(directory).map_err(failed)?;
             clap_mangen::generate_to(Cli::command(), directory).map_err(failed)?;
-            session
-                .screen
-                .remark(&format!("wrote the manual pages into {}", directory.display()));
+            session.screen.remark(&format!("wrote the manual pages into {}", directory.display()));
         }
     }
     Ok(Exit::Ok)

@@ -42,36 +42,23 @@ fn show(session: &mut Session) -> Result<Exit, Trouble> {
             "aliases": entry.aliases,
         })
     });
-    let columns = [
-        Column::text("NAME", "name"),
-        Column::new("VALUE", |item| {
-            if item["value"] == "" {
-                "-".to_owned()
-            } else {
-                super::output::text_of(&item["value"])
-            }
-        }),
-        Column::text("SOURCE", "source"),
-        Column::text("ABOUT", "about"),
-        Column::wide("SECTION", |item| super::output::text_of(&item["section"])),
-        Column::wide("ALSO", |item| {
-            let names = item["aliases"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str);
-            names.collect::<Vec<_>>().join(" ")
-        }),
-    ];
-    session.list(&List {
-        items: items.collect(),
-        columns: &columns,
-        name: "name",
-    })?;
+    let columns =
+        [
+            Column::text("NAME", "name"),
+            Column::new("VALUE", |item| {
+                if item["value"] == "" { "-".to_owned() } else { super::output::text_of(&item["value"]) }
+            }),
+            Column::text("SOURCE", "source"),
+            Column::text("ABOUT", "about"),
+            Column::wide("SECTION", |item| super::output::text_of(&item["section"])),
+            Column::wide("ALSO", |item| {
+                let names = item["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                names.collect::<Vec<_>>().join(" ")
+            }),
+        ];
+    session.list(&List { items: items.collect(), columns: &columns, name: "name" })?;
     for name in &settings.ignored {
-        session
-            .screen
-            .remark(&format!("note: {name} is set, but nothing in gantry reads it"));
+        session.screen.remark(&format!("note: {name} is set, but nothing in gantry reads it"));
     }
     Ok(Exit::Ok)
 }

@@ -12,11 +12,8 @@ pub(crate) const URL_VARIABLE: &str = "GANTRY_URL";
 /// The variable with the token; where the gateway takes several, the client sends the first.
 pub(crate) const TOKEN_VARIABLE: &str = "GANTRY_TOKEN";
 /// Other variables that hold tokens of the gateway.
-pub(crate) const TOKEN_ALIASES: [&str; 3] = [
-    "GATEWAY_API_TOKEN",
-    "ABSTRACTGATEWAY_AUTH_TOKEN",
-    "ABSTRACTGATEWAY_AUTH_TOKENS",
-];
+pub(crate) const TOKEN_ALIASES: [&str; 3] =
+    ["GATEWAY_API_TOKEN", "ABSTRACTGATEWAY_AUTH_TOKEN", "ABSTRACTGATEWAY_AUTH_TOKENS"];
 /// Where in the data directory `gantry up` keeps the token that it made.
 pub(crate) const TOKEN_FILE: &str = "auth/token";
 
@@ -43,63 +40,36 @@ impl Connection {
         let from_context = name.clone().unwrap_or_default();
         let (url, url_source) = [
             (global.url.clone(), "--url".to_owned()),
-            (
-                environment.get(URL_VARIABLE).map(str::to_owned),
-                URL_VARIABLE.to_owned(),
-            ),
+            (environment.get(URL_VARIABLE).map(str::to_owned), URL_VARIABLE.to_owned()),
             (url, from_context.clone()),
         ]
         .into_iter()
         .find_map(|(url, source)| Some((url?, source)))
         .unwrap_or((DEFAULT_URL.to_owned(), "default".to_owned()));
-        let found = [
-            (global.token.clone(), "--token".to_owned()),
-            from_environment(environment),
-            (token, from_context),
-        ]
-        .into_iter()
-        .find_map(|(token, source)| Some((token?, source)));
+        let found =
+            [(global.token.clone(), "--token".to_owned()), from_environment(environment), (token, from_context)]
+                .into_iter()
+                .find_map(|(token, source)| Some((token?, source)));
         let (token, token_source) = match found {
             Some((token, source)) => (Some(token), source),
             None => from_file(&url, &data_dir(global, environment)),
         };
-        Ok(Self {
-            url,
-            url_source,
-            token: token.map(SecretString::from),
-            token_source,
-        })
+        Ok(Self { url, url_source, token: token.map(SecretString::from), token_source })
     }
 }
 
 /// The data directory of a gateway on this machine.
 pub(crate) fn data_dir(global: &Global, environment: &Environment) -> PathBuf {
-    let variables = [
-        DATA_DIR,
-        "ABSTRACTGATEWAY_DATA_DIR",
-        "ABSTRACTFLOW_GATEWAY_DATA_DIR",
-        "ABSTRACTFLOW_RUNTIME_DIR",
-    ];
-    let named = variables
-        .iter()
-        .find_map(|name| environment.get(name))
-        .map(PathBuf::from);
-    global
-        .data_dir
-        .clone()
-        .or(named)
-        .unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
+    let variables = [DATA_DIR, "ABSTRACTGATEWAY_DATA_DIR", "ABSTRACTFLOW_GATEWAY_DATA_DIR", "ABSTRACTFLOW_RUNTIME_DIR"];
+    let named = variables.iter().find_map(|name| environment.get(name)).map(PathBuf::from);
+    global.data_dir.clone().or(named).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
 }
 
 fn from_environment(environment: &Environment) -> (Option<String>, String) {
     std::iter::once(TOKEN_VARIABLE)
         .chain(TOKEN_ALIASES)
         .find_map(|name| {
-            let first = environment
-                .get(name)?
-                .split(',')
-                .map(str::trim)
-                .find(|token| !token.is_empty())?;
+            let first = environment.get(name)?.split(',').map(str::trim).find(|token| !token.is_empty())?;
             Some((Some(first.to_owned()), name.to_owned()))
         })
         .unwrap_or_default()
@@ -119,9 +89,7 @@ fn from_file(url: &str, data_dir: &Path) -> (Option<String>, String) {
 }
 
 fn is_this_machine(url: &str) -> bool {
-    let host = reqwest::Url::parse(url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned));
+    let host = reqwest::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
@@ -132,11 +100,7 @@ mod tests {
 
     fn discover(global: &Global, pairs: &[(&str, &str)]) -> (String, Option<String>, String) {
         let found = Connection::discover(global, &Environment::from_pairs(pairs.iter().copied())).unwrap();
-        (
-            found.url,
-            found.token.map(|token| token.expose_secret().to_owned()),
-            found.token_source,
-        )
+        (found.url, found.token.map(|token| token.expose_secret().to_owned()), found.token_source)
     }
 
     #[test]
@@ -155,10 +119,7 @@ mod tests {
         contexts.add("lab", "http://127.0.0.1:1", Some("from-context".to_owned()), true);
         contexts.save(&environment).unwrap();
         let found = discover(&global, &bare);
-        assert_eq!(
-            (found.0.as_str(), found.1.as_deref()),
-            ("http://127.0.0.1:1", Some("from-context"))
-        );
+        assert_eq!((found.0.as_str(), found.1.as_deref()), ("http://127.0.0.1:1", Some("from-context")));
 
         let with_variable = [("GATEWAY_API_TOKEN", "from-env,other"), bare[0], bare[1]];
         assert_eq!(discover(&global, &with_variable).1.as_deref(), Some("from-env"));
@@ -172,10 +133,7 @@ mod tests {
         std::fs::create_dir_all(home.path().join("auth")).unwrap();
         std::fs::write(home.path().join(TOKEN_FILE), "secret").unwrap();
         let dir = home.path().to_str().unwrap();
-        let global = Global {
-            url: Some("http://gateway.example:8080".to_owned()),
-            ..Global::default()
-        };
+        let global = Global { url: Some("http://gateway.example:8080".to_owned()), ..Global::default() };
         assert_eq!(discover(&global, &[(DATA_DIR, dir), ("XDG_CONFIG_HOME", dir)]).1, None);
     }
 }

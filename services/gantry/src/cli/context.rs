@@ -63,17 +63,11 @@ impl Contexts {
         };
         match std::fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
-                Trouble::new(
-                    format!("cannot read the contexts in {}", path.display()),
-                    error.message(),
-                )
-                .next("repair or remove that file")
+                Trouble::new(format!("cannot read the contexts in {}", path.display()), error.message())
+                    .next("repair or remove that file")
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Trouble::new(
-                format!("cannot read the contexts in {}", path.display()),
-                error,
-            )),
+            Err(error) => Err(Trouble::new(format!("cannot read the contexts in {}", path.display()), error)),
         }
     }
 
@@ -91,11 +85,7 @@ impl Contexts {
                 std::fs::create_dir_all(folder)?;
             }
             let _ = std::fs::remove_file(&fresh);
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&fresh)?;
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
             file.write_all(text.as_bytes())?;
             std::fs::rename(&fresh, &path)
         };
@@ -104,13 +94,7 @@ impl Contexts {
 
     /// Adds or replaces one. The first one is the current one.
     pub(super) fn add(&mut self, name: &str, url: &str, token: Option<String>, make_current: bool) {
-        self.contexts.insert(
-            name.to_owned(),
-            Context {
-                url: url.to_owned(),
-                token,
-            },
-        );
+        self.contexts.insert(name.to_owned(), Context { url: url.to_owned(), token });
         if make_current || self.current.is_none() {
             self.current = Some(name.to_owned());
         }
@@ -122,10 +106,7 @@ impl Contexts {
         flag: Option<&str>,
         environment: &Environment,
     ) -> Result<Option<(String, Context)>, Trouble> {
-        let Some(name) = flag
-            .or_else(|| environment.get("GANTRY_CONTEXT"))
-            .or(self.current.as_deref())
-        else {
+        let Some(name) = flag.or_else(|| environment.get("GANTRY_CONTEXT")).or(self.current.as_deref()) else {
             return Ok(None);
         };
         let context = self.contexts.get(name).cloned().ok_or_else(|| unknown(name))?;
@@ -149,9 +130,8 @@ pub(super) fn run(command: ContextCommand, session: &mut Session) -> Result<Exit
     match command {
         ContextCommand::Add { name, make_current } => {
             let url = session.global.url.clone().ok_or_else(|| {
-                Trouble::usage(format!("cannot add the context '{name}'"), "--url is missing").next(format!(
-                    "gantry context add {name} --url http://HOST:8080 --token TOKEN"
-                ))
+                Trouble::usage(format!("cannot add the context '{name}'"), "--url is missing")
+                    .next(format!("gantry context add {name} --url http://HOST:8080 --token TOKEN"))
             })?;
             contexts.add(&name, &url, session.global.token.clone(), make_current);
             contexts.save(&session.environment)?;
@@ -184,18 +164,10 @@ fn list(contexts: &Contexts, session: &mut Session) -> Result<(), Trouble> {
         })
     });
     let columns = [
-        Column::new("CURRENT", |item| {
-            if item["current"] == true { "*" } else { "" }.to_owned()
-        }),
+        Column::new("CURRENT", |item| if item["current"] == true { "*" } else { "" }.to_owned()),
         Column::text("NAME", "name"),
         Column::text("URL", "url"),
-        Column::wide("TOKEN", |item| {
-            if item["has_token"] == true { "kept" } else { "none" }.to_owned()
-        }),
+        Column::wide("TOKEN", |item| if item["has_token"] == true { "kept" } else { "none" }.to_owned()),
     ];
-    session.list(&List {
-        items: items.collect(),
-        columns: &columns,
-        name: "name",
-    })
+    session.list(&List { items: items.collect(), columns: &columns, name: "name" })
 }

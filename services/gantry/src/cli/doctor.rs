@@ -21,11 +21,7 @@ struct Finding {
 
 impl Finding {
     fn new(part: &'static str, found: Result<String, String>, fix: impl Into<String>) -> Self {
-        Self {
-            part,
-            found,
-            fix: fix.into(),
-        }
+        Self { part, found, fix: fix.into() }
     }
 }
 
@@ -46,69 +42,40 @@ pub(super) async fn run(session: &mut Session) -> Result<Exit, Trouble> {
     if matches!(session.global.output, super::Format::Table | super::Format::Wide) {
         for item in &items {
             let is_ok = item["ok"] == true;
-            let (word, tone) = if is_ok {
-                ("ok  ", Tone::Good)
-            } else {
-                ("fail", Tone::Bad)
-            };
-            let line = format!(
-                "{}  {:<11} {}",
-                style.paint(tone, word),
-                text_of(&item["part"]),
-                text_of(&item["found"])
-            );
+            let (word, tone) = if is_ok { ("ok  ", Tone::Good) } else { ("fail", Tone::Bad) };
+            let line =
+                format!("{}  {:<11} {}", style.paint(tone, word), text_of(&item["part"]), text_of(&item["found"]));
             session.screen.data(&line)?;
             if !is_ok {
-                session
-                    .screen
-                    .data(&format!("      {:<11} {}", "fix:", text_of(&item["fix"])))?;
+                session.screen.data(&format!("      {:<11} {}", "fix:", text_of(&item["fix"])))?;
             }
         }
     } else {
         let columns = [Column::text("PART", "part")];
-        session.list(&List {
-            items,
-            columns: &columns,
-            name: "part",
-        })?;
+        session.list(&List { items, columns: &columns, name: "part" })?;
     }
     Ok(if is_well { Exit::Ok } else { Exit::Failed })
 }
 
 fn settings(session: &Session) -> Finding {
     let found = config::read(session).map(|settings| format!("{} settings are usable", settings.entries.len()));
-    Finding::new(
-        "settings",
-        found.map_err(|error| error.to_string()),
-        "correct or unset it; `gantry config show`",
-    )
+    Finding::new("settings", found.map_err(|error| error.to_string()), "correct or unset it; `gantry config show`")
 }
 
 async fn broker(session: &Session) -> Finding {
     let fix = "run `nats/get-nats-server.sh`, or set GANTRY_NATS_URL to a server of 2.14 or newer";
     if session.environment.get("GANTRY_NATS_URL").is_some() {
-        return Finding::new(
-            "nats-server",
-            Ok("not needed: GANTRY_NATS_URL names a broker".to_owned()),
-            fix,
-        );
+        return Finding::new("nats-server", Ok("not needed: GANTRY_NATS_URL names a broker".to_owned()), fix);
     }
     let explicit = session.environment.get("GANTRY_NATS_SERVER").map(Into::into);
-    let found = Binary::find(&Search {
-        explicit,
-        ..Search::default()
-    })
-    .await;
+    let found = Binary::find(&Search { explicit, ..Search::default() }).await;
     let found = found.map(|binary| format!("{} at {}", binary.version(), binary.program().display()));
     Finding::new("nats-server", found.map_err(|error| error.to_string()), fix)
 }
 
 fn data_dir(session: &Session) -> Finding {
     let dir = connection::data_dir(&session.global, &session.environment);
-    let fix = format!(
-        "make {} writable, or name another with --data-dir or GANTRY_DATA_DIR",
-        dir.display()
-    );
+    let fix = format!("make {} writable, or name another with --data-dir or GANTRY_DATA_DIR", dir.display());
     Finding::new("data dir", writable(&dir), fix)
 }
 
@@ -123,11 +90,7 @@ fn writable(dir: &Path) -> Result<String, String> {
     }
     std::fs::write(&probe, b"").map_err(failed)?;
     std::fs::remove_file(&probe).map_err(failed)?;
-    let state = if place == shown {
-        "is writable"
-    } else {
-        "does not exist yet and can be made"
-    };
+    let state = if place == shown { "is writable" } else { "does not exist yet and can be made" };
     Ok(format!("{} {state}", shown.display()))
 }
 
@@ -146,16 +109,8 @@ async fn gateway(session: &Session) -> Vec<Finding> {
         Ok(answer) => answer,
         Err(error) => return vec![Finding::new("gateway", Err(error.to_string()), start)],
     };
-    let shown = format!(
-        "{} answers: {} (from {})",
-        connection.url,
-        text_of(&health["status"]),
-        connection.url_source
-    );
-    let mut findings = vec![
-        Finding::new("gateway", Ok(shown), start),
-        token(&client, &connection).await,
-    ];
+    let shown = format!("{} answers: {} (from {})", connection.url, text_of(&health["status"]), connection.url_source);
+    let mut findings = vec![Finding::new("gateway", Ok(shown), start), token(&client, &connection).await];
     findings.extend(date.and_then(|date| clock(&date)));
     findings
 }
@@ -180,16 +135,8 @@ fn clock(date: &str) -> Option<Finding> {
     let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
     let skew = when::now().timestamp().as_second().abs_diff(theirs.as_second());
     let text = format!("differs from the gateway's by {skew} s");
-    let found = if skew <= CLOCK_SKEW.as_secs() {
-        Ok(text)
-    } else {
-        Err(text)
-    };
-    Some(Finding::new(
-        "clock",
-        found,
-        "synchronise both clocks (systemd-timesyncd, chrony)",
-    ))
+    let found = if skew <= CLOCK_SKEW.as_secs() { Ok(text) } else { Err(text) };
+    Some(Finding::new("clock", found, "synchronise both clocks (systemd-timesyncd, chrony)"))
 }
 
 #[cfg(test)]

@@ -53,35 +53,21 @@ pub struct Trouble {
 impl Trouble {
     /// A failure without advice.
     pub fn new(what: impl Into<String>, why: impl ToString) -> Self {
-        Self {
-            what: what.into(),
-            why: why.to_string(),
-            next: None,
-            exit: Exit::Failed,
-        }
+        Self { what: what.into(), why: why.to_string(), next: None, exit: Exit::Failed }
     }
 
     /// A request that makes no sense.
     pub fn usage(what: impl Into<String>, why: impl ToString) -> Self {
-        Self {
-            exit: Exit::Usage,
-            ..Self::new(what, why)
-        }
+        Self { exit: Exit::Usage, ..Self::new(what, why) }
     }
 
     /// With the next command to try.
     pub fn next(self, next: impl Into<String>) -> Self {
-        Self {
-            next: Some(next.into()),
-            ..self
-        }
+        Self { next: Some(next.into()), ..self }
     }
 
     /// The reader of the output is gone, as with `| head`. Nothing is left to say and nobody to say it to.
     pub fn nobody_listens() -> Self {
-        Self {
-            exit: Exit::Ok,
-            ..Self::new("", "")
-        }
+        Self { exit: Exit::Ok, ..Self::new("", "") }
     }
 }

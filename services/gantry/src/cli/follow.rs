@@ -38,14 +38,7 @@ pub(super) enum Followed {
 
 /// Follows a run's ledger after a cursor until the run has ended.
 pub(super) fn follow(client: Client, run: String, after: u64) -> impl Stream<Item = Result<Followed, Trouble>> {
-    let follower = Follower {
-        client,
-        run,
-        cursor: after,
-        open: None,
-        failures: 0,
-        has_ended: false,
-    };
+    let follower = Follower { client, run, cursor: after, open: None, failures: 0, has_ended: false };
     futures::stream::unfold(follower, |mut follower| async move {
         if follower.has_ended {
             return None;
@@ -104,17 +97,10 @@ impl Follower {
         if self.failures > 0 {
             tokio::time::sleep(delay(self.failures)).await;
         }
-        let query = [
-            ("after", self.cursor.to_string()),
-            ("heartbeat_s", HEARTBEAT.as_secs().to_string()),
-        ];
+        let query = [("after", self.cursor.to_string()), ("heartbeat_s", HEARTBEAT.as_secs().to_string())];
         match self.client.open(&["runs", &self.run, "ledger", "stream"], &query).await {
             Ok(response) => {
-                self.open = Some(Open {
-                    response,
-                    parser: Parser::default(),
-                    events: VecDeque::new(),
-                });
+                self.open = Some(Open { response, parser: Parser::default(), events: VecDeque::new() });
                 Ok(())
             }
             Err(error) if may_pass(&error, self.failures, self.cursor) => {
@@ -130,8 +116,7 @@ impl Open {
     async fn receive(&mut self) -> Result<(), String> {
         match tokio::time::timeout(SILENCE, self.response.chunk()).await {
             Ok(Ok(Some(bytes))) => {
-                self.events
-                    .extend(self.parser.push(&bytes).map_err(|error| error.to_string())?);
+                self.events.extend(self.parser.push(&bytes).map_err(|error| error.to_string())?);
                 Ok(())
             }
             Ok(Ok(None)) => Err("the gateway closed the stream".to_owned()),
@@ -148,9 +133,7 @@ fn may_pass(error: &RequestError, failures: u32, cursor: u64) -> bool {
 }
 
 fn delay(failures: u32) -> Duration {
-    FIRST_DELAY
-        .saturating_mul(1 << failures.min(8).saturating_sub(1))
-        .min(LONGEST_DELAY)
+    FIRST_DELAY.saturating_mul(1 << failures.min(8).saturating_sub(1)).min(LONGEST_DELAY)
 }
 
 /// Takes an event. A record seen before is passed over; a gap means that the stream must be opened again.
@@ -166,10 +149,7 @@ fn take(event: &Event, cursor: &mut u64) -> Result<Option<Followed>, String> {
                 return Err(format!("record {place} came after record {cursor}"));
             }
             *cursor = place;
-            Ok(Some(Followed::Record {
-                cursor: place,
-                record: data["record"].take(),
-            }))
+            Ok(Some(Followed::Record { cursor: place, record: data["record"].take() }))
         }
         "done" => Ok(Some(Followed::Done)),
         // Kinds that a later gateway may add.
@@ -183,21 +163,14 @@ mod tests {
 
     fn step(place: u64) -> Event {
         let data = format!("{{\"cursor\": {place}, \"record\": {{}}}}");
-        Event {
-            kind: "step".to_owned(),
-            data,
-            id: None,
-        }
+        Event { kind: "step".to_owned(), data, id: None }
     }
 
     #[test]
     fn a_record_seen_before_is_passed_over_and_a_gap_is_an_error() {
         let mut cursor = 3;
         assert_eq!(take(&step(3), &mut cursor), Ok(None));
-        assert!(matches!(
-            take(&step(4), &mut cursor),
-            Ok(Some(Followed::Record { cursor: 4, .. }))
-        ));
+        assert!(matches!(take(&step(4), &mut cursor), Ok(Some(Followed::Record { cursor: 4, .. }))));
         assert!(take(&step(6), &mut cursor).is_err());
         assert_eq!(cursor, 4);
     }

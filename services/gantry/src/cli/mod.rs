@@ -54,26 +54,13 @@ pub struct Global {
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub url: Option<String>,
     /// The bearer token [env: GANTRY_TOKEN]; without one, the context's, then the one that `gantry up` made
-    #[arg(
-        long,
-        global = true,
-        value_name = "TOKEN",
-        help_heading = "Global options",
-        hide_default_value = true
-    )]
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = "Global options", hide_default_value = true)]
     pub token: Option<String>,
     /// The context to use [env: GANTRY_CONTEXT]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub context: Option<String>,
     /// The form of the answer
-    #[arg(
-        short = 'o',
-        long,
-        global = true,
-        value_enum,
-        default_value_t,
-        help_heading = "Global options"
-    )]
+    #[arg(short = 'o', long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub output: Format,
     /// The directory of everything durable [env: GANTRY_DATA_DIR] [default: .gantry]
     #[arg(long, global = true, value_name = "DIRECTORY", help_heading = "Global options")]
@@ -156,25 +143,13 @@ impl Session {
     }
 
     fn one(&mut self, value: Value, name: &str, lines: Vec<String>) -> Result<(), Trouble> {
-        output::one(
-            &mut self.screen,
-            self.global.output,
-            &One {
-                value,
-                name: name.to_owned(),
-                lines,
-            },
-        )
+        output::one(&mut self.screen, self.global.output, &One { value, name: name.to_owned(), lines })
     }
 }
 
 /// Does what the command line asks for and says how it went.
 pub fn run(cli: Cli, environment: Environment, screen: Screen) -> ExitCode {
-    let mut session = Session {
-        global: cli.global,
-        environment,
-        screen,
-    };
+    let mut session = Session { global: cli.global, environment, screen };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return session.screen.trouble(&Trouble::new("cannot start", error)).into(),

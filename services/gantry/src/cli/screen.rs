@@ -36,11 +36,7 @@ impl Style {
             Tone::Faint => "2",
             Tone::Strong => "1",
         };
-        if self.colours {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colours { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
 
@@ -62,21 +58,14 @@ impl Screen {
         Self {
             data: Box::new(std::io::stdout()),
             remarks: Box::new(std::io::stderr()),
-            style: Style {
-                colours: is_terminal && !is_plain,
-            },
+            style: Style { colours: is_terminal && !is_plain },
             is_terminal,
         }
     }
 
     /// Two writers, seen by nobody.
     pub fn of(data: impl Write + Send + 'static, remarks: impl Write + Send + 'static) -> Self {
-        Self {
-            data: Box::new(data),
-            remarks: Box::new(remarks),
-            style: Style::default(),
-            is_terminal: false,
-        }
+        Self { data: Box::new(data), remarks: Box::new(remarks), style: Style::default(), is_terminal: false }
     }
 
     /// Writes a line of data.
@@ -85,11 +74,7 @@ impl Screen {
         let written = write!(self.data, "{line}{ends}").and_then(|()| self.data.flush());
         written.map_err(|error| {
             let is_gone = error.kind() == ErrorKind::BrokenPipe;
-            if is_gone {
-                Trouble::nobody_listens()
-            } else {
-                Trouble::new("cannot write the output", error)
-            }
+            if is_gone { Trouble::nobody_listens() } else { Trouble::new("cannot write the output", error) }
         })
     }
 
@@ -100,11 +85,7 @@ impl Screen {
 
     /// Begins the terminal anew, where there is one.
     pub fn clear(&mut self) -> Result<(), Trouble> {
-        if self.is_terminal {
-            self.data("\u{1b}[H\u{1b}[2J\n")
-        } else {
-            Ok(())
-        }
+        if self.is_terminal { self.data("\u{1b}[H\u{1b}[2J\n") } else { Ok(()) }
     }
 
     /// Says what went wrong, why, and what to do next.

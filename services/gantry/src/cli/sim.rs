@@ -31,7 +31,9 @@ pub(super) fn run(sim: &Sim, session: &mut Session) -> Result<Exit, Trouble> {
     session.screen.remark(&format!("seed {}", knobs.seed));
     let reports = [("gantry", Discipline::Gantry), ("fifo", Discipline::Fifo)].map(|(name, discipline)| {
         let knobs = Knobs { discipline, ..knobs.clone() };
-        simulate(&knobs).map(|report| (name, report)).map_err(|broken| Trouble::new("the simulation broke a law", broken))
+        simulate(&knobs)
+            .map(|report| (name, report))
+            .map_err(|broken| Trouble::new("the simulation broke a law", broken))
     });
     let mut items = Vec::new();
     for report in reports {
@@ -49,7 +51,9 @@ pub(super) fn run(sim: &Sim, session: &mut Session) -> Result<Exit, Trouble> {
         seconds("P99", "wait_p99_ms"),
         Column::text("SWAPS", "swaps"),
         Column::text("PREEMPTIONS", "preemptions"),
-        Column::new("GPU USE", |item| format!("{:.1}%", item["utilisation_permille"].as_f64().unwrap_or_default() / 10.0)),
+        Column::new("GPU USE", |item| {
+            format!("{:.1}%", item["utilisation_permille"].as_f64().unwrap_or_default() / 10.0)
+        }),
         seconds("LOST WORK", "lost_work_ms"),
     ];
     session.list(&List { items, columns: &columns, name: "decided_by" })?;
@@ -66,7 +70,8 @@ fn item(name: &str, report: &Report) -> Result<Value, Trouble> {
 
 fn read(path: &Path) -> Result<Knobs, Trouble> {
     let problem = |error: &dyn std::fmt::Display| {
-        Trouble::usage(format!("cannot use the knobs in {}", path.display()), error.to_string()).next("gantry sim --help")
+        Trouble::usage(format!("cannot use the knobs in {}", path.display()), error.to_string())
+            .next("gantry sim --help")
     };
     let text = std::fs::read_to_string(path).map_err(|error| problem(&error))?;
     toml::from_str(&text).map_err(|error| problem(&error))

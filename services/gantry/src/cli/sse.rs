@@ -52,11 +52,7 @@ impl Parser {
         let line = std::mem::take(&mut self.line);
         let text = String::from_utf8_lossy(&line);
         let is_first = !std::mem::replace(&mut self.past_first_line, true);
-        let text = if is_first {
-            text.strip_prefix('\u{feff}').unwrap_or(&text)
-        } else {
-            &text
-        };
+        let text = if is_first { text.strip_prefix('\u{feff}').unwrap_or(&text) } else { &text };
         if text.is_empty() {
             return self.end_event();
         }
@@ -77,10 +73,7 @@ impl Parser {
     }
 
     fn end_event(&mut self) -> Option<Event> {
-        let next = Event {
-            id: self.event.id.clone(),
-            ..Event::default()
-        };
+        let next = Event { id: self.event.id.clone(), ..Event::default() };
         let event = std::mem::replace(&mut self.event, next);
         std::mem::take(&mut self.has_data).then_some(event)
     }
@@ -97,30 +90,20 @@ mod tests {
     }
 
     fn event(kind: &str, data: &str, id: Option<&str>) -> Event {
-        Event {
-            kind: kind.to_owned(),
-            data: data.to_owned(),
-            id: id.map(str::to_owned),
-        }
+        Event { kind: kind.to_owned(), data: data.to_owned(), id: id.map(str::to_owned) }
     }
 
     #[test]
     fn steps_comments_and_the_end_are_told_apart() {
         let text = "id: 1\nevent: step\ndata: {\"cursor\": 1}\n\n: keep-alive\n\nevent: done\ndata: {}\n\n";
-        let expected = [
-            event("step", "{\"cursor\": 1}", Some("1")),
-            event("done", "{}", Some("1")),
-        ];
+        let expected = [event("step", "{\"cursor\": 1}", Some("1")), event("done", "{}", Some("1"))];
         assert_eq!(parse(&[text.as_bytes()]), expected);
     }
 
     #[test]
     fn lines_of_data_are_joined_and_an_event_without_data_is_none() {
         let text = "\u{feff}data: a\ndata\ndata:b\n\nevent: x\n\ndata:\n\n";
-        assert_eq!(
-            parse(&[text.as_bytes()]),
-            [event("", "a\n\nb", None), event("", "", None)]
-        );
+        assert_eq!(parse(&[text.as_bytes()]), [event("", "a\n\nb", None), event("", "", None)]);
     }
 
     #[test]

@@ -58,13 +58,7 @@ mod tests {
 
     #[test]
     fn durations_have_the_precision_that_their_size_deserves() {
-        let cases = [
-            (900, "900µs"),
-            (3_200, "3ms"),
-            (1_240_000, "1.24s"),
-            (125_000_000, "2m 5s"),
-            (-5, "0µs"),
-        ];
+        let cases = [(900, "900µs"), (3_200, "3ms"), (1_240_000, "1.24s"), (125_000_000, "2m 5s"), (-5, "0µs")];
         for (micros, text) in cases {
             assert_eq!(took(micros), text);
         }

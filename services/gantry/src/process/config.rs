@@ -125,8 +125,7 @@ fn database_url(reader: &mut Reader, data_dir: &std::path::Path) -> Result<Strin
 
 impl BrokerConfig {
     fn read(reader: &mut Reader) -> Result<Self, ConfigError> {
-        let words =
-            [("safe", Durability::Safe), ("fast", Durability::Fast), ("cluster", Durability::Cluster)];
+        let words = [("safe", Durability::Safe), ("fast", Durability::Fast), ("cluster", Durability::Cluster)];
         Ok(Self {
             urls: reader
                 .value("GANTRY_NATS_URL")
@@ -135,7 +134,10 @@ impl BrokerConfig {
             credentials: reader.value("GANTRY_NATS_CREDENTIALS").about("credentials file of the broker").optional()?,
             user: reader.value("GANTRY_NATS_USER").about("user at the broker").optional()?,
             password: reader.value("GANTRY_NATS_PASSWORD").about("password or token at the broker").optional()?,
-            certificate_authority: reader.value("GANTRY_NATS_CA").about("certificate authority of the broker").optional()?,
+            certificate_authority: reader
+                .value("GANTRY_NATS_CA")
+                .about("certificate authority of the broker")
+                .optional()?,
             durability: reader
                 .choice("GANTRY_DURABILITY", &words)
                 .about("what an acknowledged write survives: safe a power cut, fast a crash, cluster a lost machine")

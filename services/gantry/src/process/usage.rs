@@ -102,12 +102,7 @@ struct Reading {
 }
 
 /// `GET /v1/usage`, and the task that keeps its sums current.
-pub(super) async fn routes(
-    bus: &Bus,
-    runs: &Runs,
-    credentials: &Credentials,
-    tasks: &Tasks,
-) -> anyhow::Result<Router> {
+pub(super) async fn routes(bus: &Bus, runs: &Runs, credentials: &Credentials, tasks: &Tasks) -> anyhow::Result<Router> {
     let sums = UsageSums::open(runs).await?;
     let (log, follower, stop) = (bus.usage(&Plane::main()), sums.clone(), tasks.stop_token());
     tasks.supervised("sums of accounts", move || {

@@ -1,7 +1,7 @@
 //! The listener: token, port, router, and what a person is told once it serves.
 
-use anyhow::Context;
 use super::listen::serve;
+use anyhow::Context;
 use api::ApiConfig;
 use api::auth::{check_startup, ensure_token};
 use axum::Router;

@@ -45,8 +45,7 @@ pub(crate) async fn deliver(
     envelope: &Envelope,
 ) -> Result<Vec<RunId>, RunnerError> {
     let runs = listeners(runner, bell, wait_key).await?;
-    let message =
-        InboxMessage::Event(EventDelivery { wait_key: wait_key.to_owned(), envelope: envelope.clone() });
+    let message = InboxMessage::Event(EventDelivery { wait_key: wait_key.to_owned(), envelope: envelope.clone() });
     for some in runs.chunks(AT_ONCE) {
         try_join_all(some.iter().map(|run| {
             let id = format!("event-{delivery}-{run}");

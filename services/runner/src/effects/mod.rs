@@ -84,10 +84,8 @@ pub(crate) async fn perform(
         }
         Effect::ArmTimer { timer, at } => {
             let message = InboxMessage::TimerFired { timer: timer.clone() };
-            let body = serde_json::to_vec(&message).map_err(|error| bus::BusError::Corrupt {
-                what: "a timer".to_owned(),
-                cause: error.to_string(),
-            })?;
+            let body = serde_json::to_vec(&message)
+                .map_err(|error| bus::BusError::Corrupt { what: "a timer".to_owned(), cause: error.to_string() })?;
             timers.arm(&bell.run, timer, *at, &body.into()).await?;
         }
         Effect::CancelTimer { timer } => timers.cancel(&bell.run, timer).await?,

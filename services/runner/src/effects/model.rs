@@ -82,7 +82,8 @@ impl ModelClient {
                 request = again.header(name, value);
             }
         });
-        let response = request.send().await.map_err(|error| format!("the model proxy at {url} cannot be reached: {error}"))?;
+        let response =
+            request.send().await.map_err(|error| format!("the model proxy at {url} cannot be reached: {error}"))?;
         let status = response.status();
         let mut bytes = Vec::new();
         let mut chunks = response.bytes_stream();

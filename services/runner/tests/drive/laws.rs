@@ -27,7 +27,8 @@ async fn a_child_wakes_its_parent_and_a_person_is_answered_once() {
 
     let asked = bench.begin("13-ask-user", "asked", json!({})).await;
     bench.until(&asked, "waiting", |head| head.state.status == RunStatus::Waiting).await;
-    let wrong = bench.command(&asked, "c1", CommandKind::Resume, json!({"wait_key": "no", "payload": {"response": "x"}}));
+    let wrong =
+        bench.command(&asked, "c1", CommandKind::Resume, json!({"wait_key": "no", "payload": {"response": "x"}}));
     wrong.await;
     bench.command(&asked, "c2", CommandKind::Resume, json!({"payload": {"response": "me"}})).await;
     assert_eq!(bench.command(&asked, "c2", CommandKind::Cancel, json!({})).await, 2, "a repeated id is the first one");

@@ -84,11 +84,7 @@ impl Control {
         match self.ask(&Ask::Job { job: job.clone(), seen: sequence }, within).await {
             Ok(Reply::Job(view)) => Ok(view.map(|view| *view)),
             Ok(
-                Reply::Outcome(_)
-                | Reply::Jobs { .. }
-                | Reply::Service(_)
-                | Reply::Services(_)
-                | Reply::Overview(_),
+                Reply::Outcome(_) | Reply::Jobs { .. } | Reply::Service(_) | Reply::Services(_) | Reply::Overview(_),
             ) => Err(unexpected()),
             Err(error) if error.is_transient() => Ok(None),
             Err(error) => Err(error),

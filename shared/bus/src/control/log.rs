@@ -110,9 +110,7 @@ impl ControlLog {
         headers.insert("Nats-Rollup", "sub");
         self.inner.publish_surely(what, subjects::CONTROL_SNAPSHOT, headers, &body).await?;
         match mark.sequence.checked_sub(KEPT_BEHIND_SNAPSHOT) {
-            Some(before) if before > 1 => {
-                self.inner.purge(streams::CONTROL, subjects::CONTROL_LOG, Some(before)).await
-            }
+            Some(before) if before > 1 => self.inner.purge(streams::CONTROL, subjects::CONTROL_LOG, Some(before)).await,
             Some(_) | None => Ok(()),
         }
     }

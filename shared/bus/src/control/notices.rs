@@ -45,9 +45,7 @@ pub struct NoticeDelivery {
 impl Bus {
     /// Notices behind a position; 0 is the oldest that is kept.
     pub fn notices_after(&self, sequence: u64) -> NoticeTail {
-        NoticeTail {
-            tail: Tail::new(self.inner.clone(), streams::CONTROL, subjects::CONTROL_LOG, sequence + 1),
-        }
+        NoticeTail { tail: Tail::new(self.inner.clone(), streams::CONTROL, subjects::CONTROL_LOG, sequence + 1) }
     }
 
     /// Position of the last step: where a follower begins that wants only what comes.

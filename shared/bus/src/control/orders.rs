@@ -4,7 +4,8 @@ use super::client::{Control, unexpected};
 use crate::{BusError, streams, subjects};
 use bytes::Bytes;
 use domain::control::{
-    Ask, JobDetail, JobFilter, JobId, JobRequest, JobState, JobView, Overview, Reply, ServiceName, ServiceView, ServiceWant,
+    Ask, JobDetail, JobFilter, JobId, JobRequest, JobState, JobView, Overview, Reply, ServiceName, ServiceView,
+    ServiceWant,
 };
 use std::time::Duration;
 
@@ -65,7 +66,9 @@ impl Control {
         probe: bool,
         within: Duration,
     ) -> Result<Option<ServiceView>, BusError> {
-        let Reply::Service(view) = self.ask(&Ask::Service { name: name.clone(), probe }, within).await? else { return Err(unexpected()) };
+        let Reply::Service(view) = self.ask(&Ask::Service { name: name.clone(), probe }, within).await? else {
+            return Err(unexpected());
+        };
         Ok(view.map(|view| *view))
     }
 
@@ -78,13 +81,17 @@ impl Control {
     ) -> Result<Option<ServiceView>, BusError> {
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         let ask = Ask::ServiceWhen { name: name.clone(), want, within_ms };
-        let Reply::Service(view) = self.ask(&ask, within + Duration::from_secs(1)).await? else { return Err(unexpected()) };
+        let Reply::Service(view) = self.ask(&ask, within + Duration::from_secs(1)).await? else {
+            return Err(unexpected());
+        };
         Ok(view.map(|view| *view))
     }
 
     /// How all services stand, by name.
     pub async fn services(&self, probe: bool, within: Duration) -> Result<Vec<ServiceView>, BusError> {
-        let Reply::Services(views) = self.ask(&Ask::Services { probe }, within).await? else { return Err(unexpected()) };
+        let Reply::Services(views) = self.ask(&Ask::Services { probe }, within).await? else {
+            return Err(unexpected());
+        };
         Ok(views)
     }
 

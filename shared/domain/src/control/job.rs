@@ -105,17 +105,9 @@ impl JobState {
 
     /// The state of a word.
     pub fn parse(word: &str) -> Option<Self> {
-        [
-            Self::Queued,
-            Self::Running,
-            Self::Paused,
-            Self::Completed,
-            Self::Failed,
-            Self::Cancelled,
-            Self::Expired,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == word)
+        [Self::Queued, Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled, Self::Expired]
+            .into_iter()
+            .find(|state| state.as_str() == word)
     }
 }
 

@@ -18,35 +18,23 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, BundleError> {
         if bytes.len() > BUNDLE_BYTES {
-            return Err(BundleError::TooLarge {
-                size: bytes.len() as u64,
-                limit: BUNDLE_BYTES as u64,
-            });
+            return Err(BundleError::TooLarge { size: bytes.len() as u64, limit: BUNDLE_BYTES as u64 });
         }
         let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| BundleError::NotZip(error.to_string()))?;
         if zip.len() > BUNDLE_FILES {
-            return Err(BundleError::TooManyFiles {
-                count: zip.len(),
-                limit: BUNDLE_FILES,
-            });
+            return Err(BundleError::TooManyFiles { count: zip.len(), limit: BUNDLE_FILES });
         }
         check_entries(&mut zip)?;
         if has_duplicates(bytes, zip.central_directory_start()) {
             return Err(BundleError::NotZip("two entries have the same name".to_owned()));
         }
-        Ok(Self {
-            zip,
-            left: BUNDLE_UNPACKED_BYTES,
-        })
+        Ok(Self { zip, left: BUNDLE_UNPACKED_BYTES })
     }
 
     /// A JSON object of the archive.
     pub(super) fn json(&mut self, path: &str) -> Result<Value, BundleError> {
         let bytes = self.read(path)?;
-        let refuse = |reason: String| BundleError::File {
-            path: path.to_owned(),
-            reason,
-        };
+        let refuse = |reason: String| BundleError::File { path: path.to_owned(), reason };
         let text = std::str::from_utf8(&bytes).map_err(|_| refuse("is not UTF-8".to_owned()))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if nests_deeper(text.as_bytes(), JSON_DEPTH) {
@@ -62,31 +50,21 @@ impl<'a> Archive<'a> {
     fn read(&mut self, path: &str) -> Result<Vec<u8>, BundleError> {
         let missing = || BundleError::Missing { path: path.to_owned() };
         let index = self.zip.index_for_name(path).ok_or_else(missing)?;
-        let file = self
-            .zip
-            .by_index(index)
-            .map_err(|error| BundleError::NotZip(error.to_string()))?;
+        let file = self.zip.by_index(index).map_err(|error| BundleError::NotZip(error.to_string()))?;
         let limit = DOCUMENT_BYTES.min(self.left);
         let mut bytes = Vec::new();
         // The declared size is the sender's word; only what comes out counts.
-        file.take(limit + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|error| BundleError::File {
-                path: path.to_owned(),
-                reason: format!("cannot be unpacked: {error}"),
-            })?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| BundleError::File {
+            path: path.to_owned(),
+            reason: format!("cannot be unpacked: {error}"),
+        })?;
         let size = bytes.len() as u64;
         if size > self.left {
-            return Err(BundleError::UnpacksTooLarge {
-                limit: BUNDLE_UNPACKED_BYTES,
-            });
+            return Err(BundleError::UnpacksTooLarge { limit: BUNDLE_UNPACKED_BYTES });
         }
         if size > limit {
             let reason = format!("has more than {DOCUMENT_BYTES} bytes");
-            return Err(BundleError::File {
-                path: path.to_owned(),
-                reason,
-            });
+            return Err(BundleError::File { path: path.to_owned(), reason });
         }
         self.left -= size;
         Ok(bytes)
@@ -96,14 +74,9 @@ impl<'a> Archive<'a> {
 fn check_entries(zip: &mut ZipArchive<Cursor<&[u8]>>) -> Result<(), BundleError> {
     let mut declared: u64 = 0;
     for index in 0..zip.len() {
-        let file = zip
-            .by_index_raw(index)
-            .map_err(|error| BundleError::NotZip(error.to_string()))?;
+        let file = zip.by_index_raw(index).map_err(|error| BundleError::NotZip(error.to_string()))?;
         let path = file.name().to_owned();
-        let refuse = |reason: &str| BundleError::File {
-            path: path.clone(),
-            reason: reason.to_owned(),
-        };
+        let refuse = |reason: &str| BundleError::File { path: path.clone(), reason: reason.to_owned() };
         if file.encrypted() {
             return Err(refuse("is encrypted"));
         }
@@ -112,9 +85,7 @@ fn check_entries(zip: &mut ZipArchive<Cursor<&[u8]>>) -> Result<(), BundleError>
         }
         declared = declared.saturating_add(file.size());
         if declared > BUNDLE_UNPACKED_BYTES {
-            return Err(BundleError::UnpacksTooLarge {
-                limit: BUNDLE_UNPACKED_BYTES,
-            });
+            return Err(BundleError::UnpacksTooLarge { limit: BUNDLE_UNPACKED_BYTES });
         }
     }
     Ok(())
@@ -124,15 +95,10 @@ fn check_entries(zip: &mut ZipArchive<Cursor<&[u8]>>) -> Result<(), BundleError>
 /// readers of the same bytes could see different flows.
 fn has_duplicates(bytes: &[u8], start: u64) -> bool {
     let mut names = HashSet::new();
-    let mut rest = usize::try_from(start)
-        .ok()
-        .and_then(|start| bytes.get(start..))
-        .unwrap_or_default();
+    let mut rest = usize::try_from(start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
     while rest.starts_with(b"PK\x01\x02") {
-        let length = |at: usize| {
-            rest.get(at..at + 2)
-                .map_or(0, |pair| usize::from(u16::from_le_bytes([pair[0], pair[1]])))
-        };
+        let length =
+            |at: usize| rest.get(at..at + 2).map_or(0, |pair| usize::from(u16::from_le_bytes([pair[0], pair[1]])));
         let (name, extra, comment) = (length(28), length(30), length(32));
         let Some(text) = rest.get(46..46 + name) else { break };
         if !names.insert(text) {

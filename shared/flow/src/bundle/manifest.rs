@@ -50,9 +50,7 @@ impl Manifest {
         let entrypoints = entrypoints(field("entrypoints"))?;
         let default_entrypoint =
             string(field("default_entrypoint")).or_else(|| string(field("default_entrypoint_flow_id")));
-        if let Some(id) = default_entrypoint
-            .as_ref()
-            .filter(|id| entrypoints.iter().all(|entry| entry.flow_id != **id))
+        if let Some(id) = default_entrypoint.as_ref().filter(|id| entrypoints.iter().all(|entry| entry.flow_id != **id))
         {
             return Err(refuse(&format!("default_entrypoint '{id}' is not an entrypoint")));
         }
@@ -69,10 +67,7 @@ impl Manifest {
             entrypoints,
             default_entrypoint,
             flows,
-            metadata: field("metadata")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            metadata: field("metadata").and_then(Value::as_object).cloned().unwrap_or_default(),
         })
     }
 
@@ -90,10 +85,7 @@ fn refuse(reason: &str) -> BundleError {
 }
 
 fn get<'a>(object: &'a Object, snake: &str) -> Option<&'a Value> {
-    object
-        .get(snake)
-        .or_else(|| object.get(&camel(snake)))
-        .filter(|value| !value.is_null())
+    object.get(snake).or_else(|| object.get(&camel(snake))).filter(|value| !value.is_null())
 }
 
 fn camel(snake: &str) -> String {
@@ -112,9 +104,7 @@ fn string(value: Option<&Value>) -> Option<String> {
 }
 
 fn entrypoints(value: Option<&Value>) -> Result<Vec<Entrypoint>, BundleError> {
-    let list = value
-        .and_then(Value::as_array)
-        .ok_or_else(|| refuse("entrypoints must be a list"))?;
+    let list = value.and_then(Value::as_array).ok_or_else(|| refuse("entrypoints must be a list"))?;
     let mut seen = HashSet::new();
     let mut entrypoints = Vec::new();
     for entry in list.iter().filter_map(Value::as_object) {
@@ -122,18 +112,10 @@ fn entrypoints(value: Option<&Value>) -> Result<Vec<Entrypoint>, BundleError> {
         if !seen.insert(flow_id.clone()) {
             return Err(refuse(&format!("entrypoint '{flow_id}' appears twice")));
         }
-        let interfaces = entry
-            .get("interfaces")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let interfaces = entry.get("interfaces").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         entrypoints.push(Entrypoint {
             name: string(entry.get("name")).unwrap_or_else(|| flow_id.clone()),
-            description: entry
-                .get("description")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+            description: entry.get("description").and_then(Value::as_str).unwrap_or_default().to_owned(),
             interfaces: interfaces.iter().filter_map(|mark| string(Some(mark))).collect(),
             flow_id,
         });
@@ -146,9 +128,7 @@ fn entrypoints(value: Option<&Value>) -> Result<Vec<Entrypoint>, BundleError> {
 
 fn paths(value: Option<&Value>, key: &str) -> Result<Vec<(String, String)>, BundleError> {
     let Some(value) = value else { return Ok(Vec::new()) };
-    let map = value
-        .as_object()
-        .ok_or_else(|| refuse(&format!("{key} must be an object of paths")))?;
+    let map = value.as_object().ok_or_else(|| refuse(&format!("{key} must be an object of paths")))?;
     let mut paths = Vec::with_capacity(map.len());
     for (id, path) in map {
         let path = path.as_str().filter(|path| !id.trim().is_empty() && is_safe_path(path));

@@ -37,29 +37,16 @@ impl Bundle {
             return Err(BundleError::UnsafeId { id: manifest.bundle_id });
         }
         if !is_safe_version(&manifest.bundle_version) {
-            return Err(BundleError::UnsafeVersion {
-                version: manifest.bundle_version,
-            });
+            return Err(BundleError::UnsafeVersion { version: manifest.bundle_version });
         }
         let mut flows = Object::new();
         for (id, path) in &manifest.flows {
             flows.insert(id.clone(), archive.json(path)?);
         }
-        if let Some(missing) = manifest
-            .entrypoints
-            .iter()
-            .find(|entry| !flows.contains_key(&entry.flow_id))
-        {
-            return Err(BundleError::Manifest(format!(
-                "entrypoint '{}' is not among the flows",
-                missing.flow_id
-            )));
+        if let Some(missing) = manifest.entrypoints.iter().find(|entry| !flows.contains_key(&entry.flow_id)) {
+            return Err(BundleError::Manifest(format!("entrypoint '{}' is not among the flows", missing.flow_id)));
         }
-        Ok(Self {
-            manifest,
-            sha256: sha256(bytes),
-            flows,
-        })
+        Ok(Self { manifest, sha256: sha256(bytes), flows })
     }
 
     /// Its id and version.

@@ -65,11 +65,7 @@ pub fn split_reference(text: &str) -> (&str, Option<&str>) {
 /// Brings the parts of a request together.
 pub fn start_target(request: &StartRequest<'_>) -> Result<Target, ResolveError> {
     let given = |text: Option<&'_ str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let (flow_id, bundle, version) = (
-        given(request.flow_id),
-        given(request.bundle_id),
-        given(request.bundle_version),
-    );
+    let (flow_id, bundle, version) = (given(request.flow_id), given(request.bundle_id), given(request.bundle_version));
     if flow_id.is_none() && bundle.is_none() {
         return Err(ResolveError::Nothing);
     }
@@ -89,11 +85,7 @@ pub fn start_target(request: &StartRequest<'_>) -> Result<Target, ResolveError> 
     let bundle_id = agree(prefix_id, bundle_id, conflict)?;
     let conflict = |first: String, second: String| ResolveError::VersionConflict { first, second };
     let version = agree(agree(prefix_version, version, conflict)?, bundle_version, conflict)?;
-    Ok(Target {
-        bundle_id,
-        version,
-        flow,
-    })
+    Ok(Target { bundle_id, version, flow })
 }
 
 fn agree(
@@ -109,9 +101,7 @@ fn agree(
 
 /// The flow that starts, when the client may have named none. Whether it exists is for the caller to check.
 pub fn resolve_flow<'a>(bundle: &'a Bundle, flow: Option<&'a str>) -> Result<&'a str, ResolveError> {
-    let ambiguous = || ResolveError::Ambiguous {
-        bundle: bundle.reference().to_string(),
-    };
+    let ambiguous = || ResolveError::Ambiguous { bundle: bundle.reference().to_string() };
     flow.or_else(|| bundle.manifest.default_flow()).ok_or_else(ambiguous)
 }
 
@@ -120,11 +110,7 @@ mod tests {
     use super::*;
 
     fn target(flow: &str, bundle: &str, version: &str) -> Result<(String, String, String), ResolveError> {
-        let request = StartRequest {
-            flow_id: Some(flow),
-            bundle_id: Some(bundle),
-            bundle_version: Some(version),
-        };
+        let request = StartRequest { flow_id: Some(flow), bundle_id: Some(bundle), bundle_version: Some(version) };
         start_target(&request).map(|target| {
             let text = |part: Option<String>| part.unwrap_or_default();
             (text(target.bundle_id), text(target.version), text(target.flow))
@@ -142,18 +128,9 @@ mod tests {
 
     #[test]
     fn parts_that_contradict_each_other_are_refused() {
-        assert!(matches!(
-            target("a:f", "b", ""),
-            Err(ResolveError::BundleConflict { .. })
-        ));
-        assert!(matches!(
-            target("b@1:f", "", "2"),
-            Err(ResolveError::VersionConflict { .. })
-        ));
-        assert!(matches!(
-            target("f", "b@1", "2"),
-            Err(ResolveError::VersionConflict { .. })
-        ));
+        assert!(matches!(target("a:f", "b", ""), Err(ResolveError::BundleConflict { .. })));
+        assert!(matches!(target("b@1:f", "", "2"), Err(ResolveError::VersionConflict { .. })));
+        assert!(matches!(target("f", "b@1", "2"), Err(ResolveError::VersionConflict { .. })));
         assert_eq!(target("", "", "2"), Err(ResolveError::Nothing));
     }
 }

@@ -46,14 +46,8 @@ pub fn inputs(flow: &Value) -> Vec<InputPin> {
     let Some(data) = start.and_then(|node| node.get("data")) else {
         return Vec::new();
     };
-    let pins = data
-        .get("outputs")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    pins.iter()
-        .filter_map(|pin| input(pin, data.get("pinDefaults")))
-        .collect()
+    let pins = data.get("outputs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    pins.iter().filter_map(|pin| input(pin, data.get("pinDefaults"))).collect()
 }
 
 fn input(pin: &Value, defaults: Option<&Value>) -> Option<InputPin> {
@@ -64,12 +58,7 @@ fn input(pin: &Value, defaults: Option<&Value>) -> Option<InputPin> {
     }
     let label = text(pin.get("label")).unwrap_or_else(|| id.clone());
     let default = defaults.and_then(|defaults| defaults.get(&id)).cloned();
-    Some(InputPin {
-        id,
-        label,
-        kind,
-        default,
-    })
+    Some(InputPin { id, label, kind, default })
 }
 
 /// Type and label of each node, by id.
@@ -77,9 +66,8 @@ pub fn node_index(flow: &Value) -> Object {
     nodes(flow)
         .filter_map(|node| {
             let id = text(node.get("id"))?;
-            let label = text(node.pointer("/data/label"))
-                .or_else(|| text(node.get("label")))
-                .unwrap_or_else(|| id.clone());
+            let label =
+                text(node.pointer("/data/label")).or_else(|| text(node.get("label"))).unwrap_or_else(|| id.clone());
             Some((id, json!({"type": kind(node), "label": label})))
         })
         .collect()

@@ -27,16 +27,13 @@ pub fn latest<'a>(versions: impl IntoIterator<Item = (&'a str, &'a str)>) -> Opt
     let all: Vec<(&str, &str)> = versions.into_iter().collect();
     let published: Vec<(&str, &str)> = all.iter().copied().filter(|(version, _)| !is_draft(version)).collect();
     let candidates = if published.is_empty() { all } else { published };
-    let numeric: Option<Vec<_>> = candidates
-        .iter()
-        .map(|(version, _)| numbers(version).map(|key| (key, *version)))
-        .collect();
+    let numeric: Option<Vec<_>> =
+        candidates.iter().map(|(version, _)| numbers(version).map(|key| (key, *version))).collect();
     match numeric {
         Some(numeric) => numeric.into_iter().max().map(|(_, version)| version),
-        None => candidates
-            .into_iter()
-            .max_by_key(|(version, created)| (*created, *version))
-            .map(|(version, _)| version),
+        None => {
+            candidates.into_iter().max_by_key(|(version, created)| (*created, *version)).map(|(version, _)| version)
+        }
     }
 }
 

@@ -17,12 +17,8 @@ pub(super) fn compile(id: &WorkflowId, flow: &Value, entry: Option<&str>) -> Res
     if let Some(entry) = entry {
         document.entry = Some(entry.to_owned());
     }
-    let index: HashMap<String, usize> = document
-        .nodes
-        .iter()
-        .enumerate()
-        .map(|(place, node)| (node.id.clone(), place))
-        .collect();
+    let index: HashMap<String, usize> =
+        document.nodes.iter().enumerate().map(|(place, node)| (node.id.clone(), place)).collect();
     let wires = wires(&document, &index).map_err(refuse)?;
     let entry = find_entry(&document, &index).map_err(refuse)?;
     let outs = outs(&document, &index);
@@ -30,29 +26,15 @@ pub(super) fn compile(id: &WorkflowId, flow: &Value, entry: Option<&str>) -> Res
     let mut nodes = Vec::with_capacity(document.nodes.len());
     let mut warnings = Vec::new();
     for (place, (raw, wires)) in document.nodes.into_iter().zip(wires).enumerate() {
-        let next = if reached.contains(&place) {
-            transitions(&raw, outs[place].clone()).map_err(refuse)?
-        } else {
-            Next::End
-        };
+        let next =
+            if reached.contains(&place) { transitions(&raw, outs[place].clone()).map_err(refuse)? } else { Next::End };
         let kind = kind_of(&raw);
         if kind == Kind::Identity && reached.contains(&place) {
-            warnings.push(format!(
-                "node '{}' has the unknown type '{}'; it passes its input on",
-                raw.id, raw.kind
-            ));
+            warnings.push(format!("node '{}' has the unknown type '{}'; it passes its input on", raw.id, raw.kind));
         }
         nodes.push(node(raw, kind, wires, next));
     }
-    Ok(Flow {
-        id: id.clone(),
-        origin: id.clone(),
-        nodes,
-        index,
-        entry,
-        listeners: Vec::new(),
-        warnings,
-    })
+    Ok(Flow { id: id.clone(), origin: id.clone(), nodes, index, entry, listeners: Vec::new(), warnings })
 }
 
 fn node(raw: RawNode, kind: Kind, wires: Vec<Wire>, next: Next) -> Node {
@@ -75,16 +57,9 @@ fn wires(document: &Document, index: &HashMap<String, usize>) -> Result<Vec<Vec<
             continue;
         };
         if wires[target].iter().any(|wire| wire.pin == edge.pin) {
-            return Err(format!(
-                "two data edges lead into pin '{}' of node '{}'",
-                edge.pin, edge.target
-            ));
+            return Err(format!("two data edges lead into pin '{}' of node '{}'", edge.pin, edge.target));
         }
-        wires[target].push(Wire {
-            pin: edge.pin.clone(),
-            source,
-            source_pin: edge.handle.clone(),
-        });
+        wires[target].push(Wire { pin: edge.pin.clone(), source, source_pin: edge.handle.clone() });
     }
     Ok(wires)
 }
@@ -97,18 +72,11 @@ fn find_entry(document: &Document, index: &HashMap<String, usize>) -> Result<usi
     if let Some(place) = named.filter(|place| is_exec(&document.nodes[*place])) {
         return Ok(place);
     }
-    let targets: HashSet<&str> = document
-        .edges
-        .iter()
-        .filter(|edge| edge.is_exec())
-        .map(|edge| edge.target.as_str())
-        .collect();
+    let targets: HashSet<&str> =
+        document.edges.iter().filter(|edge| edge.is_exec()).map(|edge| edge.target.as_str()).collect();
     let mut exec = document.nodes.iter().enumerate().filter(|(_, node)| is_exec(node));
     let first = exec.clone().find(|(_, node)| !targets.contains(node.id.as_str()));
-    first
-        .or_else(|| exec.next())
-        .map(|(place, _)| place)
-        .ok_or_else(|| "no node takes part in control flow".to_owned())
+    first.or_else(|| exec.next()).map(|(place, _)| place).ok_or_else(|| "no node takes part in control flow".to_owned())
 }
 
 fn outs(document: &Document, index: &HashMap<String, usize>) -> Vec<Vec<Out>> {

@@ -57,12 +57,7 @@ impl Document {
     /// Reads a document. Nodes without an id and edges without both ends are dropped, as editors leave such residue.
     pub(crate) fn read(flow: &Value) -> Result<Self, String> {
         let flow = flow.as_object().ok_or("the document is not a JSON object")?;
-        let list = |key: &str| {
-            flow.get(key)
-                .and_then(Value::as_array)
-                .map(Vec::as_slice)
-                .unwrap_or_default()
-        };
+        let list = |key: &str| flow.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if list("nodes").len() > NODES || list("edges").len() > NODES * 4 {
             return Err(format!("it has more than {NODES} nodes or {} edges", NODES * 4));
         }
@@ -92,9 +87,7 @@ fn raw_node(value: &Value) -> Option<RawNode> {
     let node = value.as_object()?;
     let id = text(node.get("id"))?;
     let data = node.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-    let kind = kind_of(node.get("type"))
-        .or_else(|| kind_of(data.get("nodeType")))
-        .unwrap_or_default();
+    let kind = kind_of(node.get("type")).or_else(|| kind_of(data.get("nodeType"))).unwrap_or_default();
     let (inputs, outputs) = (pins(&data, "inputs"), pins(&data, "outputs"));
     let all = || inputs.iter().chain(&outputs);
     Some(RawNode {
@@ -118,18 +111,9 @@ fn kind_of(value: Option<&Value>) -> Option<String> {
 }
 
 fn pins(data: &Object, key: &str) -> Vec<Pin> {
-    let list = data
-        .get(key)
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let list = data.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     list.iter()
-        .filter_map(|pin| {
-            Some(Pin {
-                id: text(pin.get("id"))?,
-                kind: text(pin.get("type")).unwrap_or_default(),
-            })
-        })
+        .filter_map(|pin| Some(Pin { id: text(pin.get("id"))?, kind: text(pin.get("type")).unwrap_or_default() }))
         .collect()
 }
 

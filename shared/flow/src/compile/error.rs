@@ -12,9 +12,6 @@ pub struct CompileError {
 
 impl CompileError {
     pub(crate) fn new(flow: &str, reason: impl Into<String>) -> Self {
-        Self {
-            flow: flow.to_owned(),
-            reason: reason.into(),
-        }
+        Self { flow: flow.to_owned(), reason: reason.into() }
     }
 }

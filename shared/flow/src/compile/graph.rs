@@ -35,15 +35,7 @@ impl Flow {
     /// A flow without nodes, for a run that only ends.
     pub(crate) fn empty(id: &WorkflowId) -> Self {
         let (nodes, index) = (Vec::new(), HashMap::new());
-        Self {
-            id: id.clone(),
-            origin: id.clone(),
-            nodes,
-            index,
-            entry: 0,
-            listeners: Vec::new(),
-            warnings: Vec::new(),
-        }
+        Self { id: id.clone(), origin: id.clone(), nodes, index, entry: 0, listeners: Vec::new(), warnings: Vec::new() }
     }
 
     /// The node that a run executes first.
@@ -107,10 +99,7 @@ pub(crate) enum Next {
     /// To the node of the branch that the result names.
     Branch(Vec<(String, usize)>),
     /// To each in turn, then to `completed`.
-    Then {
-        targets: Vec<(u64, usize)>,
-        completed: Option<usize>,
-    },
+    Then { targets: Vec<(u64, usize)>, completed: Option<usize> },
     /// Around a body, then to `done`.
     Loop { body: Option<usize>, done: Option<usize> },
 }

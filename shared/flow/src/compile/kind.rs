@@ -104,11 +104,7 @@ pub(crate) fn is_exec(node: &RawNode) -> bool {
 
 /// The behaviour of a node.
 pub(crate) fn kind_of(node: &RawNode) -> Kind {
-    if is_exec(node) {
-        exec_kind(&node.kind)
-    } else {
-        pure_kind(&node.kind)
-    }
+    if is_exec(node) { exec_kind(&node.kind) } else { pure_kind(&node.kind) }
 }
 
 fn pure_kind(name: &str) -> Kind {

@@ -61,10 +61,7 @@ impl Library {
 
     /// The listeners that start beside a root run of that workflow.
     pub fn listeners_of(&self, id: &WorkflowId) -> &[Listener] {
-        self.flows
-            .get(id)
-            .map(|flow| flow.listeners.as_slice())
-            .unwrap_or_default()
+        self.flows.get(id).map(|flow| flow.listeners.as_slice()).unwrap_or_default()
     }
 
     /// The ids of all workflows, sorted.
@@ -86,10 +83,7 @@ fn add(flows: &mut HashMap<WorkflowId, Arc<Flow>>, id: &WorkflowId, flow: &Value
         let mut listener = compile(&workflow_id, flow, Some(&node.id))?;
         listener.origin = id.clone();
         flows.insert(workflow_id.clone(), Arc::new(listener));
-        main.listeners.push(Listener {
-            node_id: node.id.clone(),
-            workflow_id,
-        });
+        main.listeners.push(Listener { node_id: node.id.clone(), workflow_id });
     }
     flows.insert(id.clone(), Arc::new(main));
     Ok(())
@@ -98,21 +92,9 @@ fn add(flows: &mut HashMap<WorkflowId, Arc<Flow>>, id: &WorkflowId, flow: &Value
 /// The id of the flow that is derived from an `on_event` node.
 pub fn listener_id(workflow: &WorkflowId, node: &str) -> WorkflowId {
     let safe = |text: &str| -> String {
-        text.chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '_' || c == '-' {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect()
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
     };
-    WorkflowId::new(format!(
-        "visual_event_listener_{}_{}",
-        safe(workflow.as_str()),
-        safe(node)
-    ))
+    WorkflowId::new(format!("visual_event_listener_{}_{}", safe(workflow.as_str()), safe(node)))
 }
 
 /// Rewrites the targets of `subflow` nodes that name a flow of the same bundle.

@@ -20,11 +20,7 @@ pub(crate) fn lower(document: &mut Document) -> Result<(), String> {
     for edge in document.edges.iter().filter(|edge| edge.is_exec()) {
         *incoming.entry(edge.target.clone()).or_default() += 1;
     }
-    for target in incoming
-        .into_iter()
-        .filter(|(_, count)| *count > 1)
-        .map(|(target, _)| target)
-    {
+    for target in incoming.into_iter().filter(|(_, count)| *count > 1).map(|(target, _)| target) {
         lower_one(document, &target)?;
     }
     Ok(())
@@ -36,23 +32,13 @@ fn lower_one(document: &mut Document, target: &str) -> Result<(), String> {
     };
     let routes = routes(document, &node)?;
     let join = format!("{JOIN}{target}");
-    let overrides = node
-        .data
-        .get("inputRouteOverrides")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let overrides = node.data.get("inputRouteOverrides").and_then(Value::as_object).cloned().unwrap_or_default();
     for (pin, by_route) in &overrides {
-        let by_route = by_route
-            .as_object()
-            .ok_or_else(|| format!("inputRouteOverrides.{pin} of '{target}' is no object"))?;
+        let by_route =
+            by_route.as_object().ok_or_else(|| format!("inputRouteOverrides.{pin} of '{target}' is no object"))?;
         mux(document, &node, &join, &routes, pin, by_route)?;
     }
-    for edge in document
-        .edges
-        .iter_mut()
-        .filter(|edge| edge.is_exec() && edge.target == target)
-    {
+    for edge in document.edges.iter_mut().filter(|edge| edge.is_exec() && edge.target == target) {
         edge.target.clone_from(&join);
     }
     document.edges.push(Edge {
@@ -61,13 +47,9 @@ fn lower_one(document: &mut Document, target: &str) -> Result<(), String> {
         target: target.to_owned(),
         pin: "exec-in".to_owned(),
     });
-    let routes: Vec<Value> = routes
-        .iter()
-        .map(|route| json!({"key": route.key, "source": route.source, "handle": route.handle}))
-        .collect();
-    document
-        .nodes
-        .push(internal(join, "join_exec", json!({"routes": routes})));
+    let routes: Vec<Value> =
+        routes.iter().map(|route| json!({"key": route.key, "source": route.source, "handle": route.handle})).collect();
+    document.nodes.push(internal(join, "join_exec", json!({"routes": routes})));
     Ok(())
 }
 
@@ -93,25 +75,17 @@ fn routes(document: &Document, node: &RawNode) -> Result<Vec<Route>, String> {
         .collect();
     let routes: Vec<Route> = match node.data.get("entryRoutes").and_then(Value::as_array) {
         Some(list) if !list.is_empty() => list.iter().filter_map(declared).collect(),
-        _ => edges
-            .iter()
-            .map(|(source, handle)| route(source.clone(), handle.clone(), None))
-            .collect(),
+        _ => edges.iter().map(|(source, handle)| route(source.clone(), handle.clone(), None)).collect(),
     };
-    let pairs: HashSet<(String, String)> = routes
-        .iter()
-        .map(|route| (route.source.clone(), route.handle.clone()))
-        .collect();
+    let pairs: HashSet<(String, String)> =
+        routes.iter().map(|route| (route.source.clone(), route.handle.clone())).collect();
     let keys: HashSet<&str> = routes.iter().map(|route| route.key.as_str()).collect();
     if keys.len() != routes.len() || pairs.len() != routes.len() {
         return Err(format!("the entry routes of node '{}' are not unique", node.id));
     }
     let wired: HashSet<(String, String)> = edges.iter().cloned().collect();
     if wired.len() != edges.len() || pairs != wired {
-        return Err(format!(
-            "the entry routes of node '{}' do not match its incoming execution edges",
-            node.id
-        ));
+        return Err(format!("the entry routes of node '{}' do not match its incoming execution edges", node.id));
     }
     Ok(routes)
 }
@@ -122,11 +96,7 @@ fn declared(value: &Value) -> Option<Route> {
 }
 
 fn route(source: String, handle: String, key: Option<String>) -> Route {
-    Route {
-        key: key.unwrap_or_else(|| format!("{source}::{handle}")),
-        source,
-        handle,
-    }
+    Route { key: key.unwrap_or_else(|| format!("{source}::{handle}")), source, handle }
 }
 
 fn mux(
@@ -147,19 +117,12 @@ fn mux(
         let source = text(from.get("sourceNodeId"));
         let handle = text(from.get("sourceHandle"));
         let (Some(source), Some(handle)) = (source, handle) else {
-            return Err(format!(
-                "node '{}' overrides pin '{pin}' for route '{key}' without a source",
-                node.id
-            ));
+            return Err(format!("node '{}' overrides pin '{pin}' for route '{key}' without a source", node.id));
         };
         wires.push((source, handle, format!("in{place}")));
     }
     let mut defaults = Object::new();
-    match document
-        .edges
-        .iter()
-        .position(|edge| edge.is_data() && edge.target == node.id && edge.pin == pin)
-    {
+    match document.edges.iter().position(|edge| edge.is_data() && edge.target == node.id && edge.pin == pin) {
         Some(place) => {
             let edge = document.edges.remove(place);
             wires.push((edge.source, edge.handle, "fallback".to_owned()));
@@ -171,12 +134,7 @@ fn mux(
         }
     }
     for (source, handle, to) in wires {
-        document.edges.push(Edge {
-            source,
-            handle,
-            target: id.clone(),
-            pin: to,
-        });
+        document.edges.push(Edge { source, handle, target: id.clone(), pin: to });
     }
     document.edges.push(Edge {
         source: id.clone(),
@@ -184,8 +142,6 @@ fn mux(
         target: node.id.clone(),
         pin: pin.to_owned(),
     });
-    document
-        .nodes
-        .push(internal(id, "path_mux", json!({"pinDefaults": defaults})));
+    document.nodes.push(internal(id, "path_mux", json!({"pinDefaults": defaults})));
     Ok(())
 }

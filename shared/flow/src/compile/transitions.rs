@@ -41,25 +41,17 @@ fn plain(node: &RawNode, mut outs: Vec<Out>) -> Result<Next, String> {
 }
 
 fn repeated(outs: &[Out]) -> Option<&Out> {
-    outs.iter()
-        .enumerate()
-        .find(|(place, out)| outs[..*place].iter().any(|other| other.0 == out.0))
-        .map(|(_, out)| out)
+    outs.iter().enumerate().find(|(place, out)| outs[..*place].iter().any(|other| other.0 == out.0)).map(|(_, out)| out)
 }
 
 fn unknown(node: &RawNode, handle: &str) -> String {
-    format!(
-        "node '{}' ({}) has no outgoing handle '{handle}', or has two edges from it",
-        node.id, node.kind
-    )
+    format!("node '{}' ({}) has no outgoing handle '{handle}', or has two edges from it", node.id, node.kind)
 }
 
 fn then(node: &RawNode, outs: Vec<Out>, parallel: bool) -> Result<Next, String> {
     let (mut targets, mut completed) = (Vec::new(), None);
     for (handle, target) in outs {
-        let number = handle
-            .strip_prefix("then:")
-            .and_then(|number| number.parse::<u64>().ok());
+        let number = handle.strip_prefix("then:").and_then(|number| number.parse::<u64>().ok());
         match number {
             Some(number) if targets.iter().all(|(other, _)| *other != number) => targets.push((number, target)),
             None if parallel && handle == "completed" && completed.is_none() => completed = Some(target),

@@ -13,12 +13,8 @@ use domain::{ChildEnd, Object, RunId, RunStatus, Wait, WaitReason, WorkflowId, u
 use serde_json::{Value, json};
 
 /// Variables that a child takes over from its parent.
-const WORKSPACE: [&str; 4] = [
-    "workspace_root",
-    "workspace_access_mode",
-    "workspace_allowed_paths",
-    "workspace_ignored_paths",
-];
+const WORKSPACE: [&str; 4] =
+    ["workspace_root", "workspace_access_mode", "workspace_allowed_paths", "workspace_ignored_paths"];
 
 /// The id of the run that listens at an `on_event` node beside a root run.
 pub fn listener_run_id(root: &RunId, node: &str) -> RunId {
@@ -27,9 +23,8 @@ pub fn listener_run_id(root: &RunId, node: &str) -> RunId {
 
 impl Machine<'_> {
     pub(super) fn subflow(&mut self, node: &Node) -> Result<Plan, Exception> {
-        let target = ["subflowId", "flowId", "workflowId", "workflow_id"]
-            .iter()
-            .find_map(|key| text(node.data.get(*key)));
+        let target =
+            ["subflowId", "flowId", "workflowId", "workflow_id"].iter().find_map(|key| text(node.data.get(*key)));
         let target = target.ok_or_else(|| Exception::value(format!("subflow node '{}' names no flow", node.id)))?;
         let names = [
             "vars",
@@ -41,11 +36,7 @@ impl Machine<'_> {
             "session_id",
             "sessionId",
         ];
-        let ambient = if node.inputs.is_empty() {
-            Ambient::All
-        } else {
-            Ambient::Of(&names)
-        };
+        let ambient = if node.inputs.is_empty() { Ambient::All } else { Ambient::Of(&names) };
         let mut inputs = self.pull(node, ambient)?;
         let mut taken = |keys: [&str; 2]| keys.iter().find_map(|key| inputs.shift_remove(*key));
         let inherit = taken(["inherit_context", "inheritContext"]).is_some_and(|flag| truthy(&flag));
@@ -94,13 +85,7 @@ impl Machine<'_> {
             let own = super::messages::conversation(&self.state).cloned().unwrap_or_default();
             let context = child(&mut vars, "context");
             let mut messages = own;
-            messages.extend(
-                context
-                    .get("messages")
-                    .and_then(Value::as_array)
-                    .cloned()
-                    .unwrap_or_default(),
-            );
+            messages.extend(context.get("messages").and_then(Value::as_array).cloned().unwrap_or_default());
             context.insert("messages".to_owned(), Value::Array(messages));
         }
         vars
@@ -114,16 +99,10 @@ impl Machine<'_> {
             return Outcome::Failed(format!("Workflow '{workflow_id}' not found in registry"));
         }
         if self.state.depth >= RUN_DEPTH {
-            return Outcome::Failed(format!(
-                "Workflow '{workflow_id}' would run more than {RUN_DEPTH} runs deep"
-            ));
+            return Outcome::Failed(format!("Workflow '{workflow_id}' would run more than {RUN_DEPTH} runs deep"));
         }
         let session_id = field("session_id").unwrap_or(self.state.session_id.as_str()).to_owned();
-        let vars = payload
-            .get("vars")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
+        let vars = payload.get("vars").and_then(Value::as_object).cloned().unwrap_or_default();
         let child = RunId::new(self.next_id("child"));
         self.start_child(&child, &workflow_id, vars, session_id, true);
         let details = json!({
@@ -148,19 +127,10 @@ impl Machine<'_> {
         report: bool,
     ) {
         // The depth travels in a namespace that flows cannot write.
-        let mut runtime = self
-            .state
-            .vars
-            .get("_runtime")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default();
+        let mut runtime = self.state.vars.get("_runtime").and_then(Value::as_object).cloned().unwrap_or_default();
         runtime.insert("depth".to_owned(), json!(self.state.depth + 1));
         vars.insert("_runtime".to_owned(), Value::Object(runtime));
-        self.state.children.push(ActiveChild {
-            run_id: id.clone(),
-            workflow_id: workflow_id.clone(),
-        });
+        self.state.children.push(ActiveChild { run_id: id.clone(), workflow_id: workflow_id.clone() });
         self.effects.push(Effect::StartChild {
             child: id.clone(),
             workflow_id: workflow_id.clone(),
@@ -179,10 +149,7 @@ impl Machine<'_> {
         for listener in &self.world.flow.listeners {
             let id = listener_run_id(&root, &listener.node_id);
             let limits = self.state.vars.get("_limits").cloned();
-            let vars = limits
-                .map(|limits| ("_limits".to_owned(), limits))
-                .into_iter()
-                .collect();
+            let vars = limits.map(|limits| ("_limits".to_owned(), limits)).into_iter().collect();
             let session = self.state.session_id.as_str().to_owned();
             self.start_child(&id, &listener.workflow_id, vars, session, false);
         }
@@ -193,9 +160,7 @@ impl Machine<'_> {
         self.state.children.retain(|active| active.run_id != end.child);
         let waits = self.state.waiting.as_ref().is_some_and(|wait| {
             let details = wait.details.as_ref();
-            let child = details
-                .and_then(|details| details.get("sub_run_id"))
-                .and_then(Value::as_str);
+            let child = details.and_then(|details| details.get("sub_run_id")).and_then(Value::as_str);
             wait.reason == WaitReason::Subworkflow && child == Some(end.child.as_str())
         });
         if waits {
@@ -209,12 +174,7 @@ fn child_output(end: &ChildEnd) -> Value {
     if end.status == RunStatus::Completed {
         return end.output.clone().unwrap_or(Value::Null);
     }
-    let mut output = end
-        .output
-        .as_ref()
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+    let mut output = end.output.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
     output.insert("success".to_owned(), json!(false));
     if end.status == RunStatus::Cancelled {
         output.insert("cancelled".to_owned(), json!(true));

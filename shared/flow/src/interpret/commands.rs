@@ -17,9 +17,7 @@ fn applied() -> Verdict {
 }
 
 fn noted(note: &str) -> Verdict {
-    Verdict::Applied {
-        note: Some(note.to_owned()),
-    }
+    Verdict::Applied { note: Some(note.to_owned()) }
 }
 
 fn refused(reason: impl Into<String>) -> Verdict {
@@ -30,11 +28,7 @@ impl Machine<'_> {
     /// Applies a command once. See [`crate::State::last_command`] for what makes it come once.
     pub(super) fn command(&mut self, seq: u64, command: &Command) -> Option<Verdict> {
         let own = command.run_id == self.state.run_id;
-        let last = if own {
-            &mut self.state.last_command
-        } else {
-            &mut self.state.last_forwarded
-        };
+        let last = if own { &mut self.state.last_command } else { &mut self.state.last_forwarded };
         if seq <= *last {
             return None;
         }
@@ -70,12 +64,7 @@ impl Machine<'_> {
         if self.state.control.paused {
             return noted("the run is already paused");
         }
-        if self
-            .state
-            .waiting
-            .as_ref()
-            .is_some_and(|wait| wait.reason == WaitReason::User)
-        {
+        if self.state.waiting.as_ref().is_some_and(|wait| wait.reason == WaitReason::User) {
             return noted("the run waits for a person and stays answerable");
         }
         self.state.control.paused = true;
@@ -105,21 +94,13 @@ impl Machine<'_> {
         if was_paused {
             self.release();
         }
-        let sleeps = self
-            .state
-            .waiting
-            .as_ref()
-            .is_some_and(|wait| wait.reason == WaitReason::Until);
+        let sleeps = self.state.waiting.as_ref().is_some_and(|wait| wait.reason == WaitReason::Until);
         if sleeps && self.recurs() {
             self.disarm();
             self.elapsed();
             return applied();
         }
-        if was_paused {
-            applied()
-        } else {
-            noted("the run is not paused")
-        }
+        if was_paused { applied() } else { noted("the run is not paused") }
     }
 
     /// `resume` with an answer.
@@ -131,15 +112,9 @@ impl Machine<'_> {
             return refused("the run is paused; resume it without a payload first");
         }
         let Some(wait) = self.state.waiting.as_ref() else {
-            return refused(format!(
-                "the run is not waiting (status {})",
-                self.state.status.as_str()
-            ));
+            return refused(format!("the run is not waiting (status {})", self.state.status.as_str()));
         };
-        let named = ["wait_key", "waitKey"]
-            .iter()
-            .find_map(|key| payload.get(*key))
-            .and_then(Value::as_str);
+        let named = ["wait_key", "waitKey"].iter().find_map(|key| payload.get(*key)).and_then(Value::as_str);
         if let (Some(named), Some(key)) = (named, wait.wait_key.as_deref())
             && named != key
         {
@@ -165,11 +140,7 @@ impl Machine<'_> {
         match external_event(command) {
             Ok((wait_key, envelope)) => {
                 let delivery = format!("command:{seq}");
-                self.effects.push(Effect::DeliverEvent {
-                    wait_key,
-                    delivery,
-                    envelope: Box::new(envelope),
-                });
+                self.effects.push(Effect::DeliverEvent { wait_key, delivery, envelope: Box::new(envelope) });
                 applied()
             }
             Err(reason) => refused(reason),
@@ -188,19 +159,13 @@ impl Machine<'_> {
     /// Hands a command that concerns schedules to the run above, which may be one.
     fn pass_up(&mut self, seq: u64, command: &Command) -> Option<Verdict> {
         let parent = self.state.parent_run_id.clone()?;
-        self.effects.push(Effect::ForwardCommand {
-            child: parent,
-            seq,
-            command: Box::new(command.clone()),
-        });
+        self.effects.push(Effect::ForwardCommand { child: parent, seq, command: Box::new(command.clone()) });
         Some(noted("passed on to the run that started this one"))
     }
 
     fn update_schedule(&mut self, seq: u64, command: &Command) -> Verdict {
         if !self.is_scheduled() {
-            return self
-                .pass_up(seq, command)
-                .unwrap_or_else(|| refused("the run is not part of a schedule"));
+            return self.pass_up(seq, command).unwrap_or_else(|| refused("the run is not part of a schedule"));
         }
         if self.state.status.is_terminal() {
             return refused("the schedule has already ended");
@@ -208,34 +173,23 @@ impl Machine<'_> {
         if !self.recurs() {
             return refused("the schedule does not recur");
         }
-        let text = ["interval", "schedule"]
-            .iter()
-            .find_map(|key| command.payload.get(*key))
-            .and_then(Value::as_str);
+        let text = ["interval", "schedule"].iter().find_map(|key| command.payload.get(*key)).and_then(Value::as_str);
         let interval = text.map(str::trim).filter(|text| !text.is_empty());
         let Some(interval) = interval else {
             return refused("update_schedule requires payload.interval");
         };
         let Some(micros) = schedule::interval_micros(interval).filter(|micros| *micros > 0) else {
-            return refused(format!(
-                "interval '{interval}' is not a duration such as '15m', '1h' or '2d'"
-            ));
+            return refused(format!("interval '{interval}' is not a duration such as '15m', '1h' or '2d'"));
         };
         schedule::set_interval(&mut self.state, interval, self.world.now);
         let at_once = command.payload.get("apply_immediately").is_none_or(crate::py::truthy);
         let sleeps = self.state.current_node == schedule::WAIT_INTERVAL;
-        if let Some(wait) = self
-            .state
-            .waiting
-            .as_mut()
-            .filter(|wait| at_once && sleeps && wait.reason == WaitReason::Until)
+        if let Some(wait) =
+            self.state.waiting.as_mut().filter(|wait| at_once && sleeps && wait.reason == WaitReason::Until)
         {
             let until = self.world.now.plus_micros(micros);
             wait.until = Some(until);
-            self.state
-                .control
-                .held
-                .retain(|message| !matches!(message, domain::InboxMessage::TimerFired { .. }));
+            self.state.control.held.retain(|message| !matches!(message, domain::InboxMessage::TimerFired { .. }));
             self.arm(until);
         }
         applied()
@@ -243,15 +197,9 @@ impl Machine<'_> {
 
     fn compact_memory(&mut self, seq: u64, command: &Command) -> Verdict {
         if !self.is_scheduled() {
-            return self
-                .pass_up(seq, command)
-                .unwrap_or_else(|| refused("the run is not part of a schedule"));
+            return self.pass_up(seq, command).unwrap_or_else(|| refused("the run is not part of a schedule"));
         }
-        let keep = command
-            .payload
-            .get("preserve_recent")
-            .and_then(Value::as_u64)
-            .unwrap_or(6);
+        let keep = command.payload.get("preserve_recent").and_then(Value::as_u64).unwrap_or(6);
         let messages = super::messages::conversation(&self.state).map_or(0, Vec::len) as u64;
         if messages == 0 {
             return refused("no run of the schedule has context.messages: there is nothing to compact");

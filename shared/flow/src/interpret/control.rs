@@ -36,9 +36,7 @@ impl Machine<'_> {
                 stack.truncate(place);
             }
             if stack.len() >= STACK {
-                return Err(Exception::value(format!(
-                    "control nodes are nested more than {STACK} deep"
-                )));
+                return Err(Exception::value(format!("control nodes are nested more than {STACK} deep")));
             }
             stack.push(Value::from(node.id.as_str()));
         }
@@ -80,17 +78,11 @@ impl Machine<'_> {
                 self.store(&node.id, output.clone())?;
                 self.set_last_output(output);
                 match body {
-                    Some(target) => Ok(Plan::Go {
-                        handle: "loop".to_owned(),
-                        target,
-                    }),
+                    Some(target) => Ok(Plan::Go { handle: "loop".to_owned(), target }),
                     None => {
                         // A loop without a body turns on itself until it is over.
                         self.return_to(&node.id);
-                        Ok(Plan::Go {
-                            handle: "loop".to_owned(),
-                            target: place,
-                        })
+                        Ok(Plan::Go { handle: "loop".to_owned(), target: place })
                     }
                 }
             }
@@ -116,20 +108,13 @@ impl Machine<'_> {
             Next::End | Next::One { .. } | Next::Branch(_) | Next::Loop { .. } => (&[][..], None),
         };
         let frame = self.frame(node);
-        let index = if again {
-            frame.get("idx").and_then(Value::as_u64).unwrap_or_default()
-        } else {
-            0
-        };
+        let index = if again { frame.get("idx").and_then(Value::as_u64).unwrap_or_default() } else { 0 };
         if !again {
             self.push(node)?;
         }
         if let Some((number, target)) = usize::try_from(index).ok().and_then(|index| targets.get(index)) {
             self.set_frame(node, json!({"kind": kind, "idx": index + 1}));
-            return Ok(Plan::Go {
-                handle: format!("then:{number}"),
-                target: *target,
-            });
+            return Ok(Plan::Go { handle: format!("then:{number}"), target: *target });
         }
         Ok(self.over(node, "completed", completed))
     }
@@ -138,21 +123,13 @@ impl Machine<'_> {
     fn over(&mut self, node: &Node, handle: &str, exit: Option<usize>) -> Plan {
         self.pop(node);
         if let Some(target) = exit {
-            return Plan::Go {
-                handle: handle.to_owned(),
-                target,
-            };
+            return Plan::Go { handle: handle.to_owned(), target };
         }
-        let above = self
-            .active()
-            .and_then(|above| Some((above.to_owned(), self.world.flow.find(above)?)));
+        let above = self.active().and_then(|above| Some((above.to_owned(), self.world.flow.find(above)?)));
         match above {
             Some((above, target)) => {
                 self.return_to(&above);
-                Plan::Go {
-                    handle: handle.to_owned(),
-                    target,
-                }
+                Plan::Go { handle: handle.to_owned(), target }
             }
             None => Plan::Complete(json!({"success": true, "result": self.last_output()})),
         }
@@ -169,25 +146,14 @@ impl Machine<'_> {
                 }
             };
             self.push(node)?;
-            frame = Object::from_iter([
-                ("kind".to_owned(), json!("loop")),
-                ("items".to_owned(), Value::Array(items)),
-            ]);
+            frame = Object::from_iter([("kind".to_owned(), json!("loop")), ("items".to_owned(), Value::Array(items))]);
         }
         let index = frame.get("idx").and_then(Value::as_u64).unwrap_or_default();
-        let items = frame
-            .get("items")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let items = frame.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let Some(item) = usize::try_from(index).ok().and_then(|index| items.get(index)) else {
             return Ok(Pass::Over);
         };
-        let fields = fields([
-            ("item", item.clone()),
-            ("index", json!(index)),
-            ("total", json!(items.len())),
-        ]);
+        let fields = fields([("item", item.clone()), ("index", json!(index)), ("total", json!(items.len()))]);
         frame.insert("idx".to_owned(), json!(index + 1));
         self.set_frame(node, Value::Object(frame));
         Ok(Pass::Again(fields))
@@ -198,13 +164,7 @@ impl Machine<'_> {
         let number = |key: &str| frame.get(key).and_then(Value::as_f64).unwrap_or_default();
         let count = |key: &str| frame.get(key).and_then(Value::as_u64).unwrap_or_default();
         let (i, end, step, index, total) = if again {
-            (
-                number("i") + number("step"),
-                number("end"),
-                number("step"),
-                count("index") + 1,
-                count("total"),
-            )
+            (number("i") + number("step"), number("end"), number("step"), count("index") + 1, count("total"))
         } else {
             match self.range(node)? {
                 Ok((start, end, step)) => (start, end, step, 0, passes(start, end, step)),
@@ -223,11 +183,7 @@ impl Machine<'_> {
         }
         let frame = json!({"kind": "for", "i": i, "end": end, "step": step, "index": index, "total": total});
         self.set_frame(node, frame);
-        Ok(Pass::Again(fields([
-            ("i", json!(i)),
-            ("index", json!(index)),
-            ("total", json!(total)),
-        ])))
+        Ok(Pass::Again(fields([("i", json!(i)), ("index", json!(index)), ("total", json!(total))])))
     }
 
     fn range(&self, node: &Node) -> Result<Result<(f64, f64, f64), String>, Exception> {
@@ -247,21 +203,11 @@ impl Machine<'_> {
     }
 
     pub(super) fn while_true(&mut self, node: &Node, again: bool) -> Result<Pass, Exception> {
-        let passes = if again {
-            self.frame(node)
-                .get("iters")
-                .and_then(Value::as_u64)
-                .unwrap_or_default()
-        } else {
-            0
-        };
+        let passes = if again { self.frame(node).get("iters").and_then(Value::as_u64).unwrap_or_default() } else { 0 };
         if !again {
             self.push(node)?;
         }
-        let condition = self
-            .pull(node, Ambient::Of(&["condition"]))?
-            .get("condition")
-            .is_some_and(truthy);
+        let condition = self.pull(node, Ambient::Of(&["condition"]))?.get("condition").is_some_and(truthy);
         if !condition {
             return Ok(Pass::Over);
         }

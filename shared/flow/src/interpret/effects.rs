@@ -54,9 +54,7 @@ impl Machine<'_> {
         match announced.effect.kind.as_str() {
             "answer_user" => {
                 let field = |key: &str| announced.effect.payload.get(key).cloned().unwrap_or(Value::Null);
-                Ok(Outcome::Completed(
-                    json!({"message": field("message"), "level": field("level")}),
-                ))
+                Ok(Outcome::Completed(json!({"message": field("message"), "level": field("level")})))
             }
             "ask_user" => Ok(self.begin_question(announced)),
             "wait_event" => Ok(self.begin_event_wait(announced)),
@@ -82,18 +80,9 @@ impl Machine<'_> {
         let (key, attempt) = (pending.key.clone(), pending.attempt);
         if pending.effect.kind == "emit_event" {
             let (wait_keys, envelope) = self.emission(pending);
-            return Effect::EmitEvent {
-                key,
-                attempt,
-                wait_keys,
-                envelope: Box::new(envelope),
-            };
+            return Effect::EmitEvent { key, attempt, wait_keys, envelope: Box::new(envelope) };
         }
-        Effect::CallModel {
-            key,
-            attempt,
-            request: pending.effect.payload.clone(),
-        }
+        Effect::CallModel { key, attempt, request: pending.effect.payload.clone() }
     }
 
     /// The first half of SHA-256 over the effect and its place in the run.
@@ -105,11 +94,7 @@ impl Machine<'_> {
             "node_id": node.id,
             "run_id": self.state.run_id.as_str(),
         });
-        Sha256::digest(json_dumps(&identity).as_bytes())
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        Sha256::digest(json_dumps(&identity).as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub(super) fn announce(&mut self, announced: &Announced) {
@@ -155,11 +140,7 @@ impl Machine<'_> {
     pub(super) fn effect_failed(&mut self, announced: &Announced, error: String) {
         self.attempt_failed(announced, error.clone());
         let attempts = announced.attempt;
-        let error = if attempts > 1 {
-            format!("Effect failed after {attempts} attempts: {error}")
-        } else {
-            error
-        };
+        let error = if attempts > 1 { format!("Effect failed after {attempts} attempts: {error}") } else { error };
         self.failed(error);
     }
 

@@ -18,16 +18,11 @@ impl Machine<'_> {
         let inputs = self.pull(node, Ambient::Of(&["prompt", "choices"]))?;
         let mut payload = Object::new();
         payload.insert("type".to_owned(), json!("ask_user"));
-        payload.insert(
-            "prompt".to_owned(),
-            json!(text_of(&inputs, "prompt", "Please respond:")),
-        );
+        payload.insert("prompt".to_owned(), json!(text_of(&inputs, "prompt", "Please respond:")));
         let choices = inputs.get("choices").filter(|choices| choices.is_array()).cloned();
         payload.insert("choices".to_owned(), choices.unwrap_or_else(|| json!([])));
         let config = node.config("effectConfig");
-        let free = config
-            .and_then(|config| config.get("allowFreeText"))
-            .is_none_or(crate::py::truthy);
+        let free = config.and_then(|config| config.get("allowFreeText")).is_none_or(crate::py::truthy);
         payload.insert("allow_free_text".to_owned(), json!(free));
         Ok(self.effect_node(node, "ask_user", payload))
     }
@@ -49,42 +44,25 @@ impl Machine<'_> {
     /// An effect whose payload ends with the successor, as those of most nodes do.
     pub(super) fn effect_node(&self, node: &Node, kind: &str, mut payload: Object) -> Plan {
         let next = successor(node);
-        payload.insert(
-            "resume_to_node".to_owned(),
-            json!(next.map(|next| self.world.flow.name(next))),
-        );
-        Plan::Perform {
-            effect: effect(node, kind, payload),
-            next,
-        }
+        payload.insert("resume_to_node".to_owned(), json!(next.map(|next| self.world.flow.name(next))));
+        Plan::Perform { effect: effect(node, kind, payload), next }
     }
 
     pub(super) fn wait_event(&mut self, node: &Node) -> Result<Plan, Exception> {
-        let inputs = self.pull(
-            node,
-            Ambient::Of(&["event_key", "prompt", "choices", "allow_free_text"]),
-        )?;
+        let inputs = self.pull(node, Ambient::Of(&["event_key", "prompt", "choices", "allow_free_text"]))?;
         let key = text_of(&inputs, "event_key", "").trim().to_owned();
         let mut payload = Object::new();
         payload.insert("type".to_owned(), json!("wait_event"));
-        payload.insert(
-            "wait_key".to_owned(),
-            json!(if key.is_empty() { "default" } else { &key }),
-        );
+        payload.insert("wait_key".to_owned(), json!(if key.is_empty() { "default" } else { &key }));
         let prompt = text_of(&inputs, "prompt", "");
         if !prompt.is_empty() {
             payload.insert("prompt".to_owned(), json!(prompt));
         }
-        if let Some(choices) = inputs
-            .get("choices")
-            .filter(|choices| choices.as_array().is_some_and(|c| !c.is_empty()))
+        if let Some(choices) = inputs.get("choices").filter(|choices| choices.as_array().is_some_and(|c| !c.is_empty()))
         {
             payload.insert("choices".to_owned(), choices.clone());
         }
-        let free = inputs
-            .get("allow_free_text")
-            .filter(|free| !free.is_null())
-            .is_none_or(crate::py::truthy);
+        let free = inputs.get("allow_free_text").filter(|free| !free.is_null()).is_none_or(crate::py::truthy);
         payload.insert("allow_free_text".to_owned(), json!(free));
         Ok(self.effect_node(node, "wait_event", payload))
     }
@@ -97,43 +75,25 @@ impl Machine<'_> {
         let inputs = self.pull(node, Ambient::Of(&["scope"])).unwrap_or_default();
         let config = node.config("eventConfig");
         let setting = |key: &str| config.and_then(|config| config.get(key)).and_then(Value::as_str);
-        let name = setting("name")
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .unwrap_or("*");
+        let name = setting("name").map(str::trim).filter(|name| !name.is_empty()).unwrap_or("*");
         let pin = inputs.get("scope").and_then(Value::as_str);
         let mut payload = Object::new();
         payload.insert("scope".to_owned(), json!(scope(setting("scope").or(pin))));
         payload.insert("name".to_owned(), json!(name));
         let next = successor(node);
-        payload.insert(
-            "resume_to_node".to_owned(),
-            json!(next.map(|next| self.world.flow.name(next))),
-        );
-        Plan::Perform {
-            effect: effect(node, "wait_event", payload),
-            next,
-        }
+        payload.insert("resume_to_node".to_owned(), json!(next.map(|next| self.world.flow.name(next))));
+        Plan::Perform { effect: effect(node, "wait_event", payload), next }
     }
 
     pub(super) fn emit_event(&mut self, node: &Node) -> Result<Plan, Exception> {
-        let inputs = self
-            .pull(node, Ambient::Of(&["name", "scope", "payload", "session_id"]))
-            .unwrap_or_default();
+        let inputs = self.pull(node, Ambient::Of(&["name", "scope", "payload", "session_id"])).unwrap_or_default();
         let config = node.config("effectConfig");
         let setting = |keys: &[&str]| {
-            let found = keys
-                .iter()
-                .find_map(|key| config.and_then(|config| config.get(*key)).and_then(Value::as_str));
+            let found = keys.iter().find_map(|key| config.and_then(|config| config.get(*key)).and_then(Value::as_str));
             found.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let pin = |key: &str| {
-            inputs
-                .get(key)
-                .and_then(Value::as_str)
-                .map(str::trim)
-                .filter(|text| !text.is_empty())
-                .map(str::to_owned)
+            inputs.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
         };
         let name = pin("name").or_else(|| setting(&["name", "event_name"]));
         let name = name.ok_or_else(|| Exception::value("emit_event requires a 'name'"))?;
@@ -148,40 +108,24 @@ impl Machine<'_> {
         let number = counts.get(&node.id).and_then(Value::as_u64).unwrap_or_default() + 1;
         counts.insert(node.id.clone(), json!(number));
         let mut payload = Object::new();
-        payload.insert(
-            "scope".to_owned(),
-            json!(scope(pin("scope").or_else(|| setting(&["scope"])).as_deref())),
-        );
+        payload.insert("scope".to_owned(), json!(scope(pin("scope").or_else(|| setting(&["scope"])).as_deref())));
         payload.insert("name".to_owned(), json!(name));
         payload.insert("payload".to_owned(), body);
-        payload.insert(
-            "event_id".to_owned(),
-            json!(format!("{}:{}:{number}", self.state.run_id, node.id)),
-        );
+        payload.insert("event_id".to_owned(), json!(format!("{}:{}:{number}", self.state.run_id, node.id)));
         if let Some(session) = pin("session_id").or_else(|| setting(&["session_id", "sessionId"])) {
             payload.insert("session_id".to_owned(), json!(session));
         }
         payload.insert("max_steps".to_owned(), json!(0));
-        Ok(Plan::Perform {
-            effect: effect(node, "emit_event", payload),
-            next: successor(node),
-        })
+        Ok(Plan::Perform { effect: effect(node, "emit_event", payload), next: successor(node) })
     }
 
     /// The keys under which a listener may wait for an emitted event, its own first, and the event.
     pub(super) fn emission(&self, announced: &Announced) -> (Vec<String>, Envelope) {
         let payload = &announced.effect.payload;
         let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default();
-        let session = payload
-            .get("session_id")
-            .and_then(Value::as_str)
-            .unwrap_or(self.state.session_id.as_str());
+        let session = payload.get("session_id").and_then(Value::as_str).unwrap_or(self.state.session_id.as_str());
         let key = |name: &str| self.wait_key(text("scope"), name, session);
-        let keys = if text("name") == "*" {
-            vec![key("*")]
-        } else {
-            vec![key(text("name")), key("*")]
-        };
+        let keys = if text("name") == "*" { vec![key("*")] } else { vec![key(text("name")), key("*")] };
         let emitter = [
             ("run_id", self.state.run_id.as_str()),
             ("workflow_id", self.state.workflow_id.as_str()),
@@ -192,16 +136,9 @@ impl Machine<'_> {
             name: text("name").to_owned(),
             scope: text("scope").to_owned(),
             session_id: Some(session.to_owned()),
-            payload: payload
-                .get("payload")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default(),
+            payload: payload.get("payload").and_then(Value::as_object).cloned().unwrap_or_default(),
             emitted_at: Some(announced.started_at.to_string()),
-            emitter: emitter
-                .into_iter()
-                .map(|(key, value)| (key.to_owned(), json!(value)))
-                .collect(),
+            emitter: emitter.into_iter().map(|(key, value)| (key.to_owned(), json!(value))).collect(),
         };
         (keys, envelope)
     }
@@ -245,10 +182,7 @@ impl Machine<'_> {
         });
         let envelope = &delivery.envelope;
         // A flow names its events for good; a client's name counts together with the moment that it gives.
-        let moment = envelope
-            .emitted_at
-            .as_deref()
-            .filter(|_| !envelope.emitter.contains_key("run_id"));
+        let moment = envelope.emitted_at.as_deref().filter(|_| !envelope.emitter.contains_key("run_id"));
         let mark = envelope.event_id.as_ref();
         let mark = mark.map(|id| format!("{id}|{}|{}", envelope.name, moment.unwrap_or_default()));
         let repeated = mark.as_ref().is_some_and(|mark| self.state.seen.contains(mark));
@@ -304,9 +238,7 @@ pub fn external_event(command: &Command) -> Result<(String, Envelope), String> {
         "run" => text(&["run_id", "runId"]).unwrap_or_else(|| command.run_id.to_string()),
         "global" => "global".to_owned(),
         other => {
-            return Err(format!(
-                "emit_event: unknown scope '{other}' (expected: session|workflow|run|global)"
-            ));
+            return Err(format!("emit_event: unknown scope '{other}' (expected: session|workflow|run|global)"));
         }
     };
     let body = match payload.get("payload") {
@@ -322,10 +254,7 @@ pub fn external_event(command: &Command) -> Result<(String, Envelope), String> {
         session_id: Some(session),
         payload: body,
         emitted_at: text(&["emitted_at", "emittedAt"]),
-        emitter: emitter
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect(),
+        emitter: emitter.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         name: name.clone(),
         scope: scope.clone(),
     };

@@ -52,11 +52,7 @@ impl Machine<'_> {
         event.insert("scope".to_owned(), json!("session"));
         event.insert("payload".to_owned(), payload.clone());
         let mut record = self.draft(StepStatus::Completed);
-        record.effect = Some(EffectRecord {
-            kind: "emit_event".to_owned(),
-            payload: event,
-            result_key: None,
-        });
+        record.effect = Some(EffectRecord { kind: "emit_event".to_owned(), payload: event, result_key: None });
         record.result = Some(json!({"emitted": true, "name": "abstract.status", "payload": payload}));
         record.key = Some(format!("system:terminal_status:{status}"));
         self.write(record);
@@ -81,10 +77,7 @@ impl Machine<'_> {
                 output: self.state.output.clone(),
                 error: self.state.error.clone(),
             };
-            self.effects.push(Effect::ReportEnd {
-                parent,
-                end: Box::new(end),
-            });
+            self.effects.push(Effect::ReportEnd { parent, end: Box::new(end) });
         }
     }
 

@@ -19,10 +19,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn agent_message(&self, node: &Node) -> Value {
-        let channel = node
-            .config("eventConfig")
-            .and_then(|config| config.get("channel"))
-            .cloned();
+        let channel = node.config("eventConfig").and_then(|config| config.get("channel")).cloned();
         let channel = channel.unwrap_or_else(|| json!(""));
         self.named(&[("sender", json!("")), ("message", json!("")), ("channel", channel)])
     }
@@ -49,18 +46,12 @@ impl Machine<'_> {
 
     fn flow_error(&mut self, node: &Node, error: &str) {
         self.state.vars.insert("_flow_error".to_owned(), Value::from(error));
-        self.state
-            .vars
-            .insert("_flow_error_node".to_owned(), Value::from(node.id.as_str()));
+        self.state.vars.insert("_flow_error_node".to_owned(), Value::from(node.id.as_str()));
     }
 
     fn named(&self, names: &[(&str, Value)]) -> Value {
         let value = |name: &str, default: &Value| self.state.vars.get(name).unwrap_or(default).clone();
-        names
-            .iter()
-            .map(|(name, default)| ((*name).to_owned(), value(name, default)))
-            .collect::<Object>()
-            .into()
+        names.iter().map(|(name, default)| ((*name).to_owned(), value(name, default))).collect::<Object>().into()
     }
 
     pub(super) fn flow_start(&self, node: &Node) -> Value {
@@ -69,11 +60,7 @@ impl Machine<'_> {
         let default = |pin: &str| defaults.and_then(|defaults| defaults.get(pin)).cloned();
         let mut output = Object::new();
         for pin in &node.outputs {
-            let value = vars
-                .get(&pin.id)
-                .cloned()
-                .or_else(|| default(&pin.id))
-                .unwrap_or(Value::Null);
+            let value = vars.get(&pin.id).cloned().or_else(|| default(&pin.id)).unwrap_or(Value::Null);
             output.insert(pin.id.clone(), value);
         }
         if node.outputs.is_empty() {
@@ -87,9 +74,7 @@ impl Machine<'_> {
 
     /// `on_flow_end` ends the run at once, whatever lies above it.
     pub(super) fn flow_end(&mut self, node: &Node) -> Plan {
-        let output = self
-            .flow_output(node)
-            .and_then(|output| crate::py::fits(&output).map(|()| output));
+        let output = self.flow_output(node).and_then(|output| crate::py::fits(&output).map(|()| output));
         match output {
             Ok(output) => Plan::Complete(completion(output)),
             Err(exception) => {
@@ -128,17 +113,9 @@ impl Machine<'_> {
         let inputs = self.pull(node, Ambient::Of(&["value"]))?;
         let form = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(to_str).unwrap_or_default();
         let value = form(inputs.get("value"));
-        let cases = node
-            .config("switchConfig")
-            .and_then(|config| config.get("cases"))
-            .and_then(Value::as_array);
-        let hit = cases
-            .into_iter()
-            .flatten()
-            .find(|case| form(case.get("value")) == value);
-        let branch = hit
-            .and_then(|case| case.get("id"))
-            .map(|id| format!("case:{}", to_str(id)));
+        let cases = node.config("switchConfig").and_then(|config| config.get("cases")).and_then(Value::as_array);
+        let hit = cases.into_iter().flatten().find(|case| form(case.get("value")) == value);
+        let branch = hit.and_then(|case| case.get("id")).map(|id| format!("case:{}", to_str(id)));
         let matched = branch.is_some();
         Ok(json!({"branch": branch.unwrap_or_else(|| "default".to_owned()), "value": value, "matched": matched}))
     }
@@ -217,13 +194,7 @@ impl Machine<'_> {
 }
 
 fn variable_name(inputs: &Object) -> Result<String, String> {
-    let name = inputs
-        .get("name")
-        .filter(|name| !name.is_null())
-        .map(to_str)
-        .unwrap_or_default()
-        .trim()
-        .to_owned();
+    let name = inputs.get("name").filter(|name| !name.is_null()).map(to_str).unwrap_or_default().trim().to_owned();
     check_name(&name)?;
     Ok(name)
 }
@@ -233,9 +204,7 @@ fn check_name(name: &str) -> Result<(), String> {
         return Err("Variable name must not be empty.".to_owned());
     }
     if name.starts_with('_') {
-        return Err(format!(
-            "Invalid variable name '{name}': names starting with '_' are reserved."
-        ));
+        return Err(format!("Invalid variable name '{name}': names starting with '_' are reserved."));
     }
     Ok(())
 }

@@ -35,25 +35,16 @@ const PINS: &[&str] = &[
 impl Machine<'_> {
     pub(super) fn llm_call(&mut self, node: &Node) -> Result<Plan, Exception> {
         let inputs = self.pull(node, Ambient::Of(PINS))?;
-        let settings = Settings {
-            inputs: &inputs,
-            config: node.config("effectConfig"),
-        };
+        let settings = Settings { inputs: &inputs, config: node.config("effectConfig") };
         refuse_sources(node, &settings)?;
         let include_context = settings.get(&["use_context", "include_context"]).is_some_and(truthy);
         let prompt = text_of(&inputs, "prompt", "");
-        let system = settings
-            .get(&["system", "system_prompt"])
-            .map(crate::py::to_str)
-            .unwrap_or_default();
+        let system = settings.get(&["system", "system_prompt"]).map(crate::py::to_str).unwrap_or_default();
         let mut payload = Object::new();
         payload.insert("type".to_owned(), json!("llm_call"));
         match self.messages(&inputs, include_context) {
             Some(context) => {
-                payload.insert(
-                    "messages".to_owned(),
-                    Value::Array(conversation(context, &system, &prompt)),
-                );
+                payload.insert("messages".to_owned(), Value::Array(conversation(context, &system, &prompt)));
             }
             None => {
                 payload.insert("prompt".to_owned(), json!(prompt));
@@ -69,16 +60,10 @@ impl Machine<'_> {
             payload.insert("model".to_owned(), json!(model));
         }
         payload.insert("include_context".to_owned(), json!(include_context));
-        if let Some(limit) = settings
-            .get(&["max_in_tokens", "max_input_tokens"])
-            .and_then(|limit| to_int(limit).ok())
-        {
+        if let Some(limit) = settings.get(&["max_in_tokens", "max_input_tokens"]).and_then(|limit| to_int(limit).ok()) {
             payload.insert("max_input_tokens".to_owned(), json!(limit));
         }
-        if let Some(schema) = settings
-            .get(&["resp_schema", "response_schema"])
-            .filter(|schema| is_schema(schema))
-        {
+        if let Some(schema) = settings.get(&["resp_schema", "response_schema"]).filter(|schema| is_schema(schema)) {
             payload.insert("response_schema".to_owned(), schema.clone());
             payload.insert("response_schema_name".to_owned(), json!("LLM_StructuredOutput"));
         }
@@ -90,10 +75,7 @@ impl Machine<'_> {
     }
 
     fn messages(&self, inputs: &Object, include_context: bool) -> Option<Vec<Value>> {
-        let pin = inputs
-            .get("context")
-            .and_then(|context| context.get("messages"))
-            .and_then(Value::as_array);
+        let pin = inputs.get("context").and_then(|context| context.get("messages")).and_then(Value::as_array);
         let own = || super::messages::conversation(&self.state).filter(|_| include_context);
         pin.filter(|messages| !messages.is_empty()).or_else(own).cloned()
     }
@@ -114,11 +96,7 @@ impl Machine<'_> {
             return effect;
         }
         let messages = effect.payload.get_mut("messages").and_then(Value::as_array_mut);
-        let last = messages
-            .into_iter()
-            .flatten()
-            .rev()
-            .find(|message| is_of(message, "user"));
+        let last = messages.into_iter().flatten().rev().find(|message| is_of(message, "user"));
         if let Some(content) = last.and_then(|message| message.get_mut("content"))
             && let Some(text) = content.as_str().map(ground)
         {
@@ -145,10 +123,8 @@ impl<'a> Settings<'a> {
 fn refuse_sources(node: &Node, settings: &Settings<'_>) -> Result<(), Exception> {
     for source in ["use_span_memory", "use_kg_memory"] {
         if settings.get(&[source]).is_some_and(truthy) {
-            let reason = format!(
-                "node '{}' (llm_call) asks for {source}, which this version does not execute yet",
-                node.id
-            );
+            let reason =
+                format!("node '{}' (llm_call) asks for {source}, which this version does not execute yet", node.id);
             return Err(Exception::new(Raise::NotImplementedError, reason));
         }
     }
@@ -196,26 +172,17 @@ fn parameters(settings: &Settings<'_>) -> Result<Object, Exception> {
     let mut params = Object::new();
     let temperature = settings.get(&["temperature"]).map_or(Ok(0.7), to_float)?;
     params.insert("temperature".to_owned(), json!(temperature));
-    if let Some(seed) = settings
-        .get(&["seed"])
-        .and_then(|seed| to_int(seed).ok())
-        .filter(|seed| *seed >= 0)
-    {
+    if let Some(seed) = settings.get(&["seed"]).and_then(|seed| to_int(seed).ok()).filter(|seed| *seed >= 0) {
         params.insert("seed".to_owned(), json!(seed));
     }
     if let Some(thinking) = settings.get(&["thinking"]) {
         params.insert("thinking".to_owned(), thinking.clone());
     }
-    let limit = settings
-        .get(&["max_output_tokens", "maxOutputTokens"])
-        .and_then(|limit| to_int(limit).ok());
+    let limit = settings.get(&["max_output_tokens", "maxOutputTokens"]).and_then(|limit| to_int(limit).ok());
     if let Some(limit) = limit.filter(|limit| *limit > 0) {
         params.insert("max_output_tokens".to_owned(), json!(limit));
     }
-    if let Some(binding) = settings
-        .get(&["prompt_cache_binding"])
-        .filter(|binding| binding.is_object())
-    {
+    if let Some(binding) = settings.get(&["prompt_cache_binding"]).filter(|binding| binding.is_object()) {
         params.insert("prompt_cache_binding".to_owned(), binding.clone());
     }
     Ok(params)
@@ -223,44 +190,22 @@ fn parameters(settings: &Settings<'_>) -> Result<Object, Exception> {
 
 /// Whether there is anything to ask.
 pub(super) fn has_question(payload: &Object) -> bool {
-    let prompt = payload
-        .get("prompt")
-        .and_then(Value::as_str)
-        .is_some_and(|prompt| !prompt.trim().is_empty());
-    prompt
-        || payload
-            .get("messages")
-            .and_then(Value::as_array)
-            .is_some_and(|messages| !messages.is_empty())
+    let prompt = payload.get("prompt").and_then(Value::as_str).is_some_and(|prompt| !prompt.trim().is_empty());
+    prompt || payload.get("messages").and_then(Value::as_array).is_some_and(|messages| !messages.is_empty())
 }
 
 /// The text that the user sent, as recorded.
 pub(super) fn user_text(payload: &Object) -> String {
-    let messages = payload
-        .get("messages")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    let last = messages
-        .iter()
-        .rev()
-        .find(|message| is_of(message, "user"))
-        .and_then(|message| message.get("content"));
-    last.or_else(|| payload.get("prompt"))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    let messages = payload.get("messages").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let last = messages.iter().rev().find(|message| is_of(message, "user")).and_then(|message| message.get("content"));
+    last.or_else(|| payload.get("prompt")).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The answer as text: the data when it is structured, else the content.
 pub(super) fn response_text(result: &Value) -> String {
     match result.get("data").filter(|data| data.is_object() || data.is_array()) {
         Some(data) => json_compact(data),
-        None => result
-            .get("content")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
+        None => result.get("content").and_then(Value::as_str).unwrap_or_default().to_owned(),
     }
 }
 
@@ -275,14 +220,8 @@ pub(super) fn outputs(node: &Node, result: &Value, pin: &str) -> Value {
     let mut meta = Object::new();
     meta.insert("schema".to_owned(), json!("abstractflow.llm_call.v1.meta"));
     meta.insert("version".to_owned(), json!(1));
-    meta.insert(
-        "output_mode".to_owned(),
-        json!(if structured { "structured" } else { "unstructured" }),
-    );
-    meta.insert(
-        "tool_calls".to_owned(),
-        json!(tool_calls.as_array().map_or(0, Vec::len)),
-    );
+    meta.insert("output_mode".to_owned(), json!(if structured { "structured" } else { "unstructured" }));
+    meta.insert("tool_calls".to_owned(), json!(tool_calls.as_array().map_or(0, Vec::len)));
     let config = |key: &str| node.config("effectConfig").and_then(|config| config.get(key)).cloned();
     let provider = field("provider").or_else(|| config("provider"));
     let trace = field("trace_id").map(|id| json!({"trace_id": id}));
@@ -295,10 +234,7 @@ pub(super) fn outputs(node: &Node, result: &Value, pin: &str) -> Value {
         ("gen_time", field("gen_time")),
         ("ttft_ms", field("ttft_ms")),
     ];
-    meta.extend(
-        rest.into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-    );
+    meta.extend(rest.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
     json!({
         "response": response_text(result),
         "data": field("data"),

@@ -50,14 +50,8 @@ pub(super) struct Draft {
 
 impl<'a> Machine<'a> {
     pub(super) fn new(world: World<'a>, state: State) -> Self {
-        let mut machine = Self {
-            world,
-            state,
-            records: Vec::new(),
-            effects: Vec::new(),
-            spent: 0,
-            before: Mark::default(),
-        };
+        let mut machine =
+            Self { world, state, records: Vec::new(), effects: Vec::new(), spent: 0, before: Mark::default() };
         machine.before = machine.mark();
         machine
     }
@@ -83,11 +77,7 @@ impl<'a> Machine<'a> {
     /// A fresh id that the same step gives again when it is repeated.
     pub(super) fn next_id(&mut self, purpose: &str) -> String {
         self.state.id_seq += 1;
-        uuid_from(&[
-            self.state.run_id.as_str().as_bytes(),
-            purpose.as_bytes(),
-            &self.state.id_seq.to_le_bytes(),
-        ])
+        uuid_from(&[self.state.run_id.as_str().as_bytes(), purpose.as_bytes(), &self.state.id_seq.to_le_bytes()])
     }
 
     /// A record of the current node that is complete in itself.
@@ -108,10 +98,7 @@ impl<'a> Machine<'a> {
     pub(super) fn write(&mut self, draft: Draft) {
         let closed = draft.status != StepStatus::Started;
         self.spent += 400
-            + draft
-                .effect
-                .as_ref()
-                .map_or(0, |effect| super::vars::weight_of(&effect.payload))
+            + draft.effect.as_ref().map_or(0, |effect| super::vars::weight_of(&effect.payload))
             + draft.result.as_ref().map_or(0, weight);
         self.state.cursor += 1;
         self.records.push(StepRecord {
@@ -153,9 +140,6 @@ impl<'a> Machine<'a> {
 
     /// The control node on top of the stack.
     pub(super) fn active(&self) -> Option<&str> {
-        peek(&self.state.vars, &["_temp", "_control", "stack"])?
-            .as_array()?
-            .last()?
-            .as_str()
+        peek(&self.state.vars, &["_temp", "_control", "stack"])?.as_array()?.last()?.as_str()
     }
 }

@@ -48,9 +48,7 @@ impl Machine<'_> {
         }
         if let Some(messages) = messages.as_array_mut() {
             if messages.len() >= MESSAGES {
-                return Err(Exception::value(format!(
-                    "the conversation has {MESSAGES} messages already"
-                )));
+                return Err(Exception::value(format!("the conversation has {MESSAGES} messages already")));
             }
             messages.push(message);
         }
@@ -60,7 +58,5 @@ impl Machine<'_> {
 
 /// The conversation, if there is one.
 pub(super) fn conversation(state: &State) -> Option<&Vec<Value>> {
-    peek(&state.vars, &["context", "messages"])?
-        .as_array()
-        .filter(|messages| !messages.is_empty())
+    peek(&state.vars, &["context", "messages"])?.as_array().filter(|messages| !messages.is_empty())
 }

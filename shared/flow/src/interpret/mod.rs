@@ -60,11 +60,7 @@ pub struct Step {
 /// A run that has been accepted and has not taken a step. `entry` is [`Flow::entry`]; a run whose flow cannot be had
 /// is given an empty one and then ended with [`fail`].
 pub fn start(request: &StartRun, entry: &str) -> State {
-    let depth = request
-        .vars
-        .get("_runtime")
-        .and_then(|runtime| runtime.get("depth"))
-        .and_then(Value::as_u64);
+    let depth = request.vars.get("_runtime").and_then(|runtime| runtime.get("depth")).and_then(Value::as_u64);
     State {
         run_id: request.run_id.clone(),
         workflow_id: request.workflow_id.clone(),
@@ -101,13 +97,7 @@ pub fn start(request: &StartRun, entry: &str) -> State {
 
 /// The variables that a run begins with. Its working space is its own to make.
 fn given(vars: &Object) -> Object {
-    let own = [
-        "_temp",
-        "_last_output",
-        "_flow_error",
-        "_flow_error_node",
-        "_flow_warnings",
-    ];
+    let own = ["_temp", "_last_output", "_flow_error", "_flow_error_node", "_flow_warnings"];
     vars.iter()
         .filter(|(key, _)| !own.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
@@ -156,12 +146,7 @@ pub fn attempt_lost(world: World<'_>, state: State, key: &str, attempt: u32) -> 
 /// that has ended stays as it is.
 pub fn fail(state: State, error: &str, now: Time) -> Step {
     let flow = Flow::empty(&state.workflow_id);
-    let world = World {
-        flow: &flow,
-        flows: &crate::compile::Library::default(),
-        now,
-        zone: &jiff::tz::TimeZone::UTC,
-    };
+    let world = World { flow: &flow, flows: &crate::compile::Library::default(), now, zone: &jiff::tz::TimeZone::UTC };
     let mut machine = Machine::new(world, state);
     if !machine.state.status.is_terminal() {
         machine.crashed(error.to_owned());
@@ -199,11 +184,8 @@ impl Machine<'_> {
             }
         }
         if self.spent > 0 && !self.state.status.is_terminal() && vars::weight_of(&self.state.vars) > VARS_BYTES {
-            self.effects
-                .retain(|effect| !matches!(effect, Effect::Continue | Effect::StartChild { .. }));
-            self.crashed(format!(
-                "MemoryError: the run's variables take more than {VARS_BYTES} bytes"
-            ));
+            self.effects.retain(|effect| !matches!(effect, Effect::Continue | Effect::StartChild { .. }));
+            self.crashed(format!("MemoryError: the run's variables take more than {VARS_BYTES} bytes"));
         }
     }
 
@@ -213,21 +195,13 @@ impl Machine<'_> {
         if changed {
             self.state.updated_at = self.world.now;
         }
-        Step {
-            state: self.state,
-            records: self.records,
-            effects: self.effects,
-            outcomes,
-            changed,
-        }
+        Step { state: self.state, records: self.records, effects: self.effects, outcomes, changed }
     }
 }
 
 /// What a node says whose type this version does not execute.
 fn unsupported(node: &Node) -> Exception {
-    let reason = format!(
-        "node '{}' has the type '{}', which this version does not execute yet",
-        node.id, node.type_name
-    );
+    let reason =
+        format!("node '{}' has the type '{}', which this version does not execute yet", node.id, node.type_name);
     Exception::new(Raise::NotImplementedError, reason)
 }

@@ -62,18 +62,10 @@ fn subflow(node: &Node, result: &Value) -> Value {
         Some(_) | None => child_output.clone(),
     };
     let mut outputs = Object::new();
-    outputs.insert(
-        "sub_run_id".to_owned(),
-        result.get("sub_run_id").cloned().unwrap_or(Value::Null),
-    );
+    outputs.insert("sub_run_id".to_owned(), result.get("sub_run_id").cloned().unwrap_or(Value::Null));
     outputs.insert("child_output".to_owned(), child_output);
     outputs.insert("output".to_owned(), unwrapped.clone());
-    let pins: Vec<&str> = node
-        .outputs
-        .iter()
-        .map(|pin| pin.id.as_str())
-        .filter(|pin| *pin != "output")
-        .collect();
+    let pins: Vec<&str> = node.outputs.iter().map(|pin| pin.id.as_str()).filter(|pin| *pin != "output").collect();
     for pin in &pins {
         let value = match unwrapped.as_object() {
             Some(map) => map.get(*pin).cloned().unwrap_or(Value::Null),

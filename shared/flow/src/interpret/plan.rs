@@ -23,10 +23,7 @@ impl Machine<'_> {
     pub(super) fn execute(&mut self) -> Result<(), Exception> {
         let id = self.state.current_node.clone();
         let place = self.world.flow.find(&id).ok_or_else(|| {
-            Exception::new(
-                Raise::KeyError,
-                format!("the flow '{}' has no node '{id}'", self.world.flow.id),
-            )
+            Exception::new(Raise::KeyError, format!("the flow '{}' has no node '{id}'", self.world.flow.id))
         })?;
         let node = self.node(place);
         self.state.node_seq += 1;
@@ -85,17 +82,11 @@ impl Machine<'_> {
         match plan {
             Plan::Complete(_) => {
                 self.return_to(&active);
-                Plan::Go {
-                    handle: String::new(),
-                    target,
-                }
+                Plan::Go { handle: String::new(), target }
             }
             Plan::Perform { effect, next: None } => {
                 self.return_to(&active);
-                Plan::Perform {
-                    effect,
-                    next: Some(target),
-                }
+                Plan::Perform { effect, next: Some(target) }
             }
             Plan::Go { .. } | Plan::Perform { next: Some(_), .. } => plan,
         }
@@ -126,21 +117,11 @@ impl Machine<'_> {
             value.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let (from, handle) = (text("prev_node_id"), text("prev_exec_handle"));
-        let routes = node
-            .data
-            .get("routes")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let routes = node.data.get("routes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let is = |route: &Value, key: &str, text: &str| route.get(key).and_then(Value::as_str) == Some(text);
-        let exact = routes
-            .iter()
-            .position(|route| is(route, "source", &from) && is(route, "handle", &handle));
+        let exact = routes.iter().position(|route| is(route, "source", &from) && is(route, "handle", &handle));
         let which = exact.unwrap_or_else(|| {
-            let guess = routes
-                .iter()
-                .position(|route| is(route, "source", &from))
-                .unwrap_or_default();
+            let guess = routes.iter().position(|route| is(route, "source", &from)).unwrap_or_default();
             self.warn(format!(
                 "join '{}' cannot tell by which route control came from '{from}'; it takes route {guess}",
                 node.id
@@ -163,10 +144,7 @@ impl Machine<'_> {
 /// Where a node that has run goes: to its successor, down the branch that its result names, or to the end of the run.
 pub(super) fn leave(node: &Node, result: Value) -> Plan {
     match &node.next {
-        Next::One { handle, target } => Plan::Go {
-            handle: handle.clone(),
-            target: *target,
-        },
+        Next::One { handle, target } => Plan::Go { handle: handle.clone(), target: *target },
         Next::Branch(branches) => branch(node, branches, result),
         Next::End | Next::Then { .. } | Next::Loop { .. } => Plan::Complete(completion(result)),
     }
@@ -177,10 +155,7 @@ fn branch(node: &Node, branches: &[(String, usize)], result: Value) -> Plan {
         return Plan::Complete(failure(node, "the result names no branch"));
     };
     if let Some((handle, target)) = branches.iter().find(|(handle, _)| handle == name) {
-        return Plan::Go {
-            handle: handle.clone(),
-            target: *target,
-        };
+        return Plan::Go { handle: handle.clone(), target: *target };
     }
     if matches!(name, "true" | "false" | "default") || name.starts_with("case:") {
         return Plan::Complete(completion(result));
@@ -216,17 +191,10 @@ pub(super) fn failure(node: &Node, error: &str) -> Value {
 
 /// An effect of a node as it is recorded; its result is kept under the node's id.
 pub(super) fn effect(node: &Node, kind: &str, payload: Object) -> EffectRecord {
-    EffectRecord {
-        kind: kind.to_owned(),
-        payload,
-        result_key: Some(format!("_temp.effects.{}", node.id)),
-    }
+    EffectRecord { kind: kind.to_owned(), payload, result_key: Some(format!("_temp.effects.{}", node.id)) }
 }
 
 /// The Python text of an input, `default` when it is missing or null.
 pub(super) fn text_of(inputs: &Object, key: &str, default: &str) -> String {
-    inputs
-        .get(key)
-        .filter(|value| !value.is_null())
-        .map_or_else(|| default.to_owned(), to_str)
+    inputs.get(key).filter(|value| !value.is_null()).map_or_else(|| default.to_owned(), to_str)
 }

@@ -26,11 +26,7 @@ impl Machine<'_> {
     /// The inputs of an execution node: ambient values, then wired pins, then defaults.
     pub(super) fn pull(&self, node: &Node, ambient: Ambient<'_>) -> Result<Object, Exception> {
         let mut inputs = self.ambient(node, ambient);
-        let mut pull = Pull {
-            machine: self,
-            memo: HashMap::new(),
-            depth: 0,
-        };
+        let mut pull = Pull { machine: self, memo: HashMap::new(), depth: 0 };
         for wire in &node.wires {
             if let Some(value) = pull.read(wire.source, &wire.source_pin)? {
                 inputs.insert(wire.pin.clone(), value);
@@ -57,9 +53,7 @@ impl Machine<'_> {
             Ambient::Of(names) => {
                 let pins = node.inputs.iter().map(|pin| pin.id.as_str());
                 let wanted = names.iter().copied().chain(pins).filter(|name| !name.starts_with('_'));
-                wanted
-                    .filter_map(|name| Some((name.to_owned(), source.get(name)?.clone())))
-                    .collect()
+                wanted.filter_map(|name| Some((name.to_owned(), source.get(name)?.clone()))).collect()
             }
         }
     }
@@ -84,10 +78,7 @@ impl Pull<'_, '_> {
     fn evaluated(&mut self, source: usize, node: &Node, pin: &str) -> Result<Option<Value>, Exception> {
         if !self.memo.contains_key(&source) {
             if self.depth >= DEPTH {
-                let reason = format!(
-                    "pure nodes are wired in a circle or more than {DEPTH} deep at '{}'",
-                    node.id
-                );
+                let reason = format!("pure nodes are wired in a circle or more than {DEPTH} deep at '{}'", node.id);
                 return Err(Exception::new(Raise::RecursionError, reason));
             }
             self.depth += 1;
@@ -108,12 +99,7 @@ impl Pull<'_, '_> {
                 inputs.insert(wire.pin.clone(), value);
             }
         }
-        for (pin, default) in node
-            .defaults()
-            .into_iter()
-            .flatten()
-            .filter(|(pin, _)| !node.is_wired(pin))
-        {
+        for (pin, default) in node.defaults().into_iter().flatten().filter(|(pin, _)| !node.is_wired(pin)) {
             inputs.insert(pin.clone(), default.clone());
         }
         self.machine.compute(kind, node, &inputs)

@@ -20,11 +20,7 @@ impl Machine<'_> {
         });
         let payload = payload.as_object().cloned().unwrap_or_default();
         let mut record = self.draft(StepStatus::Completed);
-        record.effect = Some(EffectRecord {
-            kind: "resume".to_owned(),
-            payload,
-            result_key: None,
-        });
+        record.effect = Some(EffectRecord { kind: "resume".to_owned(), payload, result_key: None });
         record.result = Some(json!({"resumed": true}));
         self.write(record);
         self.state.status = RunStatus::Running;
@@ -66,10 +62,7 @@ impl Machine<'_> {
             None => {
                 let until = wait.until.map(|until| until.to_string());
                 let key = format!("system:completion:{}", self.state.current_node);
-                self.completed(
-                    json!({"success": true, "result": {"until": until, "ready": true}}),
-                    Some(key),
-                );
+                self.completed(json!({"success": true, "result": {"until": until, "ready": true}}), Some(key));
             }
         }
     }
@@ -121,20 +114,12 @@ impl Machine<'_> {
         self.state.control.pause_reason = None;
         self.state.control.resumed_at = Some(self.world.now);
         let key = super::commands::pause_key(&self.state.run_id);
-        if self
-            .state
-            .waiting
-            .as_ref()
-            .is_some_and(|wait| wait.wait_key.as_deref() == Some(&key))
-        {
+        if self.state.waiting.as_ref().is_some_and(|wait| wait.wait_key.as_deref() == Some(&key)) {
             self.state.waiting = None;
             self.state.status = RunStatus::Running;
         }
-        self.state.pending = self
-            .state
-            .pending
-            .take()
-            .or_else(|| self.state.control.landed.take().map(|pending| *pending));
+        self.state.pending =
+            self.state.pending.take().or_else(|| self.state.control.landed.take().map(|pending| *pending));
         for message in std::mem::take(&mut self.state.control.held) {
             self.take(&message);
         }
@@ -143,19 +128,14 @@ impl Machine<'_> {
     /// Keeps of a model's answer what later nodes and clients read.
     pub(super) fn after_model(&mut self, announced: &crate::Pending, result: &Value) {
         let usage = |key: &str| result.pointer(&format!("/usage/{key}")).and_then(Value::as_u64);
-        let used = usage("input_tokens")
-            .or_else(|| usage("prompt_tokens"))
-            .or_else(|| usage("total_tokens"));
+        let used = usage("input_tokens").or_else(|| usage("prompt_tokens")).or_else(|| usage("total_tokens"));
         if let Some(used) = used {
             super::vars::child(&mut self.state.vars, "_limits").insert("estimated_tokens_used".to_owned(), json!(used));
         }
         *self.state.counts.entry("total_tokens".to_owned()).or_default() += usage("total_tokens").unwrap_or_default();
         let payload = &announced.effect.payload;
         let node = self.world.flow.find(&announced.node_id).map(|place| self.node(place));
-        let keeps = payload
-            .get("include_context")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
+        let keeps = payload.get("include_context").and_then(Value::as_bool).unwrap_or_default();
         if !keeps || node.is_none_or(|node| node.kind != Kind::LlmCall) {
             return;
         }
@@ -166,10 +146,7 @@ impl Machine<'_> {
                 ("kind".to_owned(), json!("llm_turn")),
                 ("node_id".to_owned(), json!(announced.node_id)),
             ]);
-            if self
-                .append_message(json!({"role": role, "content": content, "metadata": metadata}))
-                .is_err()
-            {
+            if self.append_message(json!({"role": role, "content": content, "metadata": metadata})).is_err() {
                 self.warn(format!(
                     "the turn of node '{}' was not added to the conversation, which is full",
                     announced.node_id

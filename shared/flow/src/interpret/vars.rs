@@ -48,10 +48,7 @@ pub(super) fn write_result(vars: &mut Object, key: &str, value: Value) {
 
 /// The variables that a flow may see: names without a leading `_`.
 pub(super) fn public(vars: &Object) -> Object {
-    vars.iter()
-        .filter(|(name, _)| !name.starts_with('_'))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    vars.iter().filter(|(name, _)| !name.starts_with('_')).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// Roughly how many bytes a value takes.

@@ -26,42 +26,26 @@ pub fn request_body(payload: &Object, defaults: &Defaults) -> Object {
     body.insert("messages".to_owned(), Value::Array(messages(payload)));
     body.insert("stream".to_owned(), json!(false));
     let params = payload.get("params").and_then(Value::as_object);
-    let param = |key: &str| {
-        params
-            .and_then(|params| params.get(key))
-            .filter(|value| !value.is_null())
-    };
+    let param = |key: &str| params.and_then(|params| params.get(key)).filter(|value| !value.is_null());
     for key in ["temperature", "seed", "top_p"] {
         if let Some(value) = param(key) {
             body.insert(key.to_owned(), value.clone());
         }
     }
-    let limit = param("max_output_tokens")
-        .cloned()
-        .or_else(|| defaults.max_output_tokens.map(Value::from));
+    let limit = param("max_output_tokens").cloned().or_else(|| defaults.max_output_tokens.map(Value::from));
     if let Some(limit) = limit {
         body.insert("max_tokens".to_owned(), limit);
     }
     if let Some(effort) = param("thinking").and_then(effort) {
         body.insert("reasoning_effort".to_owned(), json!(effort));
     }
-    let tools = payload
-        .get("tools")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let tools = payload.get("tools").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if !tools.is_empty() {
-        let tools: Vec<Value> = tools
-            .iter()
-            .map(|tool| json!({"type": "function", "function": tool}))
-            .collect();
+        let tools: Vec<Value> = tools.iter().map(|tool| json!({"type": "function", "function": tool})).collect();
         body.insert("tools".to_owned(), Value::Array(tools));
     }
     if let Some(schema) = payload.get("response_schema") {
-        let name = payload
-            .get("response_schema_name")
-            .and_then(Value::as_str)
-            .unwrap_or("output");
+        let name = payload.get("response_schema_name").and_then(Value::as_str).unwrap_or("output");
         let format = json!({"type": "json_schema", "json_schema": {"name": name, "schema": schema}});
         body.insert("response_format".to_owned(), format);
     }
@@ -98,10 +82,7 @@ fn messages(payload: &Object) -> Vec<Value> {
     if let Some(schema) = payload.get("response_schema") {
         append(
             &mut system,
-            &format!(
-                "Answer with one JSON value that fits this schema and nothing else: {}",
-                json_compact(schema)
-            ),
+            &format!("Answer with one JSON value that fits this schema and nothing else: {}", json_compact(schema)),
         );
     }
     messages.insert(0, json!({"role": "system", "content": system}));
@@ -121,9 +102,7 @@ fn append(text: &mut String, part: &str) {
 /// A message with only the keys that model servers know.
 fn plain(message: &Value) -> Value {
     let known = ["role", "content", "name", "tool_calls", "tool_call_id"];
-    let kept = known
-        .iter()
-        .filter_map(|key| Some(((*key).to_owned(), message.get(*key)?.clone())));
+    let kept = known.iter().filter_map(|key| Some(((*key).to_owned(), message.get(*key)?.clone())));
     let mut message: Object = kept.collect();
     message.entry("role").or_insert_with(|| json!("user"));
     message.entry("content").or_insert_with(|| json!(""));
@@ -135,10 +114,7 @@ mod tests {
     use super::*;
 
     fn body(payload: Value) -> Value {
-        let defaults = Defaults {
-            model: "m".to_owned(),
-            max_output_tokens: Some(7),
-        };
+        let defaults = Defaults { model: "m".to_owned(), max_output_tokens: Some(7) };
         Value::Object(request_body(payload.as_object().unwrap(), &defaults))
     }
 
@@ -147,12 +123,7 @@ mod tests {
         let body = body(json!({"prompt": "hi", "system_prompt": "Be brief.", "params": {"temperature": 0.0}}));
         assert_eq!(body["model"], "m");
         assert_eq!(body["max_tokens"], 7);
-        assert!(
-            body["messages"][0]["content"]
-                .as_str()
-                .unwrap()
-                .starts_with("Be brief.\n\n")
-        );
+        assert!(body["messages"][0]["content"].as_str().unwrap().starts_with("Be brief.\n\n"));
         assert_eq!(body["messages"][1], json!({"role": "user", "content": "hi"}));
     }
 

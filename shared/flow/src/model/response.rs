@@ -31,30 +31,18 @@ pub fn result_from_response(
     let malformed = |what: &str| ModelError::Malformed(what.to_owned());
     if let Some(error) = response.get("error").filter(|error| !error.is_null()) {
         let text = error.get("message").unwrap_or(error);
-        return Err(ModelError::Malformed(
-            text.as_str().map_or_else(|| text.to_string(), str::to_owned),
-        ));
+        return Err(ModelError::Malformed(text.as_str().map_or_else(|| text.to_string(), str::to_owned)));
     }
-    let choice = response
-        .pointer("/choices/0")
-        .ok_or_else(|| malformed("it has no choices"))?;
-    let message = choice
-        .get("message")
-        .and_then(Value::as_object)
-        .ok_or_else(|| malformed("its choice has no message"))?;
+    let choice = response.pointer("/choices/0").ok_or_else(|| malformed("it has no choices"))?;
+    let message =
+        choice.get("message").and_then(Value::as_object).ok_or_else(|| malformed("its choice has no message"))?;
     let finish = choice.get("finish_reason").and_then(Value::as_str);
-    let may_stop_short = payload
-        .get("allow_truncation")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
+    let may_stop_short = payload.get("allow_truncation").and_then(Value::as_bool).unwrap_or_default();
     if let Some(reason) = finish.filter(|reason| matches!(*reason, "length" | "max_tokens") && !may_stop_short) {
         return Err(ModelError::Truncated(reason.to_owned()));
     }
     let content = message.get("content").and_then(Value::as_str);
-    let reasoning = ["reasoning_content", "reasoning"]
-        .iter()
-        .find_map(|key| message.get(*key))
-        .and_then(Value::as_str);
+    let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| message.get(*key)).and_then(Value::as_str);
     let data = match payload.get("response_schema") {
         Some(_) => Some(structured(content.unwrap_or_default())?),
         None => None,
@@ -67,10 +55,7 @@ pub fn result_from_response(
     result.insert("raw_response".to_owned(), response.clone());
     result.insert("tool_calls".to_owned(), json!(tool_calls(message)));
     result.insert("usage".to_owned(), json!(usage(response.get("usage"))));
-    result.insert(
-        "model".to_owned(),
-        json!(response.get("model").or_else(|| payload.get("model"))),
-    );
+    result.insert("model".to_owned(), json!(response.get("model").or_else(|| payload.get("model"))));
     result.insert("finish_reason".to_owned(), json!(finish));
     result.insert("metadata".to_owned(), json!({"trace_id": trace_id}));
     result.insert("trace_id".to_owned(), json!(trace_id));
@@ -87,10 +72,7 @@ fn structured(content: &str) -> Result<Value, ModelError> {
 
 /// Calls as nodes see them: name, arguments as an object where they are one, and the model's id of the call.
 fn tool_calls(message: &Object) -> Option<Vec<Value>> {
-    let calls = message
-        .get("tool_calls")
-        .and_then(Value::as_array)
-        .filter(|calls| !calls.is_empty())?;
+    let calls = message.get("tool_calls").and_then(Value::as_array).filter(|calls| !calls.is_empty())?;
     let call = |call: &Value| {
         let function = call.get("function").unwrap_or(call);
         let arguments = match function.get("arguments") {
@@ -108,10 +90,7 @@ fn usage(usage: Option<&Value>) -> Option<Object> {
     let count = |names: [&str; 2]| names.iter().find_map(|name| usage.get(*name)).and_then(Value::as_u64);
     let input = count(["input_tokens", "prompt_tokens"]).unwrap_or_default();
     let output = count(["output_tokens", "completion_tokens"]).unwrap_or_default();
-    let total = usage
-        .get("total_tokens")
-        .and_then(Value::as_u64)
-        .unwrap_or(input + output);
+    let total = usage.get("total_tokens").and_then(Value::as_u64).unwrap_or(input + output);
     let mut counts = Object::new();
     counts.insert("input_tokens".to_owned(), json!(input));
     counts.insert("output_tokens".to_owned(), json!(output));
@@ -148,19 +127,13 @@ mod tests {
         assert_eq!(result["content"], "hi");
         assert_eq!(result["usage"]["input_tokens"], 10);
         assert_eq!(result["usage"]["prompt_tokens"], 10);
-        assert_eq!(
-            result["tool_calls"],
-            json!([{"name": "f", "arguments": {"a": 1}, "call_id": "c1"}])
-        );
+        assert_eq!(result["tool_calls"], json!([{"name": "f", "arguments": {"a": 1}, "call_id": "c1"}]));
         assert_eq!(result["data"], Value::Null);
     }
 
     #[test]
     fn a_cut_off_answer_is_an_error_and_a_larger_request_follows() {
-        assert!(matches!(
-            result(json!({}), json!({"content": "h"}), "length"),
-            Err(ModelError::Truncated(_))
-        ));
+        assert!(matches!(result(json!({}), json!({"content": "h"}), "length"), Err(ModelError::Truncated(_))));
         let body = Object::from_iter([("max_tokens".to_owned(), json!(100))]);
         assert_eq!(larger_request(&body)["max_tokens"], 200);
     }
@@ -170,9 +143,6 @@ mod tests {
         let schema = json!({"response_schema": {"type": "object"}});
         let fenced = json!({"content": "```json\n{\"n\": 4}\n```"});
         assert_eq!(result(schema.clone(), fenced, "stop").unwrap()["data"], json!({"n": 4}));
-        assert!(matches!(
-            result(schema, json!({"content": "no"}), "stop"),
-            Err(ModelError::NotJson(_))
-        ));
+        assert!(matches!(result(schema, json!({"content": "no"}), "stop"), Err(ModelError::NotJson(_))));
     }
 }

@@ -67,12 +67,7 @@ fn with_message(call: &Call<'_>) -> Value {
 
 /// Without code of its own a function gives its inputs back.
 fn function(call: &Call<'_>) -> Result<Value, Exception> {
-    let has_text = |key| {
-        call.data
-            .get(key)
-            .and_then(Value::as_str)
-            .is_some_and(|text| !text.trim().is_empty())
-    };
+    let has_text = |key| call.data.get(key).and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
     if ["code", "codeBody", "expression"].into_iter().any(has_text) {
         return Err(unsupported("Python code in a 'function' node"));
     }
@@ -85,11 +80,7 @@ fn unsupported(what: &str) -> Exception {
 
 fn local_time(cx: &Context<'_>) -> Value {
     let local = cx.now.timestamp().to_zoned(cx.zone.clone());
-    let fraction = if cx.now.as_micros().rem_euclid(1_000_000) == 0 {
-        ""
-    } else {
-        ".%6f"
-    };
+    let fraction = if cx.now.as_micros().rem_euclid(1_000_000) == 0 { "" } else { ".%6f" };
     let iso = local.strftime(&format!("%Y-%m-%dT%H:%M:%S{fraction}%:z")).to_string();
     let zone = cx.zone.to_offset_info(cx.now.timestamp());
     json!({

@@ -37,10 +37,7 @@ pub(super) fn eval(node: Arrays, call: &Call<'_>) -> Result<Value, Exception> {
         Arrays::ArrayDedup => deduplicated(list.map_or(&[], Vec::as_slice), call.value("key"))?,
         Arrays::GetElement => {
             let items = list.map_or(&[][..], Vec::as_slice);
-            return Ok(element(
-                position(call.value("index"), items.len()).map(|at| &items[at]),
-                call,
-            ));
+            return Ok(element(position(call.value("index"), items.len()).map(|at| &items[at]), call));
         }
         Arrays::GetRandomElement => {
             let items = list.filter(|items| !items.is_empty());
@@ -54,10 +51,7 @@ pub(super) fn eval(node: Arrays, call: &Call<'_>) -> Result<Value, Exception> {
 /// The inputs that are set and not null, in the order of the pins.
 fn present<'a>(call: &Call<'a>) -> impl Iterator<Item = &'a Value> {
     let inputs = call.inputs;
-    call.pins()
-        .into_iter()
-        .filter_map(|pin| inputs.get(pin))
-        .filter(|value| !value.is_null())
+    call.pins().into_iter().filter_map(|pin| inputs.get(pin)).filter(|value| !value.is_null())
 }
 
 fn spliced(call: &Call<'_>) -> Vec<Value> {
@@ -84,10 +78,9 @@ fn iterated(value: Option<&Value>) -> Result<Vec<Value>, Exception> {
             });
             letters.collect()
         }
-        Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => Err(Exception::type_error(format!(
-            "'{}' object is not iterable",
-            type_name(other)
-        ))),
+        Some(other @ (Value::Null | Value::Bool(_) | Value::Number(_))) => {
+            Err(Exception::type_error(format!("'{}' object is not iterable", type_name(other))))
+        }
     }
 }
 
@@ -115,11 +108,7 @@ fn filtered(call: &Call<'_>) -> Result<Vec<Value>, Exception> {
 
 /// The first of each kind; what lies at the key decides, where there is one.
 fn deduplicated(items: &[Value], key: &Value) -> Result<Vec<Value>, Exception> {
-    let path = if truthy(key) {
-        Path::parse(&text_of(key))?
-    } else {
-        Path::parse("")?
-    };
+    let path = if truthy(key) { Path::parse(&text_of(key))? } else { Path::parse("")? };
     let mut seen = BTreeSet::new();
     let mut kept = Vec::new();
     for item in items {
@@ -136,14 +125,7 @@ fn fingerprint(value: &Value) -> Result<String, Exception> {
     match value {
         Value::Array(_) | Value::Object(_) => {
             let mut out = Writer::unbounded();
-            write_json(
-                &mut out,
-                value,
-                JsonStyle {
-                    sorted: true,
-                    ..JsonStyle::default()
-                },
-            )?;
+            write_json(&mut out, value, JsonStyle { sorted: true, ..JsonStyle::default() })?;
             Ok(out.finish())
         }
         Value::String(text) => Ok(format!("str:{text}")),
@@ -159,11 +141,7 @@ fn position(index: &Value, length: usize) -> Option<usize> {
         Value::Number(_) | Value::String(_) => to_float(index).unwrap_or(0.0) as i64,
     };
     let length_signed = i64::try_from(length).unwrap_or(i64::MAX);
-    let place = if index < 0 {
-        index.saturating_add(length_signed)
-    } else {
-        index
-    };
+    let place = if index < 0 { index.saturating_add(length_signed) } else { index };
     usize::try_from(place).ok().filter(|place| *place < length)
 }
 

@@ -50,10 +50,7 @@ impl<'a> Call<'a> {
 
     /// A pin's value as `str` gives it; empty when unset or null.
     pub(super) fn text_or_empty(&self, pin: &str) -> Cow<'a, str> {
-        self.inputs
-            .get(pin)
-            .filter(|value| !value.is_null())
-            .map_or(Cow::Borrowed(""), text_of)
+        self.inputs.get(pin).filter(|value| !value.is_null()).map_or(Cow::Borrowed(""), text_of)
     }
 
     /// A pin's value as a float; `unset` when unset.
@@ -81,13 +78,8 @@ impl<'a> Call<'a> {
 /// The declared input pins of a node that carry values, in their order, each once.
 pub fn value_pins(data: &Object) -> Vec<&str> {
     let mut seen = BTreeSet::new();
-    let pins = data
-        .get("inputs")
-        .and_then(Value::as_array)
-        .map_or(&[][..], Vec::as_slice);
-    let values = pins
-        .iter()
-        .filter(|pin| pin.get("type").and_then(Value::as_str) != Some("execution"));
+    let pins = data.get("inputs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let values = pins.iter().filter(|pin| pin.get("type").and_then(Value::as_str) != Some("execution"));
     let ids = values.filter_map(|pin| pin.get("id").and_then(Value::as_str));
     ids.filter(|id| !id.is_empty() && seen.insert(*id)).collect()
 }

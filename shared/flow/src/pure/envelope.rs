@@ -51,17 +51,9 @@ fn scratchpad(call: &Call<'_>) -> Object {
 
 fn meta(call: &Call<'_>) -> Object {
     let mut out = extra(call, "extra");
-    let schema = call
-        .value("schema")
-        .as_str()
-        .map(strip)
-        .filter(|schema| !schema.is_empty());
+    let schema = call.value("schema").as_str().map(strip).filter(|schema| !schema.is_empty());
     put(&mut out, "schema", Value::from(schema.unwrap_or(META_SCHEMA)));
-    put(
-        &mut out,
-        "version",
-        whole(call.value("version")).unwrap_or(Value::from(1)),
-    );
+    put(&mut out, "version", whole(call.value("version")).unwrap_or(Value::from(1)));
     put_text(&mut out, "output_mode", call.value("output_mode"));
     for pin in ["provider", "model"] {
         let named = Value::from(call.text_or_empty(pin));
@@ -132,10 +124,9 @@ fn whole(value: &Value) -> Option<Value> {
     match value {
         Value::Number(number) if !number.is_f64() => Some(value.clone()),
         // The cast saturates.
-        Value::Number(_) | Value::String(_) => to_float(value)
-            .ok()
-            .filter(|number| number.is_finite())
-            .map(|number| Value::from(number as i64)),
+        Value::Number(_) | Value::String(_) => {
+            to_float(value).ok().filter(|number| number.is_finite()).map(|number| Value::from(number as i64))
+        }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }

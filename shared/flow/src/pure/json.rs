@@ -44,29 +44,15 @@ pub(super) fn stringify(call: &Call<'_>) -> Result<String, Exception> {
         read = read_whole(text);
         value = read.as_ref().unwrap_or(value);
     }
-    let indent = Some(call.value("indent"))
-        .filter(|indent| !indent.is_null())
-        .and_then(|indent| to_int(indent).ok());
-    let mode = call
-        .value("mode")
-        .as_str()
-        .map(|mode| strip(mode).to_lowercase())
-        .unwrap_or_default();
+    let indent = Some(call.value("indent")).filter(|indent| !indent.is_null()).and_then(|indent| to_int(indent).ok());
+    let mode = call.value("mode").as_str().map(|mode| strip(mode).to_lowercase()).unwrap_or_default();
     let sorted = call.value("sort_keys") == &Value::Bool(true);
-    let spaces = indent
-        .and_then(|indent| usize::try_from(indent).ok())
-        .filter(|spaces| *spaces > 0);
+    let spaces = indent.and_then(|indent| usize::try_from(indent).ok()).filter(|spaces| *spaces > 0);
     let style = match mode.as_str() {
         "minified" => JsonStyle::default(),
-        "none" => JsonStyle {
-            spaced: true,
-            ..JsonStyle::default()
-        },
+        "none" => JsonStyle { spaced: true, ..JsonStyle::default() },
         "" if indent.is_some() && spaces.is_none() => JsonStyle::default(),
-        _ => JsonStyle {
-            indent: Some(spaces.unwrap_or(INDENT)),
-            ..JsonStyle::default()
-        },
+        _ => JsonStyle { indent: Some(spaces.unwrap_or(INDENT)), ..JsonStyle::default() },
     };
     let mut out = Writer::default();
     write_json(&mut out, value, JsonStyle { sorted, ..style })?;

@@ -35,26 +35,14 @@ pub(super) fn eval(node: Literals, call: &Call<'_>) -> Value {
 
 fn tool_names(literal: &Value) -> Vec<Value> {
     let mut seen = BTreeSet::new();
-    let names = literal
-        .as_array()
-        .map_or(&[][..], Vec::as_slice)
-        .iter()
-        .filter_map(Value::as_str)
-        .map(strip);
-    names
-        .filter(|name| !name.is_empty() && seen.insert(*name))
-        .map(Value::from)
-        .collect()
+    let names = literal.as_array().map_or(&[][..], Vec::as_slice).iter().filter_map(Value::as_str).map(strip);
+    names.filter(|name| !name.is_empty() && seen.insert(*name)).map(Value::from).collect()
 }
 
 /// Every parameter as an output of its own, and the call with those that are not null.
 fn tool_parameters(call: &Call<'_>) -> Object {
     let config = call.data.get("toolParametersConfig");
-    let named = |key| {
-        config
-            .and_then(|config| config.get(key)?.as_str())
-            .filter(|name| !name.is_empty())
-    };
+    let named = |key| config.and_then(|config| config.get(key)?.as_str()).filter(|name| !name.is_empty());
     let tool = named("tool").or_else(|| named("name")).map_or("", strip);
     let mut outputs = Object::new();
     let mut arguments = Object::new();
@@ -65,10 +53,7 @@ fn tool_parameters(call: &Call<'_>) -> Object {
             arguments.insert(pin.to_owned(), value.clone());
         }
     }
-    let parts = [
-        ("name".to_owned(), Value::from(tool)),
-        ("arguments".to_owned(), Value::Object(arguments)),
-    ];
+    let parts = [("name".to_owned(), Value::from(tool)), ("arguments".to_owned(), Value::Object(arguments))];
     outputs.insert("tool_call".to_owned(), Value::Object(Object::from_iter(parts)));
     outputs
 }

@@ -47,10 +47,7 @@ fn compared(call: &Call<'_>) -> Result<bool, Exception> {
         ">=" => ordered(&[Ordering::Greater, Ordering::Equal]),
         other => {
             let known = "one of == != < <= > >=";
-            return Err(Exception::value(format!(
-                "compare has no operator {}; use {known}",
-                excerpt(other)
-            )));
+            return Err(Exception::value(format!("compare has no operator {}; use {known}", excerpt(other))));
         }
     })
 }
@@ -59,9 +56,6 @@ fn compared(call: &Call<'_>) -> Result<bool, Exception> {
 fn chosen_arm(call: &Call<'_>) -> Value {
     // The cast saturates.
     let index = to_float(call.value("select")).unwrap_or(0.0) as i64;
-    let arm = call
-        .inputs
-        .get(&format!("in{index}"))
-        .or_else(|| call.inputs.get("fallback"));
+    let arm = call.inputs.get(&format!("in{index}")).or_else(|| call.inputs.get("fallback"));
     arm.cloned().unwrap_or(Value::Null)
 }

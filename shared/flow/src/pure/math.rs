@@ -44,20 +44,12 @@ pub(super) fn eval(node: Math, call: &Call<'_>) -> Result<Value, Exception> {
 
 fn divisor(call: &Call<'_>, refusal: &str) -> Result<f64, Exception> {
     let divisor = call.float("b", 1.0)?;
-    if divisor == 0.0 {
-        Err(Exception::value(refusal))
-    } else {
-        Ok(divisor)
-    }
+    if divisor == 0.0 { Err(Exception::value(refusal)) } else { Ok(divisor) }
 }
 
 /// An end of a range of chance; what is no number counts as unset.
 fn bound(call: &Call<'_>, pin: &str, unset: f64) -> f64 {
-    call.inputs
-        .get(pin)
-        .and_then(|value| to_float(value).ok())
-        .filter(|end| !end.is_nan())
-        .unwrap_or(unset)
+    call.inputs.get(pin).and_then(|value| to_float(value).ok()).filter(|end| !end.is_nan()).unwrap_or(unset)
 }
 
 fn random_float(call: &Call<'_>) -> f64 {

@@ -58,10 +58,7 @@ fn object_of(value: Option<&Value>) -> Result<Object, Exception> {
         None => Ok(Object::new()),
         Some(Value::Object(map)) => Ok(map.clone()),
         Some(empty @ (Value::Array(_) | Value::String(_))) if !truthy(empty) => Ok(Object::new()),
-        Some(other) => Err(Exception::type_error(format!(
-            "'{}' object is not an object",
-            type_name(other)
-        ))),
+        Some(other) => Err(Exception::type_error(format!("'{}' object is not an object", type_name(other)))),
     }
 }
 
@@ -73,19 +70,10 @@ fn broken(call: &Call<'_>) -> Result<Object, Exception> {
         read = read_json(text).map(wrapped);
         object = read.as_ref().unwrap_or(&Value::Null);
     }
-    let selected = call
-        .data
-        .get("breakConfig")
-        .and_then(|config| config.get("selectedPaths")?.as_array());
+    let selected = call.data.get("breakConfig").and_then(|config| config.get("selectedPaths")?.as_array());
     let mut budget = Budget::default();
     let mut outputs = Object::new();
-    for name in selected
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(strip)
-        .filter(|name| !name.is_empty())
-    {
+    for name in selected.into_iter().flatten().filter_map(Value::as_str).map(strip).filter(|name| !name.is_empty()) {
         if outputs.contains_key(name) {
             continue;
         }
@@ -102,18 +90,10 @@ fn parsed(call: &Call<'_>) -> Result<Value, Exception> {
         Value::String(text) => read_json(text)?,
         Value::Null => return Err(super::json::nothing_to_read()),
     };
-    Ok(if call.inputs.get("wrap_scalar").is_none_or(truthy) {
-        wrapped(value)
-    } else {
-        value
-    })
+    Ok(if call.inputs.get("wrap_scalar").is_none_or(truthy) { wrapped(value) } else { value })
 }
 
 /// A scalar becomes `{"value": …}`, so that its output can be broken up.
 fn wrapped(value: Value) -> Value {
-    if value.is_array() || value.is_object() {
-        value
-    } else {
-        single("value", value)
-    }
+    if value.is_array() || value.is_object() { value } else { single("value", value) }
 }

@@ -18,12 +18,8 @@ impl Path {
     /// Reads a path. Empty segments are dropped; one that is all digits also finds places in lists.
     pub fn parse(text: &str) -> Result<Self, Exception> {
         check_length(text)?;
-        let keys: Vec<String> = text
-            .split(['.', '[', ']'])
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .map(str::to_owned)
-            .collect();
+        let keys: Vec<String> =
+            text.split(['.', '[', ']']).map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
         if keys.len() > JSON_DEPTH {
             return Err(Exception::value(format!("a path has more than {JSON_DEPTH} segments")));
         }
@@ -38,8 +34,7 @@ impl Path {
     /// What lies there in a value; nothing for the empty path.
     pub fn get<'v>(&self, value: &'v Value) -> Option<&'v Value> {
         let (first, rest) = self.keys.split_first()?;
-        rest.iter()
-            .try_fold(child(value, first)?, |value, key| child(value, key))
+        rest.iter().try_fold(child(value, first)?, |value, key| child(value, key))
     }
 
     /// What lies there in an object.
@@ -68,9 +63,7 @@ impl Path {
 /// Refuses keys and paths that are longer than [`PATH_BYTES`].
 pub(super) fn check_length(key: &str) -> Result<(), Exception> {
     if key.len() > PATH_BYTES {
-        return Err(Exception::value(format!(
-            "a path or key is longer than {PATH_BYTES} bytes"
-        )));
+        return Err(Exception::value(format!("a path or key is longer than {PATH_BYTES} bytes")));
     }
     Ok(())
 }

@@ -55,44 +55,21 @@ fn result_line(result: &Object, call: Option<&Object>) -> String {
         Some(rendered) => rendered.to_owned(),
         None => shown(field("output"), OBSERVATION_CHARS),
     };
-    let observation = if observation.is_empty() {
-        "(no output)".to_owned()
-    } else {
-        observation
-    };
+    let observation = if observation.is_empty() { "(no output)".to_owned() } else { observation };
     format!("- {} [{status}] : {observation}", signature(result, call))
 }
 
 /// The tool with its first argument; where the arguments are not known, with the first field of its output.
 fn signature(result: &Object, call: Option<&Object>) -> String {
     let name = |object: &Object| {
-        let named = ["name", "tool"]
-            .into_iter()
-            .filter_map(|key| object.get(key)?.as_str())
-            .map(strip);
-        named
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .map(|name| clamp(name, ARGUMENT_CHARS))
+        let named = ["name", "tool"].into_iter().filter_map(|key| object.get(key)?.as_str()).map(strip);
+        named.into_iter().find(|name| !name.is_empty()).map(|name| clamp(name, ARGUMENT_CHARS))
     };
-    let tool = name(result)
-        .or_else(|| name(call?))
-        .unwrap_or_else(|| "tool".to_owned());
-    let sources = [
-        call.and_then(|call| call.get("arguments")),
-        result.get("arguments"),
-        result.get("output"),
-    ];
-    let fields = sources
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .flat_map(Object::values);
+    let tool = name(result).or_else(|| name(call?)).unwrap_or_else(|| "tool".to_owned());
+    let sources = [call.and_then(|call| call.get("arguments")), result.get("arguments"), result.get("output")];
+    let fields = sources.into_iter().flatten().filter_map(Value::as_object).flat_map(Object::values);
     let argument = fields.into_iter().find(|value| !value.is_null());
-    format!(
-        "{tool}({})",
-        argument.map_or_else(String::new, |value| shown(value, ARGUMENT_CHARS))
-    )
+    format!("{tool}({})", argument.map_or_else(String::new, |value| shown(value, ARGUMENT_CHARS)))
 }
 
 /// A value on one line, cut to a length.
@@ -153,21 +130,14 @@ fn trace_steps(scratchpad: &Value) -> Vec<&Object> {
         return listed;
     }
     let traces = scratchpad.get("node_traces").and_then(Value::as_object);
-    let mut steps: Vec<&Object> = traces
-        .into_iter()
-        .flat_map(Object::values)
-        .flat_map(|trace| list_of(trace.get("steps")))
-        .collect();
+    let mut steps: Vec<&Object> =
+        traces.into_iter().flat_map(Object::values).flat_map(|trace| list_of(trace.get("steps"))).collect();
     steps.sort_by_key(|step| step.get("ts").and_then(Value::as_str).unwrap_or(""));
     steps
 }
 
 fn list_of(list: Option<&Value>) -> Vec<&Object> {
-    list.and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_object)
-        .collect()
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).collect()
 }
 
 fn step_lines(number: usize, step: &Object) -> String {

@@ -15,14 +15,8 @@ pub(super) fn with_additions(base: &Value, additions: &Value) -> Value {
     let is_new = |name: &str| properties.contains_key(name) && !had.contains(name);
     let required = required(base.get("required"), additions.get("required"), is_new);
     let mut schema = base.clone();
-    let kind = [&base, &additions]
-        .into_iter()
-        .filter_map(|schema| schema.get("type"))
-        .find(|kind| !kind.is_null());
-    schema.insert(
-        "type".to_owned(),
-        kind.cloned().unwrap_or_else(|| Value::from("object")),
-    );
+    let kind = [&base, &additions].into_iter().filter_map(|schema| schema.get("type")).find(|kind| !kind.is_null());
+    schema.insert("type".to_owned(), kind.cloned().unwrap_or_else(|| Value::from("object")));
     for definitions in ["$defs", "definitions"] {
         if !object(additions.get(definitions)).is_empty() {
             let merged = extended(base.get(definitions), additions.get(definitions));
@@ -56,14 +50,7 @@ fn required(base: Option<&Value>, additions: Option<&Value>, is_new: impl Fn(&st
     let names = |list: Option<&Value>| list.and_then(Value::as_array).cloned().unwrap_or_default();
     let mut seen = BTreeSet::new();
     let mut kept = names(base);
-    kept.extend(
-        names(additions)
-            .into_iter()
-            .filter(|name| name.as_str().is_some_and(&is_new)),
-    );
-    kept.retain(|name| {
-        name.as_str()
-            .is_some_and(|name| !name.trim().is_empty() && seen.insert(name.to_owned()))
-    });
+    kept.extend(names(additions).into_iter().filter(|name| name.as_str().is_some_and(&is_new)));
+    kept.retain(|name| name.as_str().is_some_and(|name| !name.trim().is_empty() && seen.insert(name.to_owned())));
     kept
 }

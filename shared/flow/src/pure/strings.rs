@@ -39,18 +39,11 @@ pub(super) fn eval(node: Strings, call: &Call<'_>) -> Result<Value, Exception> {
         Strings::IsEmptyString => return Ok(Value::Bool(call.text_or_empty("text").is_empty())),
         Strings::Contains => {
             let pattern = call.text_or_empty("pattern");
-            return Ok(Value::Bool(
-                !pattern.is_empty() && call.text_or_empty("text").contains(&*pattern),
-            ));
+            return Ok(Value::Bool(!pattern.is_empty() && call.text_or_empty("text").contains(&*pattern)));
         }
         Strings::Replace => {
             let (text, pattern) = (call.text_or_empty("text"), call.text_or_empty("pattern"));
-            replace(
-                &text,
-                &pattern,
-                &call.text_or_empty("replacement"),
-                replace_count(call.value("mode")),
-            )?
+            replace(&text, &pattern, &call.text_or_empty("replacement"), replace_count(call.value("mode")))?
         }
     };
     Ok(Value::String(text))
@@ -76,20 +69,10 @@ fn joined<'v>(items: impl Iterator<Item = &'v Value>, separator: &str) -> Result
 }
 
 fn concat(call: &Call<'_>) -> Result<String, Exception> {
-    let separator = call
-        .data
-        .get("concatConfig")
-        .and_then(|config| config.get("separator")?.as_str());
+    let separator = call.data.get("concatConfig").and_then(|config| config.get("separator")?.as_str());
     let declared = super::value_pins(call.data);
-    let pins = if declared.is_empty() {
-        undeclared_pins(call)
-    } else {
-        declared
-    };
-    joined(
-        pins.into_iter().filter_map(|pin| call.inputs.get(pin)),
-        &unescaped(separator.unwrap_or(" ")),
-    )
+    let pins = if declared.is_empty() { undeclared_pins(call) } else { declared };
+    joined(pins.into_iter().filter_map(|pin| call.inputs.get(pin)), &unescaped(separator.unwrap_or(" ")))
 }
 
 /// Without declared pins: single letters first, then the others, each in order.
@@ -110,9 +93,7 @@ fn split(call: &Call<'_>) -> Result<Value, Exception> {
     let (trim, drop_empty) = (flag("trim"), flag("drop_empty"));
     let limit = call.inputs.get("maxsplit").and_then(|limit| to_int(limit).ok());
     // A negative limit is none.
-    let limit = limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(usize::MAX);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let pieces: Box<dyn Iterator<Item = &str>> = if delimiter.is_empty() {
         Box::new(std::iter::once(&*text).filter(|text| !text.is_empty()))
     } else {
@@ -154,12 +135,7 @@ fn string_template(call: &Call<'_>) -> Result<String, Exception> {
 
 fn substring(call: &Call<'_>) -> Result<String, Exception> {
     let start = call.int("start", 0)?;
-    let end = call
-        .inputs
-        .get("end")
-        .filter(|end| !end.is_null())
-        .map(to_int)
-        .transpose()?;
+    let end = call.inputs.get("end").filter(|end| !end.is_null()).map(to_int).transpose()?;
     Ok(slice(&call.text("text"), start, end).to_owned())
 }
 

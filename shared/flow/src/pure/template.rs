@@ -34,11 +34,7 @@ pub(super) fn render(template: &str, vars: &Value) -> Result<String, Exception> 
             // space that the line break belongs to.
             Some(space) => {
                 let space = inner + space;
-                let before = if template.is_char_boundary(space - 2) {
-                    space - 2
-                } else {
-                    space
-                };
+                let before = if template.is_char_boundary(space - 2) { space - 2 } else { space };
                 let next = before.max(open + 1);
                 out.push(&template[at..next])?;
                 next
@@ -68,9 +64,7 @@ fn place(out: &mut Writer, expression: &str, vars: &Value) -> Result<(), Excepti
     let mut value = Cow::Borrowed(value);
     for (index, filter) in parts.enumerate() {
         if index == FILTERS {
-            return Err(Exception::value(format!(
-                "a placeholder has more than {FILTERS} filters"
-            )));
+            return Err(Exception::value(format!("a placeholder has more than {FILTERS} filters")));
         }
         out.charge(work(&value))?;
         if let Some(text) = apply(filter, &value)? {
@@ -98,15 +92,7 @@ fn apply(filter: &str, value: &Value) -> Result<Option<String>, Exception> {
     Ok(match filter {
         "json" => {
             let mut out = Writer::default();
-            write_json(
-                &mut out,
-                value,
-                JsonStyle {
-                    sorted: true,
-                    spaced: true,
-                    ..JsonStyle::default()
-                },
-            )?;
+            write_json(&mut out, value, JsonStyle { sorted: true, spaced: true, ..JsonStyle::default() })?;
             Some(out.finish())
         }
         "trim" => Some(strip(&text_of(value)).to_owned()),
@@ -118,15 +104,10 @@ fn apply(filter: &str, value: &Value) -> Result<Option<String>, Exception> {
 }
 
 fn apply_join(argument: &str, value: &Value) -> Result<String, Exception> {
-    let inner = argument
-        .strip_prefix('(')
-        .and_then(|rest| rest.strip_suffix(')'))
-        .map(strip);
+    let inner = argument.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).map(strip);
     let quoted = |text: &str, quote: char| Some(text.strip_prefix(quote)?.strip_suffix(quote)?.to_owned());
     let delimiter = inner.map_or(", ".to_owned(), |inner| {
-        quoted(inner, '"')
-            .or_else(|| quoted(inner, '\''))
-            .unwrap_or_else(|| inner.to_owned())
+        quoted(inner, '"').or_else(|| quoted(inner, '\'')).unwrap_or_else(|| inner.to_owned())
     });
     let Value::Array(items) = value else {
         return Ok(text_of(value).into_owned());

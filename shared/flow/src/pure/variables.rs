@@ -39,20 +39,10 @@ fn variable<'a>(call: &Call<'a>, name: &str) -> Result<Option<&'a Value>, Except
 /// The variable when it has the declared type, else the declared default, else the type's zero.
 fn declared(call: &Call<'_>, wanted: &str) -> Result<Value, Exception> {
     let literal = call.literal();
-    let name = literal
-        .as_str()
-        .or_else(|| literal.get("name")?.as_str())
-        .map_or("", strip);
-    let current = if name.is_empty() {
-        None
-    } else {
-        Some(variable(call, name)?.unwrap_or(&Value::Null))
-    };
+    let name = literal.as_str().or_else(|| literal.get("name")?.as_str()).map_or("", strip);
+    let current = if name.is_empty() { None } else { Some(variable(call, name)?.unwrap_or(&Value::Null)) };
     let default = literal.get("default").unwrap_or(&Value::Null);
-    let value = current
-        .into_iter()
-        .chain([default])
-        .find(|value| has_type(value, wanted));
+    let value = current.into_iter().chain([default]).find(|value| has_type(value, wanted));
     Ok(json!({ "name": name, "value": value.cloned().unwrap_or_else(|| zero(wanted)) }))
 }
 
@@ -82,11 +72,7 @@ fn zero(wanted: &str) -> Value {
 pub(super) fn context(vars: &Object) -> Value {
     let context = vars.get("context").filter(|context| context.is_object());
     let part = |key| context.and_then(|context| context.get(key)).unwrap_or(&Value::Null);
-    let task = if truthy(part("task")) {
-        text_of(part("task"))
-    } else {
-        "".into()
-    };
+    let task = if truthy(part("task")) { text_of(part("task")) } else { "".into() };
     let messages = listed(part("messages"));
     let context = context.cloned().unwrap_or_else(|| Value::Object(Object::new()));
     json!({ "context": context, "task": task, "messages": messages })

@@ -46,10 +46,7 @@ pub struct Exception {
 impl Exception {
     /// An exception of a type, with its message.
     pub fn new(raise: Raise, message: impl Into<String>) -> Self {
-        Self {
-            raise,
-            message: message.into(),
-        }
+        Self { raise, message: message.into() }
     }
 
     /// A `ValueError`.

@@ -29,9 +29,7 @@ fn render(out: &mut Writer, template: &str, values: &Object, nesting: usize) -> 
             out.push(brace)?;
             rest = doubled;
         } else if brace == "}" || after.is_empty() {
-            return Err(Exception::value(format!(
-                "Single '{brace}' encountered in format string"
-            )));
+            return Err(Exception::value(format!("Single '{brace}' encountered in format string")));
         } else {
             let (field, next) = Field::parse(after)?;
             field.render(out, values, nesting)?;
@@ -57,23 +55,14 @@ impl<'a> Field<'a> {
             None => (None, rest),
             Some(rest) => {
                 let mut letters = rest.chars();
-                let conversion = letters
-                    .next()
-                    .filter(|letter| *letter != '}' || letters.as_str().starts_with('}'));
+                let conversion = letters.next().filter(|letter| *letter != '}' || letters.as_str().starts_with('}'));
                 let conversion = conversion
                     .ok_or_else(|| Exception::value("end of string while looking for conversion specifier"))?;
                 (Some(conversion), &rest[conversion.len_utf8()..])
             }
         };
         if let Some(next) = rest.strip_prefix('}') {
-            return Ok((
-                Self {
-                    name,
-                    conversion,
-                    spec: "",
-                },
-                next,
-            ));
+            return Ok((Self { name, conversion, spec: "" }, next));
         }
         let Some(rest) = rest.strip_prefix(':') else {
             let problem = match (conversion, rest.is_empty()) {
@@ -83,14 +72,7 @@ impl<'a> Field<'a> {
             return Err(Exception::value(problem));
         };
         let end = spec_end(rest)?;
-        Ok((
-            Self {
-                name,
-                conversion,
-                spec: &rest[..end],
-            },
-            &rest[end + 1..],
-        ))
+        Ok((Self { name, conversion, spec: &rest[..end] }, &rest[end + 1..]))
     }
 
     fn render(&self, out: &mut Writer, values: &Object, nesting: usize) -> Result<(), Exception> {
@@ -108,10 +90,7 @@ impl<'a> Field<'a> {
             Some('r') => repr(value),
             Some('a') => ascii(value),
             Some(other) => {
-                return Err(Exception::value(format!(
-                    "Unknown conversion specifier {}",
-                    other.escape_debug()
-                )));
+                return Err(Exception::value(format!("Unknown conversion specifier {}", other.escape_debug())));
             }
         };
         out.charge(converted.len())?;
@@ -155,28 +134,19 @@ fn resolve<'v>(name: &str, values: &'v Object) -> Result<&'v Value, Exception> {
     let (first, mut rest) = name.split_at(first_end);
     if first.bytes().all(|byte| byte.is_ascii_digit()) {
         let index = if first.is_empty() { "0" } else { first };
-        let message = format!(
-            "Replacement index {} out of range for positional args tuple",
-            cut(index)
-        );
+        let message = format!("Replacement index {} out of range for positional args tuple", cut(index));
         return Err(Exception::new(Raise::IndexError, message));
     }
-    let mut value = values
-        .get(first)
-        .ok_or_else(|| Exception::new(Raise::KeyError, excerpt(first)))?;
+    let mut value = values.get(first).ok_or_else(|| Exception::new(Raise::KeyError, excerpt(first)))?;
     while !rest.is_empty() {
         if let Some(attribute) = rest.strip_prefix('.') {
             let end = attribute.find(['.', '[']).unwrap_or(attribute.len());
             return Err(no_attribute(value, &attribute[..end]));
         }
         let Some(index) = rest.strip_prefix('[') else {
-            return Err(Exception::value(
-                "Only '.' or '[' may follow ']' in format field specifier",
-            ));
+            return Err(Exception::value("Only '.' or '[' may follow ']' in format field specifier"));
         };
-        let end = index
-            .find(']')
-            .ok_or_else(|| Exception::value("Missing ']' in format string"))?;
+        let end = index.find(']').ok_or_else(|| Exception::value("Missing ']' in format string"))?;
         value = element(value, &index[..end])?;
         rest = &index[end + 1..];
     }
@@ -199,20 +169,15 @@ fn element<'v>(value: &'v Value, index: &str) -> Result<&'v Value, Exception> {
     match value {
         // Python looks digits up as a number, which no key of a JSON object is.
         Value::Object(_) if numeric => Err(Exception::new(Raise::KeyError, cut(index))),
-        Value::Object(map) => map
-            .get(index)
-            .ok_or_else(|| Exception::new(Raise::KeyError, excerpt(index))),
+        Value::Object(map) => map.get(index).ok_or_else(|| Exception::new(Raise::KeyError, excerpt(index))),
         Value::Array(items) if numeric => {
             let item = index.parse::<usize>().ok().and_then(|index| items.get(index));
             item.ok_or_else(|| Exception::new(Raise::IndexError, "list index out of range"))
         }
-        Value::Array(_) => Err(Exception::type_error(
-            "list indices must be integers or slices, not str",
-        )),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(Exception::type_error(format!(
-            "'{}' object cannot be indexed in a format field",
-            type_name(value)
-        ))),
+        Value::Array(_) => Err(Exception::type_error("list indices must be integers or slices, not str")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            Err(Exception::type_error(format!("'{}' object cannot be indexed in a format field", type_name(value))))
+        }
     }
 }
 

@@ -19,14 +19,7 @@ pub struct JsonStyle {
 
 /// The form that is hashed: one line, no spaces, sorted keys, ASCII only.
 pub fn json_dumps(value: &Value) -> String {
-    unbounded(
-        value,
-        JsonStyle {
-            ascii: true,
-            sorted: true,
-            ..JsonStyle::default()
-        },
-    )
+    unbounded(value, JsonStyle { ascii: true, sorted: true, ..JsonStyle::default() })
 }
 
 /// One line without spaces, keys in their own order.
@@ -36,26 +29,13 @@ pub fn json_compact(value: &Value) -> String {
 
 /// One line with a space after commas and colons, as `json.dumps` writes when told nothing.
 pub fn json_spaced(value: &Value) -> String {
-    unbounded(
-        value,
-        JsonStyle {
-            spaced: true,
-            ..JsonStyle::default()
-        },
-    )
+    unbounded(value, JsonStyle { spaced: true, ..JsonStyle::default() })
 }
 
 /// Lines with so many spaces per level.
 pub fn json_pretty(value: &Value, indent: usize) -> Result<String, Exception> {
     let mut out = Writer::default();
-    write_json(
-        &mut out,
-        value,
-        JsonStyle {
-            indent: Some(indent),
-            ..JsonStyle::default()
-        },
-    )?;
+    write_json(&mut out, value, JsonStyle { indent: Some(indent), ..JsonStyle::default() })?;
     Ok(out.finish())
 }
 
@@ -97,11 +77,7 @@ fn write_value(out: &mut Writer, value: &Value, style: JsonStyle, level: usize) 
             for (index, (key, item)) in entries.into_iter().enumerate() {
                 separate(out, style, index, level + 1)?;
                 write_text(out, key, style.ascii)?;
-                out.push(if style.spaced || style.indent.is_some() {
-                    ": "
-                } else {
-                    ":"
-                })?;
+                out.push(if style.spaced || style.indent.is_some() { ": " } else { ":" })?;
                 write_value(out, item, style, level + 1)?;
             }
             close(out, style, level, "}")

@@ -17,11 +17,7 @@ pub fn parse_literal(text: &str) -> Result<Value, Exception> {
         return Ok(first);
     }
     let items = reader.rest_of_tuple(first, JSON_DEPTH, None)?;
-    if reader.at < text.len() {
-        Err(reader.malformed())
-    } else {
-        Ok(items)
-    }
+    if reader.at < text.len() { Err(reader.malformed()) } else { Ok(items) }
 }
 
 /// A place in the text.
@@ -93,9 +89,7 @@ impl Reader<'_> {
 
     fn name(&mut self) -> Result<Value, Exception> {
         let rest = self.rest();
-        let end = rest
-            .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
-            .unwrap_or(rest.len());
+        let end = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
         let value = match &rest[..end] {
             "None" => Value::Null,
             "True" => Value::Bool(true),
@@ -127,11 +121,7 @@ impl Reader<'_> {
         }
         let first = self.value(depth)?;
         self.skip_space();
-        if self.take(")") {
-            Ok(first)
-        } else {
-            self.rest_of_tuple(first, depth, Some(")"))
-        }
+        if self.take(")") { Ok(first) } else { self.rest_of_tuple(first, depth, Some(")")) }
     }
 
     /// The items after a tuple's first one, which a comma must follow; without a bracket up to the end of the text.
@@ -177,11 +167,7 @@ impl Reader<'_> {
 
     fn comma_before(&mut self, bracket: &str) -> Result<(), Exception> {
         self.skip_space();
-        if self.take(",") || self.rest().starts_with(bracket) {
-            Ok(())
-        } else {
-            Err(self.malformed())
-        }
+        if self.take(",") || self.rest().starts_with(bracket) { Ok(()) } else { Err(self.malformed()) }
     }
 
     fn number(&mut self) -> Result<Value, Exception> {
@@ -228,9 +214,7 @@ fn read_number(digits: &str, negative: bool) -> Option<Value> {
         let padded = lower.len() > 1 && lower.starts_with('0') && lower.bytes().any(|b| (b'1'..=b'9').contains(&b));
         let float = super::parse_float(&lower).filter(|_| !padded)?;
         let exact = lower.replace('_', "").parse::<i128>().ok();
-        return Some(exact.map_or(Value::from(sign * float), |int| {
-            whole(if negative { -int } else { int })
-        }));
+        return Some(exact.map_or(Value::from(sign * float), |int| whole(if negative { -int } else { int })));
     }
     Some(Value::from(sign * super::parse_float(&lower)?))
 }

@@ -82,11 +82,7 @@ fn read_escape(reader: &mut Reader<'_>, out: &mut String) -> Result<(), Exceptio
         'N' => return Err(reader.malformed()),
         '0'..='7' => {
             let rest = reader.rest();
-            let more = rest
-                .bytes()
-                .take(2)
-                .take_while(|byte| (b'0'..=b'7').contains(byte))
-                .count();
+            let more = rest.bytes().take(2).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
             let digits = format!("{letter}{}", &rest[..more]);
             reader.skip(more);
             out.push(scalar(u32::from_str_radix(&digits, 8).unwrap_or(0)));

@@ -62,9 +62,6 @@ pub fn fits(value: &Value) -> Result<(), Exception> {
 
 fn deeper(depth: usize) -> Result<usize, Exception> {
     depth.checked_sub(1).ok_or_else(|| {
-        Exception::new(
-            Raise::RecursionError,
-            format!("the value is nested more than {JSON_DEPTH} levels deep"),
-        )
+        Exception::new(Raise::RecursionError, format!("the value is nested more than {JSON_DEPTH} levels deep"))
     })
 }

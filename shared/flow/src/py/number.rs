@@ -18,10 +18,7 @@ impl Num {
     pub(super) fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(flag) => Some(Self::Int(i128::from(*flag))),
-            Value::Number(number) => number
-                .as_i128()
-                .map(Self::Int)
-                .or_else(|| number.as_f64().map(Self::Float)),
+            Value::Number(number) => number.as_i128().map(Self::Int).or_else(|| number.as_f64().map(Self::Float)),
             Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
@@ -128,22 +125,14 @@ pub fn floor_mod(a: f64, b: f64) -> Result<f64, Exception> {
 /// `base ** exponent` of floats. A complex result is refused: JSON cannot carry it.
 pub fn power(base: f64, exponent: f64) -> Result<f64, Exception> {
     if base == 0.0 && exponent < 0.0 {
-        return Err(Exception::new(
-            Raise::ZeroDivisionError,
-            "0.0 cannot be raised to a negative power",
-        ));
+        return Err(Exception::new(Raise::ZeroDivisionError, "0.0 cannot be raised to a negative power"));
     }
     if base < 0.0 && base.is_finite() && exponent.is_finite() && exponent.fract() != 0.0 {
-        return Err(Exception::value(
-            "a negative number raised to a fraction is no real number",
-        ));
+        return Err(Exception::value("a negative number raised to a fraction is no real number"));
     }
     let result = base.powf(exponent);
     if result.is_infinite() && base.is_finite() && exponent.is_finite() {
-        return Err(Exception::new(
-            Raise::OverflowError,
-            "(34, 'Numerical result out of range')",
-        ));
+        return Err(Exception::new(Raise::OverflowError, "(34, 'Numerical result out of range')"));
     }
     Ok(result)
 }

@@ -54,9 +54,7 @@ fn relate(a: &Value, b: &Value, depth: usize) -> Relation {
         (Value::String(a), Value::String(b)) => Relation::Ordered(a.cmp(b)),
         (Value::Array(a), Value::Array(b)) => {
             let first = a.iter().zip(b).map(|(a, b)| relate(a, b, depth - 1));
-            let differing = first
-                .into_iter()
-                .find(|relation| *relation != Relation::Ordered(Ordering::Equal));
+            let differing = first.into_iter().find(|relation| *relation != Relation::Ordered(Ordering::Equal));
             differing.unwrap_or(Relation::Ordered(a.len().cmp(&b.len())))
         }
         (Value::Object(a), Value::Object(b)) => {
@@ -65,11 +63,7 @@ fn relate(a: &Value, b: &Value, depth: usize) -> Relation {
                     b.get(key)
                         .is_some_and(|other| relate(value, other, depth - 1) == Relation::Ordered(Ordering::Equal))
                 });
-            if same {
-                Relation::Ordered(Ordering::Equal)
-            } else {
-                Relation::Different
-            }
+            if same { Relation::Ordered(Ordering::Equal) } else { Relation::Different }
         }
         _ => match (Num::of(a), Num::of(b)) {
             (Some(a), Some(b)) => a.order(b).map_or(Relation::Different, Relation::Ordered),

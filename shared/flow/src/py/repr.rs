@@ -128,11 +128,7 @@ fn write_repr(out: &mut String, value: &Value, depth: usize, ascii: bool) {
 
 /// Single quotes, unless the text holds single quotes and no double ones.
 fn write_text(out: &mut String, text: &str, ascii: bool) {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
     for letter in text.chars() {
         match letter {

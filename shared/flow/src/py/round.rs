@@ -22,10 +22,7 @@ pub fn round_half_even(number: f64, decimals: i64) -> Result<f64, Exception> {
         Err(_) => round_before_point(number, usize::try_from(decimals.unsigned_abs()).unwrap_or(usize::MAX)),
     };
     if rounded.is_infinite() {
-        return Err(Exception::new(
-            Raise::OverflowError,
-            "rounded value too large to represent",
-        ));
+        return Err(Exception::new(Raise::OverflowError, "rounded value too large to represent"));
     }
     Ok(rounded)
 }
@@ -40,11 +37,7 @@ fn round_before_point(number: f64, places: usize) -> f64 {
     let above_half = {
         let mut half = "0".repeat(places);
         half.replace_range(..1, "5");
-        rest.cmp(&half).then(if magnitude.fract() > 0.0 {
-            Ordering::Greater
-        } else {
-            Ordering::Equal
-        })
+        rest.cmp(&half).then(if magnitude.fract() > 0.0 { Ordering::Greater } else { Ordering::Equal })
     };
     let odd = kept.bytes().last().is_some_and(|digit| (digit - b'0') % 2 == 1);
     let up = match above_half {
@@ -53,10 +46,7 @@ fn round_before_point(number: f64, places: usize) -> f64 {
         Ordering::Greater => true,
     };
     let kept = if up { increment(kept) } else { kept.to_owned() };
-    format!("{kept}e{places}")
-        .parse::<f64>()
-        .unwrap_or(0.0)
-        .copysign(number)
+    format!("{kept}e{places}").parse::<f64>().unwrap_or(0.0).copysign(number)
 }
 
 /// Adds one to a decimal numeral; the empty one is zero.

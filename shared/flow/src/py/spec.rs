@@ -20,9 +20,7 @@ pub(super) fn format_value(out: &mut Writer, value: &Value, spec: &str) -> Resul
         (Value::String(text), _) => format_text(out, text, &Spec::parse(spec, name, '<')?),
         (_, Some(Num::Int(int))) => format_int(out, int, &Spec::parse(spec, name, '>')?, name),
         (_, Some(Num::Float(float))) => format_float(out, float, &Spec::parse(spec, name, '>')?, name),
-        (_, None) => Err(Exception::type_error(format!(
-            "unsupported format string passed to {name}.__format__"
-        ))),
+        (_, None) => Err(Exception::type_error(format!("unsupported format string passed to {name}.__format__"))),
     }
 }
 
@@ -76,10 +74,7 @@ impl Spec {
         let mut kinds = rest.chars();
         let kind = kinds.next();
         if kinds.next().is_some() {
-            let message = format!(
-                "Invalid format specifier {} for object of type '{type_name}'",
-                excerpt(text)
-            );
+            let message = format!("Invalid format specifier {} for object of type '{type_name}'", excerpt(text));
             return Err(Exception::value(message));
         }
         let spec = Self {
@@ -152,9 +147,9 @@ fn format_text(out: &mut Writer, text: &str, spec: &Spec) -> Result<(), Exceptio
     let refusal = match spec {
         Spec { kind: Some(kind), .. } if *kind != 's' => return Err(spec.unknown_kind("str")),
         Spec { sign: Some(_), .. } => Some("Sign not allowed in string format specifier"),
-        Spec {
-            no_negative_zero: true, ..
-        } => Some("Negative zero coercion (z) not allowed in string format specifier"),
+        Spec { no_negative_zero: true, .. } => {
+            Some("Negative zero coercion (z) not allowed in string format specifier")
+        }
         Spec { alternate: true, .. } => Some("Alternate form (#) not allowed in string format specifier"),
         Spec { grouping: Some(_), .. } => Some("Cannot specify ',' with 's'."),
         Spec { align: '=', .. } => Some("'=' alignment not allowed in string format specifier"),
@@ -193,17 +188,9 @@ fn format_int(out: &mut Writer, int: i128, spec: &Spec, type_name: &str) -> Resu
         Some('c') => return format_character(out, int, spec),
         Some(_) => return Err(spec.unknown_kind(type_name)),
     };
-    let group = if matches!(spec.kind, Some('b' | 'o' | 'x' | 'X')) {
-        4
-    } else {
-        3
-    };
+    let group = if matches!(spec.kind, Some('b' | 'o' | 'x' | 'X')) { 4 } else { 3 };
     let sign = sign_text(int < 0, spec);
-    let head = if spec.alternate {
-        format!("{sign}{prefix}")
-    } else {
-        sign.to_owned()
-    };
+    let head = if spec.alternate { format!("{sign}{prefix}") } else { sign.to_owned() };
     lay_out(out, spec, &head, &digits, "", group)
 }
 
@@ -212,9 +199,7 @@ fn format_character(out: &mut Writer, int: i128, spec: &Spec) -> Result<(), Exce
         return Err(Exception::value("Sign not allowed with integer format specifier 'c'"));
     }
     if spec.alternate {
-        return Err(Exception::value(
-            "Alternate form (#) not allowed with integer format specifier 'c'",
-        ));
+        return Err(Exception::value("Alternate form (#) not allowed with integer format specifier 'c'"));
     }
     let letter = u32::try_from(int)
         .ok()
@@ -251,10 +236,7 @@ fn format_float(out: &mut Writer, float: f64, spec: &Spec, type_name: &str) -> R
         body.push('%');
     }
     let split = body.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(body.len());
-    let zero = !body
-        .bytes()
-        .take_while(|byte| !matches!(byte, b'e' | b'E'))
-        .any(|b| (b'1'..=b'9').contains(&b));
+    let zero = !body.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).any(|b| (b'1'..=b'9').contains(&b));
     let negative = float.is_sign_negative() && !(spec.no_negative_zero && zero);
     lay_out(out, spec, sign_text(negative, spec), &body[..split], &body[split..], 3)
 }
@@ -274,11 +256,7 @@ fn lay_out(out: &mut Writer, spec: &Spec, head: &str, whole: &str, tail: &str, g
         return spec.pad(out, chars_len(head) + whole.len() + tail.len(), head, &[whole, tail]);
     };
     let zero_filled = spec.fill == '0' && spec.align == '=';
-    let least = if zero_filled {
-        spec.width.saturating_sub(head.len() + tail.len())
-    } else {
-        0
-    };
+    let least = if zero_filled { spec.width.saturating_sub(head.len() + tail.len()) } else { 0 };
     let mut count = whole.len().max(least / (group + 1) * group);
     while count + (count - 1) / group < least {
         count += 1;
@@ -336,9 +314,5 @@ fn general(number: f64, digits: usize, keep_zeros: bool, point: bool) -> String 
     }
     let places = i64::try_from(digits).unwrap_or(i64::MAX) - 1 - i64::from(exponent);
     let text = trim(fixed(number, usize::try_from(places).unwrap_or(0)));
-    if point && !text.contains('.') {
-        text + ".0"
-    } else {
-        text
-    }
+    if point && !text.contains('.') { text + ".0" } else { text }
 }

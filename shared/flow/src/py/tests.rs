@@ -32,16 +32,10 @@ fn floats_print_as_python_prints_them() {
 fn values_print_as_python_reprs() {
     let table = [
         (json!([1, "a", null]), "[1, 'a', None]"),
-        (
-            json!({"k": [1.0, null, "x"], "t": true}),
-            "{'k': [1.0, None, 'x'], 't': True}",
-        ),
+        (json!({"k": [1.0, null, "x"], "t": true}), "{'k': [1.0, None, 'x'], 't': True}"),
         (json!("it's"), "\"it's\""),
         (json!("'\""), "'\\'\"'"),
-        (
-            json!("a\n\t\\\u{0}\u{7f}\u{85}é\u{200b}😀"),
-            "'a\\n\\t\\\\\\x00\\x7f\\x85é\\u200b😀'",
-        ),
+        (json!("a\n\t\\\u{0}\u{7f}\u{85}é\u{200b}😀"), "'a\\n\\t\\\\\\x00\\x7f\\x85é\\u200b😀'"),
         (json!("x\u{301}"), "'x\u{301}'"),
     ];
     for (value, text) in table {
@@ -57,40 +51,18 @@ fn the_hashed_form_is_sorted_compact_and_ascii() {
     let value = json!({"b": [1, 2.0, true, null], "a": "é😀\u{7f}\"\\\n\u{1}", "A": {}});
     let hashed = "{\"A\":{},\"a\":\"\\u00e9\\ud83d\\ude00\\u007f\\\"\\\\\\n\\u0001\",\"b\":[1,2.0,true,null]}";
     assert_eq!(json_dumps(&value), hashed);
-    assert_eq!(
-        json_spaced(&json!({"b": [1, 2], "a": "é"})),
-        "{\"b\": [1, 2], \"a\": \"é\"}"
-    );
+    assert_eq!(json_spaced(&json!({"b": [1, 2], "a": "é"})), "{\"b\": [1, 2], \"a\": \"é\"}");
     let pretty = json_pretty(&json!({"a": [1, {}], "b": []}), 2);
     assert_eq!(pretty.unwrap(), "{\n  \"a\": [\n    1,\n    {}\n  ],\n  \"b\": []\n}");
-    assert_eq!(
-        json_pretty(&json!([1]), usize::MAX).unwrap_err().raise,
-        Raise::MemoryError
-    );
+    assert_eq!(json_pretty(&json!([1]), usize::MAX).unwrap_err().raise, Raise::MemoryError);
 }
 
 #[test]
 fn only_empty_things_and_zeros_are_false() {
-    for value in [
-        json!(null),
-        json!(false),
-        json!(0),
-        json!(0.0),
-        json!(-0.0),
-        json!(""),
-        json!([]),
-        json!({}),
-    ] {
+    for value in [json!(null), json!(false), json!(0), json!(0.0), json!(-0.0), json!(""), json!([]), json!({})] {
         assert!(!truthy(&value), "{value}");
     }
-    for value in [
-        json!(true),
-        json!(-1),
-        json!(0.5),
-        json!("0"),
-        json!([null]),
-        json!({"": null}),
-    ] {
+    for value in [json!(true), json!(-1), json!(0.5), json!("0"), json!([null]), json!({"": null})] {
         assert!(truthy(&value), "{value}");
     }
 }
@@ -99,66 +71,39 @@ fn only_empty_things_and_zeros_are_false() {
 fn numbers_of_every_type_are_equal_by_value() {
     assert!(equal(&json!(1), &json!(1.0)));
     assert!(equal(&json!(true), &json!(1.0)));
-    assert!(equal(
-        &json!([false, {"a": 1, "b": 2}]),
-        &json!([0, {"b": 2.0, "a": true}])
-    ));
+    assert!(equal(&json!([false, {"a": 1, "b": 2}]), &json!([0, {"b": 2.0, "a": true}])));
     assert!(!equal(&json!("1"), &json!(1)));
     assert!(!equal(&json!(null), &json!(false)));
-    assert!(!equal(
-        &json!(9_007_199_254_740_993_i64),
-        &json!(9_007_199_254_740_992.0)
-    ));
+    assert!(!equal(&json!(9_007_199_254_740_993_i64), &json!(9_007_199_254_740_992.0)));
 }
 
 #[test]
 fn only_values_of_like_types_have_an_order() {
-    assert_eq!(
-        compare(&json!(9_007_199_254_740_993_i64), &json!(9_007_199_254_740_992.0)),
-        Some(Ordering::Greater)
-    );
+    assert_eq!(compare(&json!(9_007_199_254_740_993_i64), &json!(9_007_199_254_740_992.0)), Some(Ordering::Greater));
     assert_eq!(compare(&json!(-2), &json!(-1.5)), Some(Ordering::Less));
     assert_eq!(compare(&json!("Z"), &json!("a")), Some(Ordering::Less));
     assert_eq!(compare(&json!([1, [2]]), &json!([1.0, [2, 0]])), Some(Ordering::Less));
     assert_eq!(compare(&json!([null, 1]), &json!([null, 2])), Some(Ordering::Less));
-    for (a, b) in [
-        (json!(1), json!("1")),
-        (json!(null), json!(null)),
-        (json!({}), json!({})),
-        (json!([1]), json!(["1"])),
-    ] {
+    for (a, b) in
+        [(json!(1), json!("1")), (json!(null), json!(null)), (json!({}), json!({})), (json!([1]), json!(["1"]))]
+    {
         assert_eq!(compare(&a, &b), None, "{a} {b}");
     }
 }
 
 #[test]
 fn texts_are_read_as_numbers_the_way_python_reads_them() {
-    let floats = [
-        (" 12 ", Some(12.0)),
-        ("1_000.5", Some(1000.5)),
-        ("1__0", None),
-        ("_1", None),
-        (".5", Some(0.5)),
-    ];
+    let floats = [(" 12 ", Some(12.0)), ("1_000.5", Some(1000.5)), ("1__0", None), ("_1", None), (".5", Some(0.5))];
     for (text, number) in floats {
         assert_eq!(parse_float(text), number, "{text}");
     }
     assert_eq!(parse_float("-Infinity"), Some(f64::NEG_INFINITY));
-    for (text, number) in [
-        ("+5", Some(5)),
-        ("-1_0", Some(-10)),
-        ("1.0", None),
-        ("", None),
-        ("-", None),
-    ] {
+    for (text, number) in [("+5", Some(5)), ("-1_0", Some(-10)), ("1.0", None), ("", None), ("-", None)] {
         assert_eq!(parse_int(text), number, "{text}");
     }
     assert_eq!(parse_int("-99999999999999999999"), Some(i64::MIN));
     assert_eq!(to_int(&json!(-2.9)), Ok(-2));
-    assert_eq!(
-        to_float(&json!("abc")).unwrap_err().report(),
-        "ValueError: could not convert string to float: 'abc'"
-    );
+    assert_eq!(to_float(&json!("abc")).unwrap_err().report(), "ValueError: could not convert string to float: 'abc'");
     let refusal = "TypeError: float() argument must be a string or a real number, not 'NoneType'";
     assert_eq!(to_float(&json!(null)).unwrap_err().report(), refusal);
 }
@@ -203,13 +148,7 @@ fn rounding_is_half_to_even_on_the_exact_value() {
 
 #[test]
 fn slices_count_code_points_and_never_fall_off() {
-    let table = [
-        (2, Some(-2), "cdé"),
-        (-3, None, "éfg"),
-        (0, Some(0), ""),
-        (9, None, ""),
-        (-99, Some(99), "abcdéfg"),
-    ];
+    let table = [(2, Some(-2), "cdé"), (-3, None, "éfg"), (0, Some(0), ""), (9, None, ""), (-99, Some(99), "abcdéfg")];
     for (start, end, part) in table {
         assert_eq!(slice("abcdéfg", start, end), part);
     }
@@ -223,24 +162,12 @@ fn format_follows_the_mini_language() {
     let table = [
         ("{x:>4}|{y!r}", "   7|'q'"),
         ("{{{x}}}", "{7}"),
-        (
-            "{f:.2f} {f:10.1f}| {f:e} {f:g} {f:%}",
-            "1234.57     1234.6| 1.234567e+03 1234.57 123456.700000%",
-        ),
-        (
-            "{big:,} {big:_} {big:015,} {big:x} {big:#X}",
-            "1,234,567 1_234_567 000,001,234,567 12d687 0X12D687",
-        ),
-        (
-            "{b} {b:>5} {b:d} {n} {l} {l!a}",
-            "True     1 1 None ['é', 2] ['\\xe9', 2]",
-        ),
+        ("{f:.2f} {f:10.1f}| {f:e} {f:g} {f:%}", "1234.57     1234.6| 1.234567e+03 1234.57 123456.700000%"),
+        ("{big:,} {big:_} {big:015,} {big:x} {big:#X}", "1,234,567 1_234_567 000,001,234,567 12d687 0X12D687"),
+        ("{b} {b:>5} {b:d} {n} {l} {l!a}", "True     1 1 None ['é', 2] ['\\xe9', 2]"),
         ("{neg:05d} {x:+} {x: } {x:*^7} {x:c}", "-0005 +7  7 ***7*** \u{7}"),
         ("{l[0]}{d[k][z]:>{w}}{s:.2}|{s:é<5}", "é       5añ|añbéé"),
-        (
-            "{f:.3} {f:,.1f} {f:#.0f} {f:09,.1f}",
-            "1.23e+03 1,234.6 1235. 001,234.6",
-        ),
+        ("{f:.3} {f:,.1f} {f:#.0f} {f:09,.1f}", "1.23e+03 1,234.6 1235. 001,234.6"),
     ];
     let values = values.as_object().unwrap();
     for (template, text) in table {
@@ -283,25 +210,16 @@ fn format_refuses_what_python_refuses() {
 fn a_template_cannot_ask_for_work_without_end() {
     let values = json!({"s": "a".repeat(1024 * 1024)});
     let template = "{s!r:.0}".repeat(1_000);
-    assert_eq!(
-        str_format(&template, values.as_object().unwrap()).unwrap_err().raise,
-        Raise::MemoryError
-    );
+    assert_eq!(str_format(&template, values.as_object().unwrap()).unwrap_err().raise, Raise::MemoryError);
 }
 
 #[test]
 fn python_literals_are_read_as_json() {
     let table = [
-        (
-            "{'a': (1, 2.5, None), 'b': [True, False,],}",
-            json!({"a": [1, 2.5, null], "b": [true, false]}),
-        ),
+        ("{'a': (1, 2.5, None), 'b': [True, False,],}", json!({"a": [1, 2.5, null], "b": [true, false]})),
         ("'a' \"b\" r'\\n'", json!("ab\\n")),
         ("'''x\ny'''", json!("x\ny")),
-        (
-            "'\\x41\\u00e9\\U0001F600\\101\\q\\'\\ud83d\\ude00'",
-            json!("Aé😀A\\q'😀"),
-        ),
+        ("'\\x41\\u00e9\\U0001F600\\101\\q\\'\\ud83d\\ude00'", json!("Aé😀A\\q'😀")),
         ("-0x1F", json!(-31)),
         ("1_000", json!(1000)),
         ("1e3", json!(1000.0)),
@@ -311,10 +229,7 @@ fn python_literals_are_read_as_json() {
         ("()", json!([])),
         ("{1: 2, None: 3}", json!({"1": 2, "None": 3})),
         ("# note\n18446744073709551615", json!(u64::MAX)),
-        (
-            "123456789012345678901234567890",
-            json!(123_456_789_012_345_678_901_234_567_890.0),
-        ),
+        ("123456789012345678901234567890", json!(123_456_789_012_345_678_901_234_567_890.0)),
     ];
     for (text, value) in table {
         assert_eq!(parse_literal(text), Ok(value), "{text}");

@@ -21,11 +21,7 @@ pub fn chars_len(text: &str) -> usize {
 pub fn slice(text: &str, start: i64, end: Option<i64>) -> &str {
     let length = i64::try_from(chars_len(text)).unwrap_or(i64::MAX);
     let place = |at: i64| {
-        if at < 0 {
-            at.saturating_add(length).max(0)
-        } else {
-            at.min(length)
-        }
+        if at < 0 { at.saturating_add(length).max(0) } else { at.min(length) }
     };
     let (start, end) = (place(start), place(end.unwrap_or(length)));
     if start >= end {

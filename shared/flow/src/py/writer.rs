@@ -12,22 +12,14 @@ pub struct Writer {
 
 impl Default for Writer {
     fn default() -> Self {
-        Self {
-            out: String::new(),
-            limit: TEXT_BYTES,
-            work_left: WORK_BYTES,
-        }
+        Self { out: String::new(), limit: TEXT_BYTES, work_left: WORK_BYTES }
     }
 }
 
 impl Writer {
     /// Without limits: for forms whose size is a small multiple of a value that is already held.
     pub fn unbounded() -> Self {
-        Self {
-            out: String::new(),
-            limit: usize::MAX,
-            work_left: usize::MAX,
-        }
+        Self { out: String::new(), limit: usize::MAX, work_left: usize::MAX }
     }
 
     /// Appends a text.

@@ -37,10 +37,7 @@ fn echo() -> Value {
 
 fn read(manifest: &Value, flow: &Value) -> Result<Bundle, BundleError> {
     let (manifest, flow) = (manifest.to_string(), flow.to_string());
-    Bundle::read(&pack(&[
-        ("manifest.json", manifest.as_bytes()),
-        ("flows/echo.json", flow.as_bytes()),
-    ]))
+    Bundle::read(&pack(&[("manifest.json", manifest.as_bytes()), ("flows/echo.json", flow.as_bytes())]))
 }
 
 fn with(key: &str, value: Value) -> Value {
@@ -66,21 +63,13 @@ fn a_bundle_tells_what_it_offers() {
         ])
     );
     assert_eq!(schema["input_data_schema"]["properties"]["prompt"], pin);
-    assert_eq!(
-        node_index(flow)["start"],
-        json!({"type": "on_flow_start", "label": "Start"})
-    );
+    assert_eq!(node_index(flow)["start"], json!({"type": "on_flow_start", "label": "Start"}));
     let shown = bundle.namespaced("echo", flow);
     assert_eq!(
         (&shown["id"], &shown["nodes"][1]["data"]["subflowId"]),
         (&json!("fix@0.1.0:echo"), &json!("fix@0.1.0:echo"))
     );
-    assert!(
-        Library::compile(&bundle)
-            .unwrap()
-            .get(&"fix@0.1.0:echo".into())
-            .is_some()
-    );
+    assert!(Library::compile(&bundle).unwrap().get(&"fix@0.1.0:echo".into()).is_some());
 }
 
 #[test]
@@ -121,18 +110,9 @@ fn a_manifest_that_breaks_a_rule_is_refused() {
 fn files_that_are_no_bundles_are_refused() {
     assert!(matches!(Bundle::read(b"not a zip"), Err(BundleError::NotZip(_))));
     assert!(matches!(Bundle::read(&pack(&[])), Err(BundleError::Missing { .. })));
-    assert!(matches!(
-        Bundle::read(&pack(&[("manifest.json", b"{")])),
-        Err(BundleError::File { .. })
-    ));
-    assert!(matches!(
-        Bundle::read(&pack(&[("manifest.json", b"\xff")])),
-        Err(BundleError::File { .. })
-    ));
-    assert!(matches!(
-        Bundle::read(&pack(&[("../manifest.json", b"{}")])),
-        Err(BundleError::File { .. })
-    ));
+    assert!(matches!(Bundle::read(&pack(&[("manifest.json", b"{")])), Err(BundleError::File { .. })));
+    assert!(matches!(Bundle::read(&pack(&[("manifest.json", b"\xff")])), Err(BundleError::File { .. })));
+    assert!(matches!(Bundle::read(&pack(&[("../manifest.json", b"{}")])), Err(BundleError::File { .. })));
 }
 
 #[test]

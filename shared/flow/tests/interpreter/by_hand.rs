@@ -33,30 +33,18 @@ impl Run {
             request_digest: None,
         };
         let state = flow::start(&request, flow.entry());
-        Self {
-            library,
-            flow,
-            state,
-            now,
-            seq: 0,
-        }
+        Self { library, flow, state, now, seq: 0 }
     }
 
     pub(crate) fn try_step(&self, inputs: &[InboxMessage]) -> Step {
-        let world = World {
-            flow: &self.flow,
-            flows: &self.library,
-            now: self.now,
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow: &self.flow, flows: &self.library, now: self.now, zone: &TimeZone::UTC };
         flow::step(world, self.state.clone(), inputs)
     }
 
     pub(crate) fn step(&mut self, inputs: &[InboxMessage]) -> Step {
         let mut step = self.try_step(inputs);
         self.state = step.state.clone();
-        step.effects
-            .retain(|effect| !matches!(effect, Effect::CancelTimer { .. }));
+        step.effects.retain(|effect| !matches!(effect, Effect::CancelTimer { .. }));
         step
     }
 
@@ -71,19 +59,12 @@ impl Run {
             client_id: None,
             accepted_at: self.now,
         };
-        InboxMessage::Command {
-            seq: self.seq,
-            command: Box::new(command),
-        }
+        InboxMessage::Command { seq: self.seq, command: Box::new(command) }
     }
 
     pub(crate) fn done(&self, outcome: Result<Value, String>) -> InboxMessage {
         let pending = self.state.pending.as_ref().unwrap();
-        InboxMessage::EffectDone {
-            key: pending.key.clone(),
-            attempt: pending.attempt,
-            outcome,
-        }
+        InboxMessage::EffectDone { key: pending.key.clone(), attempt: pending.attempt, outcome }
     }
 }
 
@@ -97,10 +78,7 @@ pub(crate) fn asking() -> Run {
 
 pub(crate) fn modelling() -> Run {
     Run::of(
-        &[
-            ("llm", "llm_call", json!({"pinDefaults": {"prompt": "hi"}})),
-            ("end", "on_flow_end", json!({})),
-        ],
+        &[("llm", "llm_call", json!({"pinDefaults": {"prompt": "hi"}})), ("end", "on_flow_end", json!({}))],
         &["llm.exec-out>end.exec-in", "llm.response>end.text"],
         json!({}),
     )
@@ -108,10 +86,7 @@ pub(crate) fn modelling() -> Run {
 
 pub(crate) fn delaying() -> Run {
     Run::of(
-        &[
-            ("wait", "wait_until", json!({"pinDefaults": {"duration": 5}})),
-            ("end", "on_flow_end", json!({})),
-        ],
+        &[("wait", "wait_until", json!({"pinDefaults": {"duration": 5}})), ("end", "on_flow_end", json!({}))],
         &["wait.exec-out>end.exec-in"],
         json!({}),
     )
@@ -119,8 +94,5 @@ pub(crate) fn delaying() -> Run {
 
 pub(crate) fn statuses(step: &Step) -> Vec<(StepStatus, Option<String>)> {
     let kind = |record: &domain::StepRecord| record.effect.as_ref().map(|effect| effect.kind.clone());
-    step.records
-        .iter()
-        .map(|record| (record.status, kind(record)))
-        .collect()
+    step.records.iter().map(|record| (record.status, kind(record))).collect()
 }

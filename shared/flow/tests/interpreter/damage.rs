@@ -42,14 +42,10 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Array(items) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(place, item)| places(item, &format!("{at}/{place}"), found));
+            items.iter().enumerate().for_each(|(place, item)| places(item, &format!("{at}/{place}"), found));
         }
         Value::Object(map) => {
-            map.iter()
-                .for_each(|(key, item)| places(item, &format!("{at}/{}", escaped(key)), found));
+            map.iter().for_each(|(key, item)| places(item, &format!("{at}/{}", escaped(key)), found));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
@@ -58,10 +54,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 fn damage(document: &mut Value, random: &mut Random) {
     let mut found = Vec::new();
     places(document, "", &mut found);
-    let (from, to) = (
-        found[random.below(found.len())].clone(),
-        found[1 + random.below(found.len() - 1)].clone(),
-    );
+    let (from, to) = (found[random.below(found.len())].clone(), found[1 + random.below(found.len() - 1)].clone());
     let other = document.pointer(&from).cloned().unwrap_or(Value::Null);
     let words = [
         "exec-in",
@@ -113,11 +106,8 @@ fn damaged_flows_are_refused_or_run_and_never_panic() {
             damage(&mut document, &mut random);
         }
         let is_other = |entry: &&(String, Value, Value)| entry.0 != *id && entry.0.ends_with(":child");
-        let others: Vec<(domain::WorkflowId, &Value)> = documents
-            .iter()
-            .filter(is_other)
-            .map(|(id, flow, _)| (id.as_str().into(), flow))
-            .collect();
+        let others: Vec<(domain::WorkflowId, &Value)> =
+            documents.iter().filter(is_other).map(|(id, flow, _)| (id.as_str().into(), flow)).collect();
         let own: domain::WorkflowId = id.as_str().into();
         let all = others.iter().map(|(id, flow)| (id, *flow)).chain([(&own, &document)]);
         let Ok(library) = Library::from_documents(all) else {

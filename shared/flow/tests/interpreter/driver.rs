@@ -53,16 +53,10 @@ impl Driver {
     }
 
     fn begin(&mut self, request: &StartRun) {
-        let entry = self
-            .library
-            .get(&request.workflow_id)
-            .expect("the workflow exists")
-            .entry()
-            .to_owned();
+        let entry = self.library.get(&request.workflow_id).expect("the workflow exists").entry().to_owned();
         self.runs.push(flow::start(request, &entry));
         self.ledgers.push(Vec::new());
-        self.inbox
-            .push_back((request.run_id.clone(), InboxMessage::Start(Box::new(request.clone()))));
+        self.inbox.push_back((request.run_id.clone(), InboxMessage::Start(Box::new(request.clone()))));
     }
 
     pub(crate) fn command(&mut self, run: &RunId, kind: CommandKind, payload: Value) {
@@ -76,10 +70,7 @@ impl Driver {
             client_id: None,
             accepted_at: self.now,
         };
-        let message = InboxMessage::Command {
-            seq: self.commands,
-            command: Box::new(command),
-        };
+        let message = InboxMessage::Command { seq: self.commands, command: Box::new(command) };
         self.inbox.push_back((run.clone(), message));
     }
 
@@ -88,12 +79,8 @@ impl Driver {
         let end = self.now.plus_micros(micros);
         loop {
             self.drive();
-            let due = self
-                .timers
-                .iter()
-                .enumerate()
-                .filter(|(_, timer)| timer.0 <= end)
-                .min_by_key(|(_, timer)| timer.0);
+            let due =
+                self.timers.iter().enumerate().filter(|(_, timer)| timer.0 <= end).min_by_key(|(_, timer)| timer.0);
             let Some((place, _)) = due else { break };
             let (at, run, timer) = self.timers.remove(place);
             self.now = at.max(self.now);
@@ -119,10 +106,7 @@ impl Driver {
     }
 
     fn place(&self, run: &RunId) -> usize {
-        self.runs
-            .iter()
-            .position(|state| state.run_id == *run)
-            .expect("the run exists")
+        self.runs.iter().position(|state| state.run_id == *run).expect("the run exists")
     }
 
     fn step(&mut self, run: &RunId, message: InboxMessage) {
@@ -132,12 +116,7 @@ impl Driver {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(state, serde_json::from_str(&text).unwrap());
         let flow = self.library.get(&state.workflow_id).unwrap().clone();
-        let world = World {
-            flow: &flow,
-            flows: &self.library,
-            now: self.now,
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow: &flow, flows: &self.library, now: self.now, zone: &TimeZone::UTC };
         let step = flow::step(world, state, &[message]);
         self.ledgers[place].extend(step.records.iter().map(|record| serde_json::to_value(record).unwrap()));
         assert_eq!(step.state.cursor, self.ledgers[place].len() as u64);
@@ -151,16 +130,10 @@ impl Driver {
         match effect {
             Effect::CallModel { key, attempt, request } => {
                 let outcome = self.ask(&request);
-                self.inbox
-                    .push_back((run.clone(), InboxMessage::EffectDone { key, attempt, outcome }));
+                self.inbox.push_back((run.clone(), InboxMessage::EffectDone { key, attempt, outcome }));
             }
             Effect::CallTools { .. } => panic!("no step asks for tools"),
-            Effect::EmitEvent {
-                key,
-                attempt,
-                wait_keys,
-                envelope,
-            } => {
+            Effect::EmitEvent { key, attempt, wait_keys, envelope } => {
                 let reached = self.deliver(&wait_keys, &envelope);
                 let value = json!({
                     "wait_key": wait_keys[0],
@@ -170,25 +143,12 @@ impl Driver {
                     "delivered_to": reached.iter().map(RunId::as_str).collect::<Vec<_>>(),
                     "resumed": reached.iter().map(|run| json!({"run_id": run.as_str(), "status": "running"})).collect::<Vec<_>>(),
                 });
-                self.inbox.push_back((
-                    run.clone(),
-                    InboxMessage::EffectDone {
-                        key,
-                        attempt,
-                        outcome: Ok(value),
-                    },
-                ));
+                self.inbox.push_back((run.clone(), InboxMessage::EffectDone { key, attempt, outcome: Ok(value) }));
             }
             Effect::DeliverEvent { wait_key, envelope, .. } => {
                 self.deliver(&[wait_key], &envelope);
             }
-            Effect::StartChild {
-                child,
-                workflow_id,
-                vars,
-                session_id,
-                report,
-            } => {
+            Effect::StartChild { child, workflow_id, vars, session_id, report } => {
                 let request = StartRun {
                     run_id: child,
                     workflow_id,
@@ -218,12 +178,8 @@ impl Driver {
         for state in self.runs.iter().filter(|state| !state.control.paused) {
             let key = state.waiting.as_ref().and_then(|wait| wait.wait_key.clone());
             if let Some(wait_key) = key.filter(|key| keys.contains(key)) {
-                let delivery = EventDelivery {
-                    wait_key,
-                    envelope: envelope.clone(),
-                };
-                self.inbox
-                    .push_back((state.run_id.clone(), InboxMessage::Event(delivery)));
+                let delivery = EventDelivery { wait_key, envelope: envelope.clone() };
+                self.inbox.push_back((state.run_id.clone(), InboxMessage::Event(delivery)));
                 reached.push(state.run_id.clone());
             }
         }
@@ -232,16 +188,10 @@ impl Driver {
 
     /// The scripted model, by way of the request that would be sent.
     fn ask(&mut self, request: &Object) -> Result<Value, String> {
-        let defaults = model::Defaults {
-            model: "fake-model".to_owned(),
-            max_output_tokens: None,
-        };
+        let defaults = model::Defaults { model: "fake-model".to_owned(), max_output_tokens: None };
         let body = model::request_body(request, &defaults);
         assert!(body["messages"].as_array().is_some_and(|messages| !messages.is_empty()));
-        let answer = self
-            .script
-            .pop_front()
-            .unwrap_or_else(|| json!({"http_error": 500, "message": "script is over"}));
+        let answer = self.script.pop_front().unwrap_or_else(|| json!({"http_error": 500, "message": "script is over"}));
         if answer.get("http_error").is_some() {
             return Err(answer["message"].as_str().unwrap_or_default().to_owned());
         }
@@ -272,18 +222,8 @@ impl Driver {
 
     /// The first run, in the order of creation, that waits for that reason.
     pub(crate) fn waiting_for(&self, reason: &str) -> RunId {
-        let waits = |state: &&State| {
-            state
-                .waiting
-                .as_ref()
-                .is_some_and(|wait| wait.reason.as_str() == reason)
-        };
-        self.runs
-            .iter()
-            .find(waits)
-            .expect("a run waits for that")
-            .run_id
-            .clone()
+        let waits = |state: &&State| state.waiting.as_ref().is_some_and(|wait| wait.reason.as_str() == reason);
+        self.runs.iter().find(waits).expect("a run waits for that").run_id.clone()
     }
 
     /// Everything that a golden case compares.

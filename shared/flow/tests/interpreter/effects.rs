@@ -12,10 +12,8 @@ fn a_failed_effect_fails_the_run_with_its_own_words() {
     run.step(&[]);
     let done = run.done(Err("no route".to_owned()));
     let step = run.step(&[done]);
-    let expected = vec![
-        (StepStatus::Failed, Some("llm_call".to_owned())),
-        (StepStatus::Completed, Some("emit_event".to_owned())),
-    ];
+    let expected =
+        vec![(StepStatus::Failed, Some("llm_call".to_owned())), (StepStatus::Completed, Some("emit_event".to_owned()))];
     assert_eq!(statuses(&step), expected);
     assert_eq!(run.state.error.as_deref(), Some("no route"));
 }
@@ -24,16 +22,9 @@ fn a_failed_effect_fails_the_run_with_its_own_words() {
 fn a_lost_attempt_is_announced_again_under_the_same_key_and_at_last_fails() {
     let mut run = modelling();
     let first = run.step(&[]);
-    let Effect::CallModel { key, .. } = first.effects[0].clone() else {
-        panic!("no model was called")
-    };
+    let Effect::CallModel { key, .. } = first.effects[0].clone() else { panic!("no model was called") };
     for attempt in 1..ATTEMPTS {
-        let world = World {
-            flow: &run.flow,
-            flows: &run.library,
-            now: run.now,
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow: &run.flow, flows: &run.library, now: run.now, zone: &TimeZone::UTC };
         let step = flow::attempt_lost(world, run.state.clone(), &key, attempt);
         let last = step.records.last().unwrap();
         assert_eq!((last.status, last.attempt), (StepStatus::Started, attempt + 1));
@@ -41,93 +32,48 @@ fn a_lost_attempt_is_announced_again_under_the_same_key_and_at_last_fails() {
         assert!(matches!(&step.effects[0], Effect::CallModel { attempt: next, .. } if *next == attempt + 1));
         run.state = step.state;
     }
-    let old = InboxMessage::EffectDone {
-        key: key.clone(),
-        attempt: 1,
-        outcome: Ok(json!({"content": "old"})),
-    };
-    assert!(
-        run.step(&[old]).records.is_empty(),
-        "the result of an older attempt is refused"
-    );
-    let world = World {
-        flow: &run.flow,
-        flows: &run.library,
-        now: run.now,
-        zone: &TimeZone::UTC,
-    };
+    let old = InboxMessage::EffectDone { key: key.clone(), attempt: 1, outcome: Ok(json!({"content": "old"})) };
+    assert!(run.step(&[old]).records.is_empty(), "the result of an older attempt is refused");
+    let world = World { flow: &run.flow, flows: &run.library, now: run.now, zone: &TimeZone::UTC };
     let step = flow::attempt_lost(world, run.state.clone(), &key, ATTEMPTS);
     assert_eq!(step.state.status, RunStatus::Failed);
-    assert!(
-        step.state
-            .error
-            .unwrap()
-            .starts_with("Effect failed after 3 attempts: ")
-    );
+    assert!(step.state.error.unwrap().starts_with("Effect failed after 3 attempts: "));
 }
 
 #[test]
 fn a_subflow_that_does_not_exist_fails_the_run() {
     let mut run = Run::of(
-        &[
-            ("sub", "subflow", json!({"subflowId": "nowhere"})),
-            ("end", "on_flow_end", json!({})),
-        ],
+        &[("sub", "subflow", json!({"subflowId": "nowhere"})), ("end", "on_flow_end", json!({}))],
         &["sub.exec-out>end.exec-in"],
         json!({}),
     );
     run.step(&[]);
-    assert_eq!(
-        run.state.error.as_deref(),
-        Some("Workflow 'nowhere' not found in registry")
-    );
+    assert_eq!(run.state.error.as_deref(), Some("Workflow 'nowhere' not found in registry"));
 }
 
 #[test]
 fn a_child_that_fails_does_not_fail_its_parent() {
     let mut run = Run::of(
-        &[
-            ("sub", "subflow", json!({"subflowId": "w"})),
-            ("end", "on_flow_end", json!({})),
-        ],
+        &[("sub", "subflow", json!({"subflowId": "w"})), ("end", "on_flow_end", json!({}))],
         &["sub.exec-out>end.exec-in", "sub.child_output>end.child"],
         json!({}),
     );
     let step = run.step(&[]);
-    let Effect::StartChild {
-        child, report: true, ..
-    } = step.effects[0].clone()
-    else {
+    let Effect::StartChild { child, report: true, .. } = step.effects[0].clone() else {
         panic!("no child was started")
     };
-    let end = ChildEnd {
-        child,
-        status: RunStatus::Cancelled,
-        output: None,
-        error: Some("why".to_owned()),
-    };
+    let end = ChildEnd { child, status: RunStatus::Cancelled, output: None, error: Some("why".to_owned()) };
     run.step(&[InboxMessage::ChildEnded(end)]);
     let child = json!({"success": false, "cancelled": true, "error": "why"});
     assert_eq!(run.state.status, RunStatus::Completed);
     assert!(run.state.children.is_empty());
     // A declared `child_output` pin hides the real one; the outputs of a failed child lack that key.
-    assert_eq!(
-        run.state.output,
-        Some(json!({"child": null, "success": true})),
-        "{child}"
-    );
+    assert_eq!(run.state.output, Some(json!({"child": null, "success": true})), "{child}");
 }
 
 #[test]
 fn a_node_that_this_version_does_not_execute_is_named_in_the_error() {
-    for kind in [
-        "agent",
-        "tool_calls",
-        "code",
-        "write_file",
-        "memory_note",
-        "generate_image",
-    ] {
+    for kind in ["agent", "tool_calls", "code", "write_file", "memory_note", "generate_image"] {
         let mut run = Run::of(
             &[("x9", kind, json!({})), ("end", "on_flow_end", json!({}))],
             &["x9.exec-out>end.exec-in"],
@@ -136,10 +82,7 @@ fn a_node_that_this_version_does_not_execute_is_named_in_the_error() {
         let step = run.step(&[]);
         let error = run.state.error.clone().unwrap();
         assert!(error.contains("'x9'") && error.contains(kind), "{error}");
-        assert_eq!(
-            step.records[0].idempotency_key.as_deref(),
-            Some("system:tick_exception:run")
-        );
+        assert_eq!(step.records[0].idempotency_key.as_deref(), Some("system:tick_exception:run"));
         assert_eq!(step.records.len(), 1);
     }
 }
@@ -166,10 +109,7 @@ fn an_event_reaches_a_waiting_run_once() {
         },
     });
     run.step(&[event.clone(), event.clone()]);
-    assert_eq!(
-        (run.state.status, run.state.current_node.as_str()),
-        (RunStatus::Waiting, "two")
-    );
+    assert_eq!((run.state.status, run.state.current_node.as_str()), (RunStatus::Waiting, "two"));
 }
 
 #[test]
@@ -178,20 +118,11 @@ fn an_event_sent_from_outside_goes_to_one_key_and_never_to_the_wildcard() {
     run.step(&[]);
     let event = run.command(CommandKind::EmitEvent, json!({"name": "go", "payload": 7}));
     let step = run.step(&[event]);
-    let Effect::DeliverEvent { wait_key, envelope, .. } = &step.effects[0] else {
-        panic!("nothing is delivered")
-    };
+    let Effect::DeliverEvent { wait_key, envelope, .. } = &step.effects[0] else { panic!("nothing is delivered") };
     assert_eq!(wait_key, "evt:session:run:go");
     assert_eq!(envelope.payload, json!({"value": 7}).as_object().cloned().unwrap());
-    assert_eq!(
-        Value::Object(envelope.emitter.clone()),
-        json!({"source": "external", "client_id": null})
-    );
-    for payload in [
-        json!({}),
-        json!({"name": "x", "scope": "galaxy"}),
-        json!({"name": "x", "scope": "workflow"}),
-    ] {
+    assert_eq!(Value::Object(envelope.emitter.clone()), json!({"source": "external", "client_id": null}));
+    for payload in [json!({}), json!({"name": "x", "scope": "galaxy"}), json!({"name": "x", "scope": "workflow"})] {
         let event = run.command(CommandKind::EmitEvent, payload);
         let step = run.step(&[event]);
         assert!(matches!(step.outcomes[0].1, Verdict::Refused { .. }) && step.effects.is_empty());
@@ -202,23 +133,14 @@ fn an_event_sent_from_outside_goes_to_one_key_and_never_to_the_wildcard() {
 fn an_emitted_event_offers_its_own_key_and_the_wildcard_of_its_scope() {
     let mut run = Run::of(
         &[
-            (
-                "emit",
-                "emit_event",
-                json!({"pinDefaults": {"name": "tick", "payload": {"n": 1}}}),
-            ),
+            ("emit", "emit_event", json!({"pinDefaults": {"name": "tick", "payload": {"n": 1}}})),
             ("end", "on_flow_end", json!({})),
         ],
         &["emit.exec-out>end.exec-in", "emit.delivered>end.count"],
         json!({}),
     );
     let step = run.step(&[]);
-    let Effect::EmitEvent {
-        wait_keys, envelope, ..
-    } = &step.effects[0]
-    else {
-        panic!("nothing is emitted")
-    };
+    let Effect::EmitEvent { wait_keys, envelope, .. } = &step.effects[0] else { panic!("nothing is emitted") };
     assert_eq!(wait_keys, &["evt:session:s:tick", "evt:session:s:*"]);
     assert_eq!(envelope.event_id.as_deref(), Some("run:emit:1"));
     assert_eq!(
@@ -233,10 +155,7 @@ fn an_emitted_event_offers_its_own_key_and_the_wildcard_of_its_scope() {
 #[test]
 fn a_tree_command_goes_on_to_every_child_also_when_the_run_itself_has_ended() {
     let mut run = Run::of(
-        &[
-            ("sub", "subflow", json!({"subflowId": "w"})),
-            ("end", "on_flow_end", json!({})),
-        ],
+        &[("sub", "subflow", json!({"subflowId": "w"})), ("end", "on_flow_end", json!({}))],
         &["sub.exec-out>end.exec-in"],
         json!({}),
     );
@@ -253,11 +172,8 @@ fn a_tree_command_goes_on_to_every_child_also_when_the_run_itself_has_ended() {
 #[test]
 fn a_failing_function_completes_the_run_with_its_error_or_returns_to_its_loop() {
     let failing = ("divide", "divide", json!({"pinDefaults": {"a": 1, "b": 0}}));
-    let mut run = Run::of(
-        &[failing.clone(), ("end", "on_flow_end", json!({}))],
-        &["divide.exec-out>end.exec-in"],
-        json!({}),
-    );
+    let mut run =
+        Run::of(&[failing.clone(), ("end", "on_flow_end", json!({}))], &["divide.exec-out>end.exec-in"], json!({}));
     run.step(&[]);
     let output = run.state.output.clone().unwrap();
     assert_eq!(
@@ -265,16 +181,8 @@ fn a_failing_function_completes_the_run_with_its_error_or_returns_to_its_loop() 
         (RunStatus::Completed, &json!(false), &json!("divide"))
     );
     let mut run = Run::of(
-        &[
-            ("each", "loop", json!({"pinDefaults": {"items": [1, 2]}})),
-            failing,
-            ("end", "on_flow_end", json!({})),
-        ],
-        &[
-            "each.loop>divide.exec-in",
-            "each.done>end.exec-in",
-            "each.index>end.last",
-        ],
+        &[("each", "loop", json!({"pinDefaults": {"items": [1, 2]}})), failing, ("end", "on_flow_end", json!({}))],
+        &["each.loop>divide.exec-in", "each.done>end.exec-in", "each.index>end.last"],
         json!({}),
     );
     run.step(&[]);

@@ -10,10 +10,7 @@ use std::path::{Path, PathBuf};
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/cases");
-    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     cases
 }
@@ -23,10 +20,7 @@ fn json_file(path: &Path) -> Value {
 }
 
 fn differences(case: &Path) -> Vec<String> {
-    let (input, expected) = (
-        json_file(&case.join("input.json")),
-        json_file(&case.join("expected.json")),
-    );
+    let (input, expected) = (json_file(&case.join("input.json")), json_file(&case.join("expected.json")));
     let bytes = fs::read(case.join("bundle.flow")).unwrap();
     let bundle = Bundle::read(&bytes).unwrap();
     let library = match Library::compile(&bundle) {
@@ -37,32 +31,13 @@ fn differences(case: &Path) -> Vec<String> {
     if expected["load_error"] == true {
         return vec!["the bundle compiled".to_owned()];
     }
-    let mut driver = Driver::new(
-        library,
-        input["llm_script"].as_array().map(Vec::as_slice).unwrap_or_default(),
-    );
-    let flow_id = input
-        .pointer("/start/flow_id")
-        .or_else(|| input.get("flow_id"))
-        .and_then(Value::as_str);
-    let target = start_target(&StartRequest {
-        flow_id,
-        ..StartRequest::default()
-    })
-    .unwrap();
-    let workflow = bundle
-        .reference()
-        .workflow(resolve_flow(&bundle, target.flow.as_deref()).unwrap());
+    let mut driver = Driver::new(library, input["llm_script"].as_array().map(Vec::as_slice).unwrap_or_default());
+    let flow_id = input.pointer("/start/flow_id").or_else(|| input.get("flow_id")).and_then(Value::as_str);
+    let target = start_target(&StartRequest { flow_id, ..StartRequest::default() }).unwrap();
+    let workflow = bundle.reference().workflow(resolve_flow(&bundle, target.flow.as_deref()).unwrap());
     let session = input["session_id"].as_str().unwrap();
     let vars = input["input_data"].as_object().cloned().unwrap_or_default();
-    let root = driver.start(
-        workflow.as_str(),
-        vars,
-        session,
-        Source::Bundle {
-            sha256: bundle.sha256.clone(),
-        },
-    );
+    let root = driver.start(workflow.as_str(), vars, session, Source::Bundle { sha256: bundle.sha256.clone() });
     driver.drive();
     let steps = input["steps"].as_array().cloned().unwrap_or_default();
     let mut checkpoints = vec![driver.checkpoint("start")];
@@ -108,10 +83,7 @@ fn every_golden_case_runs_as_expected() {
 
 #[test]
 fn the_comparison_notices_a_case_that_does_not_fit() {
-    let case = cases()
-        .into_iter()
-        .find(|case| case.ends_with("01-echo-answer-user"))
-        .unwrap();
+    let case = cases().into_iter().find(|case| case.ends_with("01-echo-answer-user")).unwrap();
     assert!(differences(&case).is_empty());
     let other = cases().into_iter().find(|case| case.ends_with("03-if-true")).unwrap();
     let expected = json_file(&other.join("expected.json"));

@@ -30,12 +30,7 @@ fn settle(document: &Value, steps: usize) -> (State, bool) {
     let (library, mut state) = begun(document);
     let flow = library.get(&"w".into()).unwrap().clone();
     for _ in 0..steps {
-        let world = World {
-            flow: &flow,
-            flows: &library,
-            now: "2026-01-01".parse().unwrap(),
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow: &flow, flows: &library, now: "2026-01-01".parse().unwrap(), zone: &TimeZone::UTC };
         let step = flow::step(world, state, &[]);
         let text = serde_json::to_string(&step.state).unwrap();
         state = serde_json::from_str(&text).expect("a state can always be read again");
@@ -54,11 +49,7 @@ fn an_endless_circle_of_nodes_stops_at_the_budget_of_a_step_and_goes_on_in_the_n
             ("a", "set_var", json!({"pinDefaults": {"name": "x", "value": 1}})),
             ("b", "answer_user", json!({"pinDefaults": {"message": "again"}})),
         ],
-        &[
-            "start.exec-out>a.exec-in",
-            "a.exec-out>b.exec-in",
-            "b.exec-out>a.exec-in",
-        ],
+        &["start.exec-out>a.exec-in", "a.exec-out>b.exec-in", "b.exec-out>a.exec-in"],
     );
     let (state, rests) = settle(&document, 3);
     assert!(!rests && state.status == RunStatus::Running);
@@ -75,13 +66,7 @@ fn a_value_that_doubles_in_each_pass_ends_the_run_instead_of_the_runner() {
             ("twice", "concat", json!({})),
             ("set", "set_var", json!({"pinDefaults": {"name": "x"}})),
         ],
-        &[
-            "for.loop>set.exec-in",
-            "get.value>or.a",
-            "or.result>twice.a",
-            "or.result>twice.b",
-            "twice.result>set.value",
-        ],
+        &["for.loop>set.exec-in", "get.value>or.a", "or.result>twice.a", "or.result>twice.b", "twice.result>set.value"],
     );
     let (state, rests) = settle(&document, 200);
     assert!(rests && state.status == RunStatus::Failed, "{:?}", state.output);
@@ -131,10 +116,7 @@ fn pure_nodes_that_share_their_inputs_are_evaluated_once_per_pull() {
         }
     }
     let mut document = sketch(&nodes, &edges.iter().map(String::as_str).collect::<Vec<_>>());
-    document["nodes"][0]["data"]["inputs"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"id": "exec-in", "type": "execution"}));
+    document["nodes"][0]["data"]["inputs"].as_array_mut().unwrap().push(json!({"id": "exec-in", "type": "execution"}));
     let (state, _) = settle(&document, 1);
     assert_eq!(state.output, Some(json!({"sum": 2.0_f64.powi(59), "success": true})));
 }
@@ -142,17 +124,10 @@ fn pure_nodes_that_share_their_inputs_are_evaluated_once_per_pull() {
 #[test]
 fn pure_nodes_wired_in_a_circle_are_an_error_and_not_a_stack_overflow() {
     let mut document = sketch(
-        &[
-            ("end", "on_flow_end", json!({})),
-            ("a", "add", json!({})),
-            ("b", "add", json!({})),
-        ],
+        &[("end", "on_flow_end", json!({})), ("a", "add", json!({})), ("b", "add", json!({}))],
         &["a.result>end.x", "b.result>a.a", "a.result>b.a"],
     );
-    document["nodes"][0]["data"]["inputs"]
-        .as_array_mut()
-        .unwrap()
-        .push(json!({"id": "exec-in", "type": "execution"}));
+    document["nodes"][0]["data"]["inputs"].as_array_mut().unwrap().push(json!({"id": "exec-in", "type": "execution"}));
     let (state, _) = settle(&document, 1);
     assert_eq!(state.output.unwrap()["success"], false);
 }

@@ -38,10 +38,7 @@ fn a_command_is_applied_once_however_often_it_comes() {
 fn an_answer_under_another_key_is_refused_and_leaves_the_wait() {
     let mut run = asking();
     run.step(&[]);
-    let wrong = run.command(
-        CommandKind::Resume,
-        json!({"payload": {"response": "x"}, "wait_key": "user:other"}),
-    );
+    let wrong = run.command(CommandKind::Resume, json!({"payload": {"response": "x"}, "wait_key": "user:other"}));
     let step = run.step(&[wrong]);
     assert!(matches!(&step.outcomes[0].1, Verdict::Refused { reason } if reason.contains("user:other")));
     assert_eq!(run.state.status, RunStatus::Waiting);
@@ -54,10 +51,7 @@ fn a_cancelled_run_takes_no_late_result() {
     let late = run.done(Ok(json!({"content": "late"})));
     let cancel = run.command(CommandKind::Cancel, json!({"reason": "enough"}));
     let step = run.step(&[cancel]);
-    assert_eq!(
-        statuses(&step),
-        vec![(StepStatus::Completed, Some("emit_event".to_owned()))]
-    );
+    assert_eq!(statuses(&step), vec![(StepStatus::Completed, Some("emit_event".to_owned()))]);
     assert!(matches!(&step.effects[0], Effect::ReportEnd { end, .. } if end.status == RunStatus::Cancelled));
     assert_eq!(run.state.error.as_deref(), Some("enough"));
     assert!(run.step(&[late]).records.is_empty());
@@ -70,10 +64,7 @@ fn a_result_that_comes_while_paused_waits_for_the_resume() {
     let pause = run.command(CommandKind::Pause, json!({"reason": "hold"}));
     run.step(&[pause]);
     let wait = run.state.waiting.clone().unwrap();
-    assert_eq!(
-        (wait.reason, wait.wait_key.as_deref()),
-        (WaitReason::User, Some("pause:run"))
-    );
+    assert_eq!((wait.reason, wait.wait_key.as_deref()), (WaitReason::User, Some("pause:run")));
     let done = run.done(Ok(json!({"content": "pong"})));
     assert!(run.step(&[done.clone(), done]).records.is_empty());
     assert!(run.state.pending.is_none() && run.state.control.held.len() == 1);
@@ -97,20 +88,13 @@ fn a_run_that_waits_for_a_person_is_not_paused() {
 fn only_the_armed_timer_ends_a_delay() {
     let mut run = delaying();
     let step = run.step(&[]);
-    let Effect::ArmTimer { timer, at } = step.effects[0].clone() else {
-        panic!("no timer was armed")
-    };
+    let Effect::ArmTimer { timer, at } = step.effects[0].clone() else { panic!("no timer was armed") };
     assert_eq!(at, run.now.plus_micros(5_000_000));
-    run.step(&[InboxMessage::TimerFired {
-        timer: "another".to_owned(),
-    }]);
+    run.step(&[InboxMessage::TimerFired { timer: "another".to_owned() }]);
     assert_eq!(run.state.status, RunStatus::Waiting);
     run.now = at;
     let step = run.step(&[InboxMessage::TimerFired { timer: timer.clone() }]);
-    assert_eq!(
-        step.records[0].effect, None,
-        "a delay that is over leaves no record of its own"
-    );
+    assert_eq!(step.records[0].effect, None, "a delay that is over leaves no record of its own");
     assert_eq!(run.state.status, RunStatus::Completed);
     assert!(run.step(&[InboxMessage::TimerFired { timer }]).records.is_empty());
 }
@@ -121,11 +105,7 @@ fn an_answered_delay_cancels_its_timer() {
     run.step(&[]);
     let answer = run.command(CommandKind::Resume, json!({"payload": {}}));
     let step = run.try_step(&[answer]);
-    assert!(
-        step.effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::CancelTimer { .. }))
-    );
+    assert!(step.effects.iter().any(|effect| matches!(effect, Effect::CancelTimer { .. })));
     assert_eq!(step.state.timer, None);
 }
 

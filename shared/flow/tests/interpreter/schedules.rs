@@ -35,18 +35,8 @@ fn scheduled_with(plan: &schedule::Plan, input: Value) -> (Driver, domain::RunId
     let library = Library::from_documents([(&id, &document), (&plan.target, &echo)]).unwrap();
     let mut driver = Driver::new(library, &[]);
     let meta = schedule::meta(plan, domain::Object::new());
-    let vars = json!({"vars": input, "_meta": {"schedule": meta}})
-        .as_object()
-        .cloned()
-        .unwrap();
-    let root = driver.start(
-        id.as_str(),
-        vars,
-        "sess",
-        Source::Inline {
-            document: Box::new(document),
-        },
-    );
+    let vars = json!({"vars": input, "_meta": {"schedule": meta}}).as_object().cloned().unwrap();
+    let root = driver.start(id.as_str(), vars, "sess", Source::Inline { document: Box::new(document) });
     driver.drive();
     (driver, root)
 }
@@ -54,11 +44,7 @@ fn scheduled_with(plan: &schedule::Plan, input: Value) -> (Driver, domain::RunId
 fn ledger(driver: &Driver) -> Vec<String> {
     let line = |record: &Value| {
         let kind = record["effect"]["type"].as_str().unwrap_or("-");
-        format!(
-            "{} {} {kind}",
-            record["node_id"].as_str().unwrap(),
-            record["status"].as_str().unwrap()
-        )
+        format!("{} {} {kind}", record["node_id"].as_str().unwrap(), record["status"].as_str().unwrap())
     };
     driver.ledgers[0].iter().map(line).collect()
 }
@@ -84,10 +70,7 @@ fn a_schedule_of_two_starts_its_target_twice_and_ends() {
     ];
     assert_eq!(ledger(&driver), expected);
     assert_eq!(driver.runs.len(), 3);
-    assert_eq!(
-        driver.runs[2].output,
-        Some(json!({"response": "Ping", "success": true}))
-    );
+    assert_eq!(driver.runs[2].output, Some(json!({"response": "Ping", "success": true})));
     assert_eq!(driver.runs[2].session_id.as_str(), "sess");
 }
 
@@ -103,10 +86,7 @@ fn an_endless_schedule_goes_on_with_a_session_for_each_pass() {
     let (mut driver, root) = scheduled(&plan(Some("1h"), None, Some("scheduled:9")));
     driver.sleep(3 * HOUR);
     let sessions: Vec<&str> = driver.runs[1..].iter().map(|run| run.session_id.as_str()).collect();
-    assert_eq!(
-        sessions,
-        ["scheduled:9:0", "scheduled:9:1", "scheduled:9:2", "scheduled:9:3"]
-    );
+    assert_eq!(sessions, ["scheduled:9:0", "scheduled:9:1", "scheduled:9:2", "scheduled:9:3"]);
     assert_eq!(driver.runs[0].current_node, schedule::WAIT_INTERVAL);
     driver.command(&root, CommandKind::Cancel, json!({}));
     driver.sleep(HOUR);
@@ -121,9 +101,7 @@ fn a_new_interval_moves_the_sleep_and_stays() {
     let schedule = &driver.runs[0].vars["_meta"]["schedule"];
     assert_eq!(schedule["interval"], "30m");
     assert!(schedule["updated_at"].is_string());
-    let Source::Inline { document } = &driver.runs[0].source else {
-        panic!("the flow travels with the run")
-    };
+    let Source::Inline { document } = &driver.runs[0].source else { panic!("the flow travels with the run") };
     assert!(document.to_string().contains("30m"));
     driver.sleep(HOUR);
     assert_eq!(driver.runs.len(), 4, "one at once, one after each half hour");

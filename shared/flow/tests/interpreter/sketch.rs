@@ -37,10 +37,7 @@ pub(crate) fn sketch(nodes: &[(&str, &str, Value)], edges: &[&str]) -> Value {
 }
 
 fn add_pin(nodes: &mut [Value], node: &str, list: &str, pin: &str, kind: &str) {
-    let node = nodes
-        .iter_mut()
-        .find(|entry| entry["id"] == node)
-        .expect("the edge names a node");
+    let node = nodes.iter_mut().find(|entry| entry["id"] == node).expect("the edge names a node");
     let pins = node["data"][list].as_array_mut().unwrap();
     if !pins.iter().any(|entry| entry["id"] == pin) {
         pins.push(json!({"id": pin, "type": kind}));

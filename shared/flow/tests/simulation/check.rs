@@ -18,16 +18,10 @@ fn check_ledger(run: &RunId, stored: &Stored) {
     let ledger = &stored.ledger;
     let ends = ledger.iter().filter(|record| is_terminal(record)).count();
     assert!(ends <= 1, "law 2: {run} ended {ends} times");
-    assert!(
-        ends == 0 || is_terminal(ledger.last().unwrap()),
-        "law 2: {run} went on after its end"
-    );
+    assert!(ends == 0 || is_terminal(ledger.last().unwrap()), "law 2: {run} went on after its end");
     let (mut open, mut closed, mut done) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut waits, mut answers, mut events) = (0, 0, BTreeSet::new());
-    for record in ledger
-        .iter()
-        .filter(|record| record.effect.is_some() && !is_terminal(record))
-    {
+    for record in ledger.iter().filter(|record| record.effect.is_some() && !is_terminal(record)) {
         if kind(record) == "resume" {
             answers += 1;
             let payload = &record.effect.as_ref().unwrap().payload["payload"];
@@ -58,12 +52,7 @@ pub(crate) fn check_cancelled(runs: &BTreeMap<RunId, Stored>) {
     for root in states().filter(|state| state.status == RunStatus::Cancelled) {
         let alive =
             states().find(|state| state.parent_run_id.as_ref() == Some(&root.run_id) && !state.status.is_terminal());
-        assert!(
-            alive.is_none(),
-            "law 10: {:?} outlives {}",
-            alive.map(|state| &state.run_id),
-            root.run_id
-        );
+        assert!(alive.is_none(), "law 10: {:?} outlives {}", alive.map(|state| &state.run_id), root.run_id);
     }
 }
 
@@ -73,10 +62,7 @@ pub(crate) fn check(sim: &Sim<'_>, seed: u64) {
         check_ledger(run, stored);
         let state = stored.state.as_ref().expect("every run has taken its first step");
         let listens = state.workflow_id.as_str().starts_with("visual_event_listener_");
-        let rests = state
-            .waiting
-            .as_ref()
-            .is_some_and(|wait| wait.reason == WaitReason::Event);
+        let rests = state.waiting.as_ref().is_some_and(|wait| wait.reason == WaitReason::Event);
         let over = state.status.is_terminal() || (listens && rests && state.status == RunStatus::Waiting);
         assert!(
             over,
@@ -89,15 +75,9 @@ pub(crate) fn check(sim: &Sim<'_>, seed: u64) {
             .filter(|record| kind(record) == "start_subworkflow" && record.status == StepStatus::Waiting)
             .count();
     }
-    let started = sim
-        .runs
-        .values()
-        .filter(|stored| stored.state.as_ref().unwrap().workflow_id.as_str() == "child")
-        .count();
-    assert_eq!(
-        children, started,
-        "law 5, seed {seed}: children waited for and children started"
-    );
+    let started =
+        sim.runs.values().filter(|stored| stored.state.as_ref().unwrap().workflow_id.as_str() == "child").count();
+    assert_eq!(children, started, "law 5, seed {seed}: children waited for and children started");
     for (seq, run) in &sim.sent {
         let outcomes = sim.runs[run].outcomes.get(seq).copied().unwrap_or_default();
         assert_eq!(outcomes, 1, "law 6, seed {seed}: command {seq} of {run}");

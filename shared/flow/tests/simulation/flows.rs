@@ -33,26 +33,11 @@ pub(crate) fn library() -> Library {
                 &["n"]
             ),
             node("llm", "llm_call", json!({}), &["prompt"]),
-            node(
-                "emit",
-                "emit_event",
-                json!({"pinDefaults": {"name": "tick"}}),
-                &["name"]
-            ),
-            node(
-                "wait",
-                "wait_until",
-                json!({"pinDefaults": {"duration": 1}}),
-                &["duration"]
-            ),
+            node("emit", "emit_event", json!({"pinDefaults": {"name": "tick"}}), &["name"]),
+            node("wait", "wait_until", json!({"pinDefaults": {"duration": 1}}), &["duration"]),
             node("end", "on_flow_end", json!({}), &["text"]),
             node("on", "on_event", json!({"eventConfig": {"name": "tick"}}), &[]),
-            node(
-                "say",
-                "answer_user",
-                json!({"pinDefaults": {"message": "heard"}}),
-                &["message"]
-            ),
+            node("say", "answer_user", json!({"pinDefaults": {"message": "heard"}}), &["message"]),
         ]),
         &[
             "start.exec-out>for.exec-in",
@@ -70,19 +55,10 @@ pub(crate) fn library() -> Library {
     let child = document(
         &json!([
             node("start", "on_flow_start", json!({}), &[]),
-            node(
-                "ask",
-                "ask_user",
-                json!({"pinDefaults": {"prompt": "which?"}}),
-                &["prompt"]
-            ),
+            node("ask", "ask_user", json!({"pinDefaults": {"prompt": "which?"}}), &["prompt"]),
             node("end", "on_flow_end", json!({}), &["response"]),
         ]),
-        &[
-            "start.exec-out>ask.exec-in",
-            "ask.exec-out>end.exec-in",
-            "ask.response>end.response",
-        ],
+        &["start.exec-out>ask.exec-in", "ask.exec-out>end.exec-in", "ask.response>end.response"],
     );
     Library::from_documents([(&"main".into(), &main), (&"child".into(), &child)]).unwrap()
 }

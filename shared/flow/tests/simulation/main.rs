@@ -30,11 +30,8 @@ use world::{Sim, Stored};
 const SEEDS: u64 = 10_000;
 
 fn bytes(sim: &Sim<'_>) -> String {
-    let ledgers: BTreeMap<&str, (&Vec<StepRecord>, &Option<State>)> = sim
-        .runs
-        .iter()
-        .map(|(run, stored)| (run.as_str(), (&stored.ledger, &stored.state)))
-        .collect();
+    let ledgers: BTreeMap<&str, (&Vec<StepRecord>, &Option<State>)> =
+        sim.runs.iter().map(|(run, stored)| (run.as_str(), (&stored.ledger, &stored.state))).collect();
     serde_json::to_string(&ledgers).unwrap()
 }
 
@@ -46,20 +43,13 @@ fn ten_thousand_worlds_keep_every_law() {
         let sim = Sim::new(&library, seed).live();
         check(&sim, seed);
         records += sim.runs.values().map(|stored| stored.ledger.len()).sum::<usize>();
-        let is_completed = |stored: &&Stored| {
-            stored
-                .state
-                .as_ref()
-                .is_some_and(|state| state.status == RunStatus::Completed)
-        };
+        let is_completed =
+            |stored: &&Stored| stored.state.as_ref().is_some_and(|state| state.status == RunStatus::Completed);
         completed += sim.runs.values().filter(is_completed).count();
     }
     // A world in which nothing happens keeps every law too.
     assert!(records > 30 * usize::try_from(SEEDS).unwrap(), "{records} records");
-    assert!(
-        completed > 2 * usize::try_from(SEEDS).unwrap(),
-        "{completed} completed runs"
-    );
+    assert!(completed > 2 * usize::try_from(SEEDS).unwrap(), "{completed} completed runs");
 }
 
 #[test]

@@ -54,17 +54,7 @@ impl<'a> Sim<'a> {
     pub(crate) fn new(library: &'a Library, seed: u64) -> Self {
         let (queue, runs) = (BTreeMap::new(), BTreeMap::new());
         let armed = BTreeSet::new();
-        Self {
-            library,
-            random: seed,
-            now: 0,
-            order: 0,
-            queue,
-            runs,
-            armed,
-            commands: 0,
-            sent: BTreeMap::new(),
-        }
+        Self { library, random: seed, now: 0, order: 0, queue, runs, armed, commands: 0, sent: BTreeMap::new() }
     }
 
     /// SplitMix64.
@@ -153,10 +143,7 @@ impl<'a> Sim<'a> {
             client_id: None,
             accepted_at: self.time(),
         };
-        let message = InboxMessage::Command {
-            seq,
-            command: Box::new(command),
-        };
+        let message = InboxMessage::Command { seq, command: Box::new(command) };
         self.publish(run, message.clone());
         if self.one_in(6) {
             let delay = self.below(3_000_000);
@@ -187,10 +174,7 @@ impl<'a> Sim<'a> {
             1 => {
                 self.soon(Happening::Ring(run.clone()));
                 let delay = self.below(2_000_000);
-                self.later(
-                    delay,
-                    Happening::LateAppend(run.clone(), version, taken, Box::new(step)),
-                );
+                self.later(delay, Happening::LateAppend(run.clone(), version, taken, Box::new(step)));
             }
             _ => self.append(run, version, taken, step, &inputs),
         }
@@ -198,12 +182,7 @@ impl<'a> Sim<'a> {
 
     fn step(&self, state: State, inputs: &[InboxMessage]) -> Step {
         let flow = self.library.get(&state.workflow_id).unwrap();
-        let world = World {
-            flow,
-            flows: self.library,
-            now: self.time(),
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow, flows: self.library, now: self.time(), zone: &TimeZone::UTC };
         flow::step(world, state, inputs)
     }
 
@@ -217,9 +196,7 @@ impl<'a> Sim<'a> {
         stored.version += 1;
         stored.applied = taken;
         for (place, verdict) in &step.outcomes {
-            let InboxMessage::Command { seq, .. } = &inputs[*place] else {
-                panic!("an outcome without a command")
-            };
+            let InboxMessage::Command { seq, .. } = &inputs[*place] else { panic!("an outcome without a command") };
             assert!(matches!(verdict, Verdict::Applied { .. } | Verdict::Refused { .. }));
             *stored.outcomes.entry(*seq).or_default() += 1;
         }
@@ -256,12 +233,7 @@ impl<'a> Sim<'a> {
         match effect {
             Effect::CallModel { key, attempt, .. } => self.call_model(run, key, attempt),
             Effect::CallTools { .. } => panic!("no step asks for tools"),
-            Effect::EmitEvent {
-                key,
-                attempt,
-                wait_keys,
-                envelope,
-            } => {
+            Effect::EmitEvent { key, attempt, wait_keys, envelope } => {
                 let delivered = self.deliver(&wait_keys, &envelope);
                 let outcome = Ok(json!({"wait_key": wait_keys[0], "delivered": delivered}));
                 self.publish(run, InboxMessage::EffectDone { key, attempt, outcome });
@@ -269,13 +241,7 @@ impl<'a> Sim<'a> {
             Effect::DeliverEvent { wait_key, envelope, .. } => {
                 self.deliver(&[wait_key], &envelope);
             }
-            Effect::StartChild {
-                child,
-                workflow_id,
-                vars,
-                report,
-                ..
-            } => {
+            Effect::StartChild { child, workflow_id, vars, report, .. } => {
                 if !self.runs.contains_key(&child) {
                     let request = self.request(child.as_str(), &workflow_id, vars, Some(run), report);
                     self.start(request);
@@ -311,34 +277,20 @@ impl<'a> Sim<'a> {
         };
         self.later(
             delay,
-            Happening::Publish(
-                run.clone(),
-                Box::new(InboxMessage::EffectDone { key, attempt, outcome }),
-            ),
+            Happening::Publish(run.clone(), Box::new(InboxMessage::EffectDone { key, attempt, outcome })),
         );
     }
 
     fn deliver(&mut self, keys: &[String], envelope: &domain::Envelope) -> usize {
         let waiting = |stored: &Stored| {
             let wait = stored.state.as_ref()?.waiting.as_ref()?;
-            wait.wait_key
-                .clone()
-                .filter(|key| wait.reason == WaitReason::Event && keys.contains(key))
+            wait.wait_key.clone().filter(|key| wait.reason == WaitReason::Event && keys.contains(key))
         };
-        let reached: Vec<(RunId, String)> = self
-            .runs
-            .iter()
-            .filter_map(|(run, stored)| Some((run.clone(), waiting(stored)?)))
-            .collect();
+        let reached: Vec<(RunId, String)> =
+            self.runs.iter().filter_map(|(run, stored)| Some((run.clone(), waiting(stored)?))).collect();
         let count = reached.len();
         for (run, wait_key) in reached {
-            self.publish(
-                &run,
-                InboxMessage::Event(EventDelivery {
-                    wait_key,
-                    envelope: envelope.clone(),
-                }),
-            );
+            self.publish(&run, InboxMessage::Event(EventDelivery { wait_key, envelope: envelope.clone() }));
         }
         count
     }
@@ -347,12 +299,7 @@ impl<'a> Sim<'a> {
         let stored = &self.runs[run];
         let Some(state) = stored.state.clone() else { return };
         let flow = self.library.get(&state.workflow_id).unwrap();
-        let world = World {
-            flow,
-            flows: self.library,
-            now: self.time(),
-            zone: &TimeZone::UTC,
-        };
+        let world = World { flow, flows: self.library, now: self.time(), zone: &TimeZone::UTC };
         let (version, applied) = (stored.version, stored.applied);
         let owed = stored.owed.then(|| stored.effects.clone());
         if owed.is_some_and(|effects| !self.perform_all(run, effects)) {
@@ -390,11 +337,7 @@ impl<'a> Sim<'a> {
     fn nudge(&mut self) {
         let place = usize::try_from(self.draw()).unwrap_or_default() % self.runs.len();
         let run = self.runs.keys().nth(place).unwrap().clone();
-        self.command(
-            &run,
-            CommandKind::Resume,
-            json!({"wait_key": "no such key", "payload": {}}),
-        );
+        self.command(&run, CommandKind::Resume, json!({"wait_key": "no such key", "payload": {}}));
     }
 
     fn answer_all(&mut self) {
@@ -402,17 +345,10 @@ impl<'a> Sim<'a> {
             let wait = stored.state.as_ref()?.waiting.as_ref()?;
             wait.wait_key.clone().filter(|key| key.starts_with("user:"))
         };
-        let waiting: Vec<(RunId, String)> = self
-            .runs
-            .iter()
-            .filter_map(|(run, stored)| Some((run.clone(), asks(stored)?)))
-            .collect();
+        let waiting: Vec<(RunId, String)> =
+            self.runs.iter().filter_map(|(run, stored)| Some((run.clone(), asks(stored)?))).collect();
         for (run, key) in waiting {
-            self.command(
-                &run,
-                CommandKind::Resume,
-                json!({"wait_key": key, "payload": {"response": "this"}}),
-            );
+            self.command(&run, CommandKind::Resume, json!({"wait_key": key, "payload": {"response": "this"}}));
         }
     }
 
@@ -473,11 +409,7 @@ impl<'a> Sim<'a> {
 
 /// How many inputs a held-up step had: those since the version that it was computed on, if that is still the head.
 fn step_inputs(stored: &Stored, taken: usize, version: u64) -> usize {
-    if stored.version == version {
-        taken - stored.applied
-    } else {
-        0
-    }
+    if stored.version == version { taken - stored.applied } else { 0 }
 }
 
 fn first(library: &Library, inputs: &[InboxMessage]) -> Option<State> {

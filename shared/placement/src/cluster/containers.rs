@@ -42,18 +42,9 @@ impl Cluster {
         registered.container.state = State::Unhealthy { since: at };
         registered.container.owned = orphan;
         let free = spot.devices.iter().filter_map(|id| self.devices.get(id));
-        let free = free
-            .map(|device| device.capacity_mb().saturating_sub(device.reserved_mb()))
-            .min();
+        let free = free.map(|device| device.capacity_mb().saturating_sub(device.reserved_mb())).min();
         let vram_mb = spot.vram_mb.min(free.unwrap_or(0));
-        self.take(
-            name,
-            &Spot {
-                vram_mb,
-                ..spot.clone()
-            },
-            generation,
-        );
+        self.take(name, &Spot { vram_mb, ..spot.clone() }, generation);
         if let Some(registered) = self.services.get_mut(name) {
             registered.container.tainted = orphan;
         }
@@ -71,13 +62,7 @@ impl Cluster {
         }
         for id in &spot.devices {
             if let Some(device) = self.devices.get_mut(id) {
-                device.holders.insert(
-                    name.clone(),
-                    Hold {
-                        reserved_mb: spot.vram_mb,
-                        measured_mb: None,
-                    },
-                );
+                device.holders.insert(name.clone(), Hold { reserved_mb: spot.vram_mb, measured_mb: None });
             }
         }
     }
@@ -125,16 +110,10 @@ impl Cluster {
         at: Time,
     ) -> Result<(), Refusal> {
         let registered = self.current(name, generation)?;
-        if !matches!(
-            registered.container.state,
-            State::Ready { .. } | State::Unhealthy { .. }
-        ) {
+        if !matches!(registered.container.state, State::Ready { .. } | State::Unhealthy { .. }) {
             return Err(Refusal::Stale { service: name.clone() });
         }
-        registered.container.state = State::Draining {
-            since: at,
-            reason: reason.clone(),
-        };
+        registered.container.state = State::Draining { since: at, reason: reason.clone() };
         Ok(())
     }
 
@@ -146,19 +125,11 @@ impl Cluster {
         at: Time,
     ) -> Result<(), Refusal> {
         let container = &mut self.current(name, generation)?.container;
-        let sent = if let State::Stopping { sent, .. } = container.state {
-            sent + 1
-        } else {
-            1
-        };
+        let sent = if let State::Stopping { sent, .. } = container.state { sent + 1 } else { 1 };
         if matches!(container.state, State::Stopped | State::Lost { .. }) {
             return Err(Refusal::Stale { service: name.clone() });
         }
-        container.state = State::Stopping {
-            since: at,
-            reason: reason.clone(),
-            sent,
-        };
+        container.state = State::Stopping { since: at, reason: reason.clone(), sent };
         Ok(())
     }
 
@@ -168,20 +139,9 @@ impl Cluster {
         if registered.container.is_stopped() {
             return Err(Refusal::Stale { service: name.clone() });
         }
-        let timed_out = matches!(
-            registered.container.state,
-            State::Stopping {
-                reason: StopReason::StartTimedOut,
-                ..
-            }
-        );
+        let timed_out = matches!(registered.container.state, State::Stopping { reason: StopReason::StartTimedOut, .. });
         if timed_out {
-            failed_start(
-                &mut registered.container,
-                &policy,
-                "it did not become healthy in time",
-                at,
-            );
+            failed_start(&mut registered.container, &policy, "it did not become healthy in time", at);
         } else {
             learn_run(registered);
         }
@@ -232,17 +192,10 @@ impl Cluster {
         container.asked = false;
         match container.state {
             State::Ready { .. } | State::Unhealthy { .. } | State::Draining { .. } if drain => {
-                container.state = State::Draining {
-                    since: at,
-                    reason: StopReason::Asked,
-                };
+                container.state = State::Draining { since: at, reason: StopReason::Asked };
             }
             State::Starting { .. } | State::Ready { .. } | State::Unhealthy { .. } | State::Draining { .. } => {
-                container.state = State::Stopping {
-                    since: at,
-                    reason: StopReason::Asked,
-                    sent: 1,
-                };
+                container.state = State::Stopping { since: at, reason: StopReason::Asked, sent: 1 };
             }
             State::Stopped | State::Stopping { .. } | State::Lost { .. } => {}
         }
@@ -273,10 +226,7 @@ impl Cluster {
 
     /// Takes the container out of the ledgers of its GPUs.
     pub(super) fn release(&mut self, name: &ServiceName) {
-        let spot = self
-            .services
-            .get(name)
-            .and_then(|registered| registered.container.spot.clone());
+        let spot = self.services.get(name).and_then(|registered| registered.container.spot.clone());
         for id in spot.iter().flat_map(|spot| &spot.devices) {
             if let Some(device) = self.devices.get_mut(id) {
                 device.holders.remove(name);
@@ -286,10 +236,7 @@ impl Cluster {
 
     /// Memory has just moved on the container's GPUs; a GPU that is never measured cannot be waited for.
     fn unsettle(&mut self, name: &ServiceName, at: Time) {
-        let spot = self
-            .services
-            .get(name)
-            .and_then(|registered| registered.container.spot.clone());
+        let spot = self.services.get(name).and_then(|registered| registered.container.spot.clone());
         for id in spot.iter().flat_map(|spot| &spot.devices) {
             if let Some(device) = self.devices.get_mut(id)
                 && device.measured.is_some()
@@ -304,10 +251,7 @@ impl Cluster {
         let Some(registered) = self.services.get(name) else {
             return 0;
         };
-        let eligible = self
-            .devices
-            .iter()
-            .filter(|(id, device)| registered.service.may_use(id, &device.node));
+        let eligible = self.devices.iter().filter(|(id, device)| registered.service.may_use(id, &device.node));
         eligible.map(|(_, device)| device.capacity_mb()).max().unwrap_or(0)
     }
 }

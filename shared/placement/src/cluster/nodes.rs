@@ -18,13 +18,7 @@ impl Cluster {
             self.update_device(node, info);
         }
         let ids = devices.iter().map(|info| info.id.clone()).collect();
-        self.nodes.insert(
-            node.clone(),
-            Node {
-                devices: ids,
-                lost_since: None,
-            },
-        );
+        self.nodes.insert(node.clone(), Node { devices: ids, lost_since: None });
         for name in self.containers_on(node) {
             let Some(registered) = self.services.get(&name) else {
                 continue;
@@ -49,10 +43,7 @@ impl Cluster {
     }
 
     pub(super) fn node_lost(&mut self, node: &NodeId, at: Time) -> Result<(), Refusal> {
-        let known = self
-            .nodes
-            .get_mut(node)
-            .ok_or_else(|| Refusal::Unknown { name: node.to_string() })?;
+        let known = self.nodes.get_mut(node).ok_or_else(|| Refusal::Unknown { name: node.to_string() })?;
         if known.lost_since.is_none() {
             known.lost_since = Some(at);
         }
@@ -72,10 +63,7 @@ impl Cluster {
         at: Time,
     ) -> Result<(), Refusal> {
         let quiet_mb = self.policy.quiet_mb;
-        let device = self
-            .devices
-            .get_mut(id)
-            .ok_or_else(|| Refusal::Unknown { name: id.to_string() })?;
+        let device = self.devices.get_mut(id).ok_or_else(|| Refusal::Unknown { name: id.to_string() })?;
         let before = device.measured.replace(Measure { used_mb, at });
         if let (Some(since), Some(before)) = (device.settling_since, before)
             && before.at >= since
@@ -98,10 +86,7 @@ impl Cluster {
     /// The services whose container is on a node, as far as known.
     pub(crate) fn containers_on(&self, node: &NodeId) -> Vec<ServiceName> {
         let on = |spot: &crate::Spot| spot.node == *node;
-        let here = self
-            .services
-            .iter()
-            .filter(|(_, known)| known.container.spot.as_ref().is_some_and(on));
+        let here = self.services.iter().filter(|(_, known)| known.container.spot.as_ref().is_some_and(on));
         here.map(|(name, _)| name.clone()).collect()
     }
 }

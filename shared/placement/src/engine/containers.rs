@@ -11,10 +11,7 @@ pub(crate) fn container_due(known: &Registered, policy: &Policy, now: Time) -> O
         State::Stopped => known.container.retry_at,
         State::Starting { since } | State::Unhealthy { since } => Some(after(*since, known.start_timeout_ms(policy))),
         State::Ready { .. } => idle_until(known),
-        State::Draining {
-            since,
-            reason: StopReason::Asked,
-        } => Some(after(*since, policy.drain_timeout_ms)),
+        State::Draining { since, reason: StopReason::Asked } => Some(after(*since, policy.drain_timeout_ms)),
         State::Stopping { since, .. } => Some(after(*since, policy.command_timeout_ms)),
         State::Draining { .. } | State::Lost { .. } => None,
     };
@@ -31,9 +28,7 @@ fn idle_until(known: &Registered) -> Option<Time> {
 
 /// Whether a GPU's memory has stopped moving, or was waited for long enough.
 pub(crate) fn is_settled(device: &Device, policy: &Policy, now: Time) -> bool {
-    device
-        .settling_since
-        .is_none_or(|since| after(since, policy.settle_timeout_ms) <= now)
+    device.settling_since.is_none_or(|since| after(since, policy.settle_timeout_ms) <= now)
 }
 
 impl Engine {
@@ -80,38 +75,25 @@ impl Engine {
             let grace = self.cluster.policy.interrupt_grace_ms;
             let jobs = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
             let jobs = jobs.filter(|job| job.run.as_ref().is_some_and(|run| run.interrupt.is_none()));
-            let actions: Vec<_> = jobs
-                .filter_map(|job| Action::interrupt(job, Interruption::Drained, self.now, grace))
-                .collect();
+            let actions: Vec<_> =
+                jobs.filter_map(|job| Action::interrupt(job, Interruption::Drained, self.now, grace)).collect();
             actions.into_iter().for_each(|action| self.decide(action));
         }
     }
 
     fn is_idle_too_long(&self, known: &Registered) -> bool {
-        let waiting = self
-            .index
-            .types
-            .get(&known.service.service_type)
-            .is_some_and(super::index::TypeIndex::has_waiting);
+        let waiting =
+            self.index.types.get(&known.service.service_type).is_some_and(super::index::TypeIndex::has_waiting);
         !waiting && known.running.is_empty() && idle_until(known).is_some_and(|until| until <= self.now)
     }
 
     /// Whether no GPU of the container is just taking or giving back memory: one such operation at a time on each.
     pub(crate) fn may_operate_on(&self, name: &ServiceName) -> bool {
-        let spot = self
-            .cluster
-            .services
-            .get(name)
-            .and_then(|known| known.container.spot.as_ref());
+        let spot = self.cluster.services.get(name).and_then(|known| known.container.spot.as_ref());
         spot.iter().flat_map(|spot| &spot.devices).all(|id| {
             self.cluster.devices.get(id).is_none_or(|device| {
                 let busy = |holder: &ServiceName| {
-                    holder != name
-                        && self
-                            .cluster
-                            .services
-                            .get(holder)
-                            .is_some_and(|k| k.container.in_operation())
+                    holder != name && self.cluster.services.get(holder).is_some_and(|k| k.container.in_operation())
                 };
                 is_settled(device, &self.cluster.policy, self.now) && !device.holders.keys().any(busy)
             })
@@ -123,10 +105,6 @@ impl Engine {
             return;
         };
         let generation = known.container.generation;
-        self.decide(Action::Stop {
-            service: name.clone(),
-            generation,
-            reason,
-        });
+        self.decide(Action::Stop { service: name.clone(), generation, reason });
     }
 }

@@ -35,10 +35,7 @@ impl Engine {
     }
 
     fn takes_jobs_of(&self, name: &ServiceName, kind: &ServiceType) -> bool {
-        self.cluster
-            .services
-            .get(name)
-            .is_some_and(|known| known.takes_jobs() && known.service.service_type == *kind)
+        self.cluster.services.get(name).is_some_and(|known| known.takes_jobs() && known.service.service_type == *kind)
     }
 
     fn dispatch(&mut self, place: Place, service: &ServiceName) {
@@ -69,10 +66,7 @@ impl Engine {
             std::iter::once((None, &index.queue)).chain(index.pinned.iter().map(|(pin, queue)| (Some(pin), queue)));
         let mut waiting: Vec<(Rank, Option<ServiceName>)> = Vec::new();
         for (pin, queue) in queues {
-            let urgent = queue
-                .iter()
-                .take_while(|(priority, _)| *priority <= reach)
-                .take(index.running.len());
+            let urgent = queue.iter().take_while(|(priority, _)| *priority <= reach).take(index.running.len());
             waiting.extend(urgent.map(|rank| (*rank, pin.cloned())));
         }
         waiting.sort_unstable();
@@ -98,12 +92,8 @@ impl Engine {
             return;
         };
         let grace = self.cluster.policy.interrupt_grace_ms;
-        let Some(action) = Action::interrupt(
-            victim,
-            Interruption::Preempted { by: Some(by.clone()) },
-            self.now,
-            grace,
-        ) else {
+        let Some(action) = Action::interrupt(victim, Interruption::Preempted { by: Some(by.clone()) }, self.now, grace)
+        else {
             return;
         };
         self.decide(action);
@@ -116,11 +106,8 @@ impl Engine {
         let index = self.index.types.get(kind)?;
         let mut best: Option<(u64, i32, Place)> = None;
         let mut wake = None;
-        for (theirs, place) in index
-            .running
-            .iter()
-            .rev()
-            .take_while(|(theirs, _)| theirs.saturating_sub(gap) >= priority)
+        for (theirs, place) in
+            index.running.iter().rev().take_while(|(theirs, _)| theirs.saturating_sub(gap) >= priority)
         {
             let Some(job) = self.cluster.jobs.get(place) else {
                 continue;

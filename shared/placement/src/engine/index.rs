@@ -83,11 +83,8 @@ impl TypeIndex {
 
     /// The best job that a service could take.
     pub(crate) fn head_for(&self, service: &ServiceName) -> Option<Rank> {
-        let pinned = if self.pinned.is_empty() {
-            None
-        } else {
-            self.pinned.get(service).and_then(|queue| queue.first())
-        };
+        let pinned =
+            if self.pinned.is_empty() { None } else { self.pinned.get(service).and_then(|queue| queue.first()) };
         match (self.queue.first(), pinned) {
             (Some(a), Some(b)) => Some(*a.min(b)),
             (a, b) => a.or(b).copied(),
@@ -225,9 +222,7 @@ impl Index {
 
     /// Whether any who want room are at least this urgent.
     pub(crate) fn wanted_at(&self, priority: i32) -> bool {
-        self.wanting
-            .first_key_value()
-            .is_some_and(|(most, _)| *most <= priority)
+        self.wanting.first_key_value().is_some_and(|(most, _)| *most <= priority)
     }
 }
 
@@ -243,20 +238,7 @@ pub(crate) fn can_start(known: &Registered, now: Time) -> bool {
 /// The next moment at which a decision about the job may change by itself; what is past was looked at.
 fn job_due(job: &Job, now: Time) -> Option<Time> {
     let running = job.run.as_ref();
-    let running = running.map(|run| {
-        run.interrupt
-            .as_ref()
-            .map_or(run.deadline, |interrupt| interrupt.deadline)
-    });
-    let queued = if job.status == JobStatus::Queued {
-        [job.not_before, job.expires_at()]
-    } else {
-        [None, None]
-    };
-    queued
-        .into_iter()
-        .chain([running])
-        .flatten()
-        .filter(|due| *due > now)
-        .min()
+    let running = running.map(|run| run.interrupt.as_ref().map_or(run.deadline, |interrupt| interrupt.deadline));
+    let queued = if job.status == JobStatus::Queued { [job.not_before, job.expires_at()] } else { [None, None] };
+    queued.into_iter().chain([running]).flatten().filter(|due| *due > now).min()
 }

@@ -17,9 +17,7 @@ impl Engine {
             JobStatus::Running => self.look_at_attempt(place),
             JobStatus::Paused => {
                 if !self.makes_way(job) {
-                    self.decide(Action::Resume {
-                        job: job.spec.id.clone(),
-                    });
+                    self.decide(Action::Resume { job: job.spec.id.clone() });
                 }
             }
             JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled | JobStatus::Expired => {}
@@ -32,24 +30,16 @@ impl Engine {
             return Some(Action::Expire { job: id });
         }
         if job.losses > self.cluster.policy.max_losses {
-            let error = format!(
-                "given up: its node or its connection was lost {} times while it ran",
-                job.losses
-            );
+            let error = format!("given up: its node or its connection was lost {} times while it ran", job.losses);
             return Some(Action::Fail { job: id, error });
         }
         let kind = self.index.types.get(&job.spec.service_type)?;
         if job.spec.service_name.is_none() && !kind.live.is_empty() {
             return None;
         }
-        let names = kind
-            .services
-            .iter()
-            .filter(|name| job.spec.service_name.as_ref().is_none_or(|pin| pin == *name));
+        let names = kind.services.iter().filter(|name| job.spec.service_name.as_ref().is_none_or(|pin| pin == *name));
         let candidates = names.filter_map(|name| self.cluster.services.get(name));
-        let error = self
-            .cluster
-            .never_fits(candidates.filter(|known| known.service.enabled))?;
+        let error = self.cluster.never_fits(candidates.filter(|known| known.service.enabled))?;
         Some(Action::Fail { job: id, error })
     }
 
@@ -60,22 +50,14 @@ impl Engine {
         let Some(run) = &job.run else { return };
         let grace = self.cluster.policy.interrupt_grace_ms;
         if let Some(cause) = self.how_lost(job) {
-            return self.decide(Action::Requeue {
-                job: job.spec.id.clone(),
-                attempt: job.attempt,
-                cause,
-            });
+            return self.decide(Action::Requeue { job: job.spec.id.clone(), attempt: job.attempt, cause });
         }
         let action = match &run.interrupt {
             None if job.cancel_asked => Action::interrupt(job, Interruption::Cancelled, self.now, grace),
             None if run.deadline <= self.now => Action::interrupt(job, Interruption::TimedOut, self.now, grace),
             Some(interrupt) if interrupt.deadline <= self.now => {
-                let (service, reason) = (
-                    run.service.clone(),
-                    StopReason::HeldByInterrupted {
-                        job: job.spec.id.clone(),
-                    },
-                );
+                let (service, reason) =
+                    (run.service.clone(), StopReason::HeldByInterrupted { job: job.spec.id.clone() });
                 let stopping = |known: &crate::Registered| matches!(known.container.state, State::Stopping { .. });
                 if !self.cluster.services.get(&service).is_none_or(stopping) {
                     self.stop(&service, reason);
@@ -125,11 +107,7 @@ impl Engine {
         let Some(claim) = &preemptor.claim else { return false };
         match preemptor.status {
             JobStatus::Running => true,
-            JobStatus::Queued => self
-                .cluster
-                .services
-                .get(claim)
-                .is_some_and(|known| known.container.serves()),
+            JobStatus::Queued => self.cluster.services.get(claim).is_some_and(|known| known.container.serves()),
             JobStatus::Paused
             | JobStatus::Completed
             | JobStatus::Failed

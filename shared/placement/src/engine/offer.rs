@@ -22,14 +22,7 @@ pub(crate) struct Offer {
 
 impl Offer {
     fn key(&self) -> (Class, (i64, u64), usize, u64, &ServiceName, &NodeId) {
-        (
-            self.class,
-            self.cost,
-            self.yields.len(),
-            self.left_mb,
-            &self.service,
-            &self.node,
-        )
+        (self.class, self.cost, self.yields.len(), self.left_mb, &self.service, &self.node)
     }
 }
 
@@ -57,13 +50,7 @@ impl Engine {
                 if best.as_ref().is_some_and(|best| best.class == Class::Free) && !free_only {
                     break;
                 }
-                for (node, gpus) in self
-                    .index
-                    .shelves
-                    .nodes
-                    .iter()
-                    .filter(|(id, _)| known.service.may_be_on(id))
-                {
+                for (node, gpus) in self.index.shelves.nodes.iter().filter(|(id, _)| known.service.may_be_on(id)) {
                     let Some(offer) = self.offer_on(known, node, gpus, free_only, asker) else {
                         continue;
                     };
@@ -86,9 +73,7 @@ impl Engine {
     pub(crate) fn startable_for<'a>(&'a self, want: &'a Want) -> impl Iterator<Item = &'a Registered> {
         let asked = want.priority == i32::MIN;
         let index = self.index.types.get(&want.kind);
-        let names = index
-            .into_iter()
-            .flat_map(move |index| if asked { &index.services } else { &index.startable });
+        let names = index.into_iter().flat_map(move |index| if asked { &index.services } else { &index.startable });
         let names = names.filter(|name| want.pin.as_ref().is_none_or(|pin| pin == *name));
         let known = names.filter_map(|name| self.cluster.services.get(name));
         known.filter(|known| super::index::can_start(known, self.now))
@@ -104,9 +89,7 @@ impl Engine {
     ) -> Option<Offer> {
         let need_mb = known.need_mb(&self.cluster.policy);
         let wanted = usize::from(known.service.gpus);
-        let usable = gpus
-            .iter()
-            .filter(|shelf| wanted > 0 && known.service.may_use(&shelf.id, node));
+        let usable = gpus.iter().filter(|shelf| wanted > 0 && known.service.may_use(&shelf.id, node));
         let offered = usable.filter_map(|shelf| part(shelf, need_mb, free_only, asker));
         let mut parts: Vec<Part<'_>> = Vec::new();
         if wanted == 1 {
@@ -127,16 +110,7 @@ impl Engine {
         yields.sort_by(|a, b| a.service.cmp(&b.service));
         yields.dedup_by(|a, b| a.service == b.service);
         let (service, node) = (known.service.name.clone(), node.clone());
-        Some(Offer {
-            class,
-            service,
-            node,
-            devices,
-            need_mb,
-            yields,
-            cost,
-            left_mb,
-        })
+        Some(Offer { class, service, node, devices, need_mb, yields, cost, left_mb })
     }
 }
 
@@ -150,13 +124,7 @@ fn part<'a>(shelf: &'a Shelf, need_mb: u64, free_only: bool, asker: &mut Asker<'
         let busy = shelf.busy(asker.policy, asker.now);
         let class = if busy { Class::Wait } else { Class::Free };
         let left_mb = shelf.free_mb - target;
-        return (!free_only || !busy).then(|| Part {
-            id,
-            class,
-            cost: (0, 0),
-            left_mb,
-            yields: Vec::new(),
-        });
+        return (!free_only || !busy).then(|| Part { id, class, cost: (0, 0), left_mb, yields: Vec::new() });
     }
     if free_only {
         return None;
@@ -165,13 +133,7 @@ fn part<'a>(shelf: &'a Shelf, need_mb: u64, free_only: bool, asker: &mut Asker<'
     let class = yields.iter().map(|one| one.class).max().unwrap_or(Class::Wait);
     let dearest = yields.iter().filter(|one| one.class == class);
     let cost = dearest.fold((0, 0), |sum, one| add(sum, one.cost));
-    Some(Part {
-        id,
-        class,
-        cost,
-        left_mb: shelf.free_mb.saturating_add(had_mb).saturating_sub(target),
-        yields,
-    })
+    Some(Part { id, class, cost, left_mb: shelf.free_mb.saturating_add(had_mb).saturating_sub(target), yields })
 }
 
 fn add(a: (i64, u64), b: (i64, u64)) -> (i64, u64) {

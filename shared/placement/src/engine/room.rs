@@ -43,10 +43,7 @@ impl Engine {
                 continue;
             }
             let asks = self.asks(&want);
-            if asks
-                .as_ref()
-                .is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks)))
-            {
+            if asks.as_ref().is_some_and(|asks| hopeless.iter().any(|other| other.covers(asks))) {
                 continue;
             }
             let mut asker = self.asker(&want);
@@ -88,13 +85,7 @@ impl Engine {
             if asks.is_some_and(|asks| (asks.need_mb, asks.gpus) != (need_mb, gpus)) {
                 return None;
             }
-            asks = Some(Hopeless {
-                priority: want.priority,
-                since,
-                further: want.further,
-                need_mb,
-                gpus,
-            });
+            asks = Some(Hopeless { priority: want.priority, since, further: want.further, need_mb, gpus });
         }
         asks
     }
@@ -112,26 +103,16 @@ impl Engine {
     }
 
     fn start(&mut self, offer: &Offer) {
-        let spot = Spot {
-            node: offer.node.clone(),
-            devices: offer.devices.clone(),
-            vram_mb: offer.need_mb,
-        };
+        let spot = Spot { node: offer.node.clone(), devices: offer.devices.clone(), vram_mb: offer.need_mb };
         let generation = self.cluster.next_generation.max(1);
-        self.decide(Action::Start {
-            service: offer.service.clone(),
-            spot,
-            generation,
-        });
+        self.decide(Action::Start { service: offer.service.clone(), spot, generation });
     }
 
     fn make_yield(&mut self, one: &Yield, want: &Want, room_for: &ServiceName) {
         let Some(known) = self.cluster.services.get(&one.service) else {
             return;
         };
-        let reason = StopReason::Evicted {
-            room_for: room_for.clone(),
-        };
+        let reason = StopReason::Evicted { room_for: room_for.clone() };
         let (generation, leaving) = (known.container.generation, known.container.is_leaving());
         match one.class {
             Class::Free | Class::Wait => {}
@@ -142,11 +123,7 @@ impl Engine {
             }
             Class::Drain | Class::Preempt => {
                 if !leaving {
-                    self.decide(Action::Drain {
-                        service: one.service.clone(),
-                        generation,
-                        reason,
-                    });
+                    self.decide(Action::Drain { service: one.service.clone(), generation, reason });
                 }
                 if one.class == Class::Preempt {
                     self.interrupt_all(&one.service, want);
@@ -164,9 +141,7 @@ impl Engine {
         let jobs = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
         let jobs = jobs.filter(|job| job.run.as_ref().is_some_and(|run| run.interrupt.is_none()));
         let cause = Interruption::Preempted { by };
-        let actions: Vec<_> = jobs
-            .filter_map(|job| Action::interrupt(job, cause.clone(), self.now, grace))
-            .collect();
+        let actions: Vec<_> = jobs.filter_map(|job| Action::interrupt(job, cause.clone(), self.now, grace)).collect();
         actions.into_iter().for_each(|action| self.decide(action));
     }
 }

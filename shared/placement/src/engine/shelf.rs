@@ -57,10 +57,7 @@ pub(crate) struct Shelf {
 impl Shelf {
     /// Whether its memory is moving, so that nothing may start or stop on it.
     pub(crate) fn busy(&self, policy: &Policy, now: Time) -> bool {
-        self.moving
-            || self
-                .settling_since
-                .is_some_and(|since| after(since, policy.settle_timeout_ms) > now)
+        self.moving || self.settling_since.is_some_and(|since| after(since, policy.settle_timeout_ms) > now)
     }
 }
 
@@ -127,10 +124,7 @@ impl Engine {
         let mut shelves = std::mem::take(&mut self.index.shelves);
         for id in std::mem::take(&mut shelves.stale) {
             if let (Some(shelf), Some(device)) = (shelves.get_mut(&id), self.cluster.devices.get(&id)) {
-                *shelf = Shelf {
-                    promised_mb: shelf.promised_mb,
-                    ..self.shelf(&id, device)
-                };
+                *shelf = Shelf { promised_mb: shelf.promised_mb, ..self.shelf(&id, device) };
             }
         }
         self.index.shelves = shelves;
@@ -138,11 +132,7 @@ impl Engine {
 
     /// Something happened to a service; its GPUs have to be looked at anew.
     pub(super) fn stale(&mut self, name: &ServiceName) {
-        let spot = self
-            .cluster
-            .services
-            .get(name)
-            .and_then(|known| known.container.spot.as_ref());
+        let spot = self.cluster.services.get(name).and_then(|known| known.container.spot.as_ref());
         for id in spot.iter().flat_map(|spot| &spot.devices) {
             if !self.index.shelves.stale.contains(id) {
                 self.index.shelves.stale.insert(id.clone());
@@ -151,15 +141,9 @@ impl Engine {
     }
 
     fn all_shelves(&self) -> Shelves {
-        let mut shelves = Shelves {
-            known: true,
-            ..Shelves::default()
-        };
+        let mut shelves = Shelves { known: true, ..Shelves::default() };
         for (id, node) in self.cluster.nodes.iter().filter(|(_, node)| node.lost_since.is_none()) {
-            let known = node
-                .devices
-                .iter()
-                .filter_map(|gpu| Some((gpu, self.cluster.devices.get(gpu)?)));
+            let known = node.devices.iter().filter_map(|gpu| Some((gpu, self.cluster.devices.get(gpu)?)));
             let gpus: Vec<Shelf> = known.map(|(gpu, device)| self.shelf(gpu, device)).collect();
             for (place, shelf) in gpus.iter().enumerate() {
                 shelves.at.insert(shelf.id.clone(), (shelves.nodes.len(), place));
@@ -170,15 +154,10 @@ impl Engine {
     }
 
     fn shelf(&self, id: &GpuId, device: &Device) -> Shelf {
-        let holders = device
-            .holders
-            .iter()
-            .filter_map(|(name, hold)| Some((self.cluster.services.get(name)?, hold)));
+        let holders = device.holders.iter().filter_map(|(name, hold)| Some((self.cluster.services.get(name)?, hold)));
         let moving = holders.clone().any(|(known, _)| known.container.in_operation());
-        let views = holders.map(|(known, hold)| View {
-            mb: hold.reserved_mb.max(hold.measured_mb.unwrap_or(0)),
-            ..self.view(known)
-        });
+        let views = holders
+            .map(|(known, hold)| View { mb: hold.reserved_mb.max(hold.measured_mb.unwrap_or(0)), ..self.view(known) });
         Shelf {
             id: id.clone(),
             free_mb: device.free_mb(),

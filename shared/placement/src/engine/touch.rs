@@ -47,11 +47,7 @@ impl Engine {
             | Change::ContainerExited { service, .. }
             | Change::StartAsked { service }
             | Change::StopAsked { service, .. } => {
-                let spot = self
-                    .cluster
-                    .services
-                    .get(service)
-                    .and_then(|known| known.container.spot.as_ref());
+                let spot = self.cluster.services.get(service).and_then(|known| known.container.spot.as_ref());
                 let mut names = self.neighbours(spot.iter().flat_map(|spot| &spot.devices));
                 names.insert(service.clone());
                 Touch::Services(names)
@@ -76,31 +72,17 @@ impl Engine {
         let service = service.or_else(|| slot_taken_on(&event.change));
         let load = service.as_ref().and_then(|name| self.load_of(name));
         // Only a lost attempt can change more of a service than its load: it taints the container.
-        let taints = matches!(
-            &event.change,
-            Change::Job {
-                what: JobEvent::AttemptLost { .. },
-                ..
-            }
-        );
-        if let (true, Some(known)) = (
-            taints,
-            service.as_ref().and_then(|name| self.cluster.services.get(name)),
-        ) {
+        let taints = matches!(&event.change, Change::Job { what: JobEvent::AttemptLost { .. }, .. });
+        if let (true, Some(known)) = (taints, service.as_ref().and_then(|name| self.cluster.services.get(name))) {
             self.index.drop_service(known);
         }
         let applied = self.cluster.apply(event);
-        if let (true, Some(known)) = (
-            taints,
-            service.as_ref().and_then(|name| self.cluster.services.get(name)),
-        ) {
+        if let (true, Some(known)) = (taints, service.as_ref().and_then(|name| self.cluster.services.get(name))) {
             self.index.add_service(&self.cluster, known, self.now);
         }
         match self.cluster.job(id) {
             Some(job) => self.index.add_job(&self.cluster, job, self.now),
-            None => place
-                .into_iter()
-                .for_each(|place| self.index.timers.set(Owner::Job(place), None)),
+            None => place.into_iter().for_each(|place| self.index.timers.set(Owner::Job(place), None)),
         }
         applied?;
         if let Some(place) = self.cluster.places.get(id).copied() {
@@ -115,10 +97,7 @@ impl Engine {
 
     fn load_of(&self, name: &ServiceName) -> Option<(usize, bool, Load)> {
         let known = self.cluster.services.get(name)?;
-        let load = Load {
-            idle: known.running.is_empty(),
-            worst: self.worst_running(known),
-        };
+        let load = Load { idle: known.running.is_empty(), worst: self.worst_running(known) };
         Some((known.running.len(), known.takes_jobs(), load))
     }
 
@@ -221,10 +200,7 @@ impl Engine {
     }
 
     fn need_of(&self, name: &ServiceName) -> Option<u64> {
-        self.cluster
-            .services
-            .get(name)
-            .map(|known| known.need_mb(&self.cluster.policy))
+        self.cluster.services.get(name).map(|known| known.need_mb(&self.cluster.policy))
     }
 
     /// What a service needs has changed, so whether its jobs can ever fit has too.
@@ -235,33 +211,17 @@ impl Engine {
         let Some(kind) = self.index.types.get(&known.service.service_type) else {
             return;
         };
-        let queued = kind
-            .queue
-            .iter()
-            .chain(kind.pinned.values().flatten())
-            .map(|(_, place)| *place);
-        self.index
-            .dirty
-            .jobs
-            .extend(queued.chain(kind.backing_off.iter().copied()));
+        let queued = kind.queue.iter().chain(kind.pinned.values().flatten()).map(|(_, place)| *place);
+        self.index.dirty.jobs.extend(queued.chain(kind.backing_off.iter().copied()));
     }
 
     fn absorb_measure(&mut self, id: &crate::GpuId, event: &Event) -> Result<(), Refusal> {
         let view = |engine: &Self| {
-            engine
-                .cluster
-                .devices
-                .get(id)
-                .map(|device| (device.free_mb(), device.settling_since.is_some()))
+            engine.cluster.devices.get(id).map(|device| (device.free_mb(), device.settling_since.is_some()))
         };
         let before = view(self);
-        let names: Vec<_> = self
-            .cluster
-            .devices
-            .get(id)
-            .iter()
-            .flat_map(|device| device.holders.keys().cloned())
-            .collect();
+        let names: Vec<_> =
+            self.cluster.devices.get(id).iter().flat_map(|device| device.holders.keys().cloned()).collect();
         let needs: Vec<_> = names.iter().map(|name| self.need_of(name)).collect();
         self.cluster.apply(event)?;
         self.index.shelves.stale.insert(id.clone());
@@ -301,12 +261,7 @@ impl Engine {
                     self.index.dirty.room = true;
                 }
                 Owner::Device(id) => {
-                    let holders = self
-                        .cluster
-                        .devices
-                        .get(&id)
-                        .into_iter()
-                        .flat_map(|device| device.holders.keys());
+                    let holders = self.cluster.devices.get(&id).into_iter().flat_map(|device| device.holders.keys());
                     self.index.dirty.services.extend(holders.cloned());
                     self.index.dirty.room = true;
                 }
@@ -315,18 +270,14 @@ impl Engine {
     }
 
     fn devices_of(&self, names: &BTreeSet<ServiceName>) -> BTreeSet<crate::GpuId> {
-        let spots = names
-            .iter()
-            .filter_map(|name| self.cluster.services.get(name)?.container.spot.as_ref());
+        let spots = names.iter().filter_map(|name| self.cluster.services.get(name)?.container.spot.as_ref());
         spots.flat_map(|spot| spot.devices.iter().cloned()).collect()
     }
 
     fn set_device_timer(&mut self, id: &crate::GpuId) {
         let settle = self.cluster.policy.settle_timeout_ms;
         let since = self.cluster.devices.get(id).and_then(|device| device.settling_since);
-        let due = since
-            .map(|since| crate::clock::after(since, settle))
-            .filter(|due| *due > self.now);
+        let due = since.map(|since| crate::clock::after(since, settle)).filter(|due| *due > self.now);
         self.index.timers.set(Owner::Device(id.clone()), due);
     }
 
@@ -352,11 +303,7 @@ impl Engine {
 }
 
 fn slot_taken_on(change: &Change) -> Option<ServiceName> {
-    if let Change::Job {
-        what: JobEvent::Dispatched { service, .. },
-        ..
-    } = change
-    {
+    if let Change::Job { what: JobEvent::Dispatched { service, .. }, .. } = change {
         return Some(service.clone());
     }
     None

@@ -34,11 +34,7 @@ impl Engine {
     pub(super) fn note_wants(&mut self, kind: &ServiceType) {
         let index = self.index.of_type(kind);
         let wants = wants_of(kind, index);
-        let heads = index
-            .queue
-            .first()
-            .into_iter()
-            .chain(index.pinned.values().filter_map(|queue| queue.first()));
+        let heads = index.queue.first().into_iter().chain(index.pinned.values().filter_map(|queue| queue.first()));
         let heads: Vec<i32> = heads.map(|(priority, _)| *priority).collect();
         let heads_changed = index.heads != heads;
         if heads_changed {
@@ -47,9 +43,7 @@ impl Engine {
         if index.wants != wants {
             let before = std::mem::replace(&mut index.wants, wants.clone());
             before.iter().for_each(|want| forget(&mut self.index, want.priority));
-            wants
-                .iter()
-                .for_each(|want| *self.index.wanting.entry(want.priority).or_default() += 1);
+            wants.iter().for_each(|want| *self.index.wanting.entry(want.priority).or_default() += 1);
             self.index.dirty.room = true;
         }
         if heads_changed {
@@ -71,12 +65,7 @@ impl Engine {
                 further: false,
             })
         });
-        let mut wants: Vec<Want> = self
-            .index
-            .types
-            .values()
-            .flat_map(|kind| kind.wants.iter().cloned())
-            .collect();
+        let mut wants: Vec<Want> = self.index.types.values().flat_map(|kind| kind.wants.iter().cloned()).collect();
         wants.extend(asked);
         wants.sort_unstable();
         wants
@@ -101,13 +90,7 @@ fn wants_of(kind: &ServiceType, index: &TypeIndex) -> Vec<Want> {
     if index.startable.is_empty() {
         return wants;
     }
-    let want = |priority, place, pin, further| Want {
-        priority,
-        place,
-        kind: kind.clone(),
-        pin,
-        further,
-    };
+    let want = |priority, place, pin, further| Want { priority, place, kind: kind.clone(), pin, further };
     if let Some((priority, place)) = index.queue.first() {
         if index.live.is_empty() {
             wants.push(want(*priority, *place, None, false));

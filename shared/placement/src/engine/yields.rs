@@ -29,13 +29,7 @@ pub(crate) struct Asker<'a> {
 
 impl Engine {
     pub(crate) fn asker<'a>(&'a self, want: &'a Want) -> Asker<'a> {
-        Asker {
-            want,
-            since: want.since(&self.cluster),
-            policy: &self.cluster.policy,
-            now: self.now,
-            wake: None,
-        }
+        Asker { want, since: want.since(&self.cluster), policy: &self.cluster.policy, now: self.now, wake: None }
     }
 }
 
@@ -45,12 +39,7 @@ impl Asker<'_> {
         let mut found: Vec<Yield> = Vec::new();
         for view in &shelf.views {
             if let Some((class, cost)) = self.class_of(view) {
-                found.push(Yield {
-                    service: view.service.clone(),
-                    class,
-                    mb: view.mb,
-                    cost,
-                });
+                found.push(Yield { service: view.service.clone(), class, mb: view.mb, cost });
             }
         }
         found.sort_by(|a, b| (a.class, a.cost, &a.service).cmp(&(b.class, b.cost, &b.service)));
@@ -65,11 +54,7 @@ impl Asker<'_> {
         }
         let draining = view.standing == Standing::Draining;
         if view.jobs == 0 {
-            return if draining {
-                Some((Class::Wait, (0, 0)))
-            } else {
-                self.idle_class(view)
-            };
+            return if draining { Some((Class::Wait, (0, 0))) } else { self.idle_class(view) };
         }
         if !self.want.further
             && let Some(found) = self.preempt_class(view)
@@ -117,11 +102,7 @@ impl Asker<'_> {
         if !self.is_past(view.preemptable_at) {
             return None;
         }
-        let lost = self
-            .now
-            .as_micros()
-            .saturating_mul(view.unsaved.0)
-            .saturating_sub(view.unsaved.1);
+        let lost = self.now.as_micros().saturating_mul(view.unsaved.0).saturating_sub(view.unsaved.1);
         Some((Class::Preempt, (0, u64::try_from(lost).unwrap_or(0))))
     }
 

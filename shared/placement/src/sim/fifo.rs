@@ -20,10 +20,7 @@ const LOOKED_AT: usize = 256;
 
 impl Fifo {
     pub(crate) fn new() -> Self {
-        Self {
-            cluster: Cluster::default(),
-            now: Time::from_micros(0),
-        }
+        Self { cluster: Cluster::default(), now: Time::from_micros(0) }
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {
@@ -43,17 +40,9 @@ impl Fifo {
 
     pub(crate) fn wake_at(&self) -> Option<Time> {
         let jobs = self.cluster.jobs.values().filter_map(|job| job.not_before);
-        let starts = self
-            .cluster
-            .services
-            .values()
-            .filter_map(|known| known.container.retry_at);
+        let starts = self.cluster.services.values().filter_map(|known| known.container.retry_at);
         let settle = self.cluster.policy.settle_timeout_ms;
-        let settling = self
-            .cluster
-            .devices
-            .values()
-            .filter_map(|device| Some(after(device.settling_since?, settle)));
+        let settling = self.cluster.devices.values().filter_map(|device| Some(after(device.settling_since?, settle)));
         jobs.chain(starts).chain(settling).filter(|due| *due > self.now).min()
     }
 
@@ -61,23 +50,13 @@ impl Fifo {
         let mut decided = Vec::new();
         let mut taken = BTreeSet::new();
         let due = |job: &&Job| job.status == JobStatus::Queued && job.not_before.is_none_or(|due| due <= self.now);
-        let waiting: Vec<Job> = self
-            .cluster
-            .jobs
-            .values()
-            .filter(due)
-            .take(LOOKED_AT)
-            .cloned()
-            .collect();
+        let waiting: Vec<Job> = self.cluster.jobs.values().filter(due).take(LOOKED_AT).cloned().collect();
         for job in waiting {
             if taken.len() == self.cluster.devices.len() {
                 break;
             }
             if let Some(action) = self.serve(&job, &mut taken) {
-                let event = Event {
-                    at: self.now,
-                    change: action.change(),
-                };
+                let event = Event { at: self.now, change: action.change() };
                 if self.cluster.apply(&event).is_ok() {
                     decided.push(action);
                 }
@@ -90,11 +69,7 @@ impl Fifo {
     fn serve(&self, job: &Job, taken: &mut BTreeSet<GpuId>) -> Option<Action> {
         let all: Vec<&Registered> = self.cluster.candidates(job).collect();
         let untouched = |known: &&&Registered| {
-            known
-                .container
-                .spot
-                .as_ref()
-                .is_some_and(|spot| spot.devices.iter().all(|id| !taken.contains(id)))
+            known.container.spot.as_ref().is_some_and(|spot| spot.devices.iter().all(|id| !taken.contains(id)))
         };
         if let Some(known) = all.iter().filter(untouched).find(|known| known.takes_jobs()) {
             return Some(Action::Dispatch {
@@ -115,9 +90,8 @@ impl Fifo {
     fn swap_in(&self, known: &Registered, taken: &mut BTreeSet<GpuId>) -> Option<Action> {
         let need = known.need_mb(&self.cluster.policy);
         let free = self.cluster.devices.iter().filter(|(id, _)| !taken.contains(*id));
-        let mut usable: Vec<_> = free
-            .filter(|(id, d)| known.service.may_use(id, &d.node) && d.capacity_mb() >= need)
-            .collect();
+        let mut usable: Vec<_> =
+            free.filter(|(id, d)| known.service.may_use(id, &d.node) && d.capacity_mb() >= need).collect();
         usable.sort_by_key(|(id, device)| (device.free_mb() < need, self.jobs_on(device), *id));
         let (id, device) = usable.first()?;
         taken.insert((*id).clone());
@@ -125,17 +99,9 @@ impl Fifo {
             return None;
         }
         if device.free_mb() >= need {
-            let spot = Spot {
-                node: node_of(device),
-                devices: vec![(*id).clone()],
-                vram_mb: need,
-            };
+            let spot = Spot { node: node_of(device), devices: vec![(*id).clone()], vram_mb: need };
             let generation = self.cluster.next_generation.max(1);
-            return Some(Action::Start {
-                service: known.service.name.clone(),
-                spot,
-                generation,
-            });
+            return Some(Action::Start { service: known.service.name.clone(), spot, generation });
         }
         let idle = device.holders.keys().filter_map(|name| self.cluster.services.get(name));
         let idle = idle.filter(|other| other.container.serves() && other.running.is_empty());
@@ -147,26 +113,17 @@ impl Fifo {
         Action::Stop {
             service: idle.service.name.clone(),
             generation: idle.container.generation,
-            reason: StopReason::Evicted {
-                room_for: room_for.clone(),
-            },
+            reason: StopReason::Evicted { room_for: room_for.clone() },
         }
     }
 
     fn jobs_on(&self, device: &Device) -> usize {
         let holders = device.holders.keys().filter_map(|name| self.cluster.services.get(name));
-        holders
-            .map(|known| known.running.len() + usize::from(known.container.in_operation()))
-            .sum()
+        holders.map(|known| known.running.len() + usize::from(known.container.in_operation())).sum()
     }
 
     fn in_operation(&self, device: &Device) -> bool {
-        let moving = |name: &ServiceName| {
-            self.cluster
-                .services
-                .get(name)
-                .is_some_and(|k| k.container.in_operation())
-        };
+        let moving = |name: &ServiceName| self.cluster.services.get(name).is_some_and(|k| k.container.in_operation());
         !is_settled(device, &self.cluster.policy, self.now) || device.holders.keys().any(moving)
     }
 }

@@ -31,11 +31,7 @@ pub fn check(cluster: &Cluster) -> Result<(), String> {
 fn check_room(cluster: &Cluster) -> Result<(), String> {
     for (id, device) in &cluster.devices {
         if device.reserved_mb() > device.capacity_mb() {
-            return Err(format!(
-                "{} MB of {} MB are set aside on {id}",
-                device.reserved_mb(),
-                device.capacity_mb()
-            ));
+            return Err(format!("{} MB of {} MB are set aside on {id}", device.reserved_mb(), device.capacity_mb()));
         }
         let starting = device.holders.keys().filter(|name| {
             let known = cluster.services.get(*name);
@@ -49,17 +45,10 @@ fn check_room(cluster: &Cluster) -> Result<(), String> {
     for (name, known) in &cluster.services {
         let spot = known.container.spot.as_ref();
         if known.container.is_stopped() != spot.is_none() {
-            return Err(format!(
-                "{name} is {:?} but its spot is {spot:?}",
-                known.container.state
-            ));
+            return Err(format!("{name} is {:?} but its spot is {spot:?}", known.container.state));
         }
         for id in spot.iter().flat_map(|spot| &spot.devices) {
-            if !cluster
-                .devices
-                .get(id)
-                .is_some_and(|device| device.holders.contains_key(name))
-            {
+            if !cluster.devices.get(id).is_some_and(|device| device.holders.contains_key(name)) {
                 return Err(format!("{name} is on {id}, which does not know it"));
             }
         }
@@ -78,28 +67,14 @@ fn check_slots(cluster: &Cluster) -> Result<(), String> {
             ));
         }
         for place in &known.running {
-            let here = cluster
-                .jobs
-                .get(place)
-                .and_then(|job| job.run.as_ref())
-                .is_some_and(|run| run.service == *name);
+            let here = cluster.jobs.get(place).and_then(|job| job.run.as_ref()).is_some_and(|run| run.service == *name);
             if !here || !seen.insert(*place) {
-                return Err(format!(
-                    "the job at {place} holds a slot of {name} without running there alone"
-                ));
+                return Err(format!("the job at {place} holds a slot of {name} without running there alone"));
             }
         }
     }
-    let running = cluster
-        .jobs
-        .values()
-        .filter(|job| job.status == JobStatus::Running)
-        .count();
-    if running == seen.len() {
-        Ok(())
-    } else {
-        Err(format!("{running} jobs run in {} slots", seen.len()))
-    }
+    let running = cluster.jobs.values().filter(|job| job.status == JobStatus::Running).count();
+    if running == seen.len() { Ok(()) } else { Err(format!("{running} jobs run in {} slots", seen.len())) }
 }
 
 fn check_job(cluster: &Cluster, job: &Job) -> Result<(), String> {
@@ -111,10 +86,7 @@ fn check_job(cluster: &Cluster, job: &Job) -> Result<(), String> {
         return Err(format!("job {id} is in two states: {job:?}"));
     }
     if job.failures > job.spec.max_attempts || job.losses > cluster.policy.max_losses + 1 {
-        return Err(format!(
-            "job {id} was tried without bound: {} failures, {} losses",
-            job.failures, job.losses
-        ));
+        return Err(format!("job {id} was tried without bound: {} failures, {} losses", job.failures, job.losses));
     }
     Ok(())
 }
@@ -123,13 +95,7 @@ fn check_job(cluster: &Cluster, job: &Job) -> Result<(), String> {
 pub(crate) fn check_reasons(engine: &Engine) -> Result<(), String> {
     let explained: BTreeSet<_> = engine.explain_all().into_iter().map(|waiting| waiting.job).collect();
     let waits = |job: &&Job| matches!(job.status, JobStatus::Queued | JobStatus::Paused);
-    match engine
-        .cluster()
-        .jobs
-        .values()
-        .filter(waits)
-        .find(|job| !explained.contains(&job.spec.id))
-    {
+    match engine.cluster().jobs.values().filter(waits).find(|job| !explained.contains(&job.spec.id)) {
         Some(job) => Err(format!("job {} waits without a reason", job.spec.id)),
         None => Ok(()),
     }
@@ -137,13 +103,7 @@ pub(crate) fn check_reasons(engine: &Engine) -> Result<(), String> {
 
 /// Checks an action against the state after it: no victim is younger than its minimum runtime.
 pub(crate) fn check_action(cluster: &Cluster, action: &Action, now: Time) -> Result<(), String> {
-    let Action::Interrupt {
-        job,
-        service,
-        cause: Interruption::Preempted { by: Some(by) },
-        ..
-    } = action
-    else {
+    let Action::Interrupt { job, service, cause: Interruption::Preempted { by: Some(by) }, .. } = action else {
         return Ok(());
     };
     let (Some(victim), Some(preemptor)) = (cluster.job(job), cluster.job(by)) else {

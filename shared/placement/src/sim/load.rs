@@ -39,11 +39,7 @@ pub(crate) fn services(knobs: &Knobs, chance: &mut Chance) -> BTreeMap<crate::Se
         service.max_concurrency = knobs.max_concurrency;
         service.job_timeout_ms = knobs.job_timeout_ms;
         let start_ms = chance.log_normal_ms(knobs.start_ms, 0.3);
-        let truth = Truth {
-            service,
-            real_mb: real_mb.min(knobs.gpu_mb),
-            start_ms,
-        };
+        let truth = Truth { service, real_mb: real_mb.min(knobs.gpu_mb), start_ms };
         all.insert(truth.service.name.clone(), truth);
     }
     all
@@ -77,14 +73,7 @@ fn job(knobs: &Knobs, chance: &mut Chance, number: usize, types: u64, at_ms: u64
     if chance.percent(knobs.pinned_percent) {
         spec.service_name = Some(format!("s{kind}").into());
     }
-    let runtime_ms = chance
-        .log_normal_ms(knobs.runtime_ms, knobs.runtime_sigma)
-        .min(knobs.job_timeout_ms / 2);
+    let runtime_ms = chance.log_normal_ms(knobs.runtime_ms, knobs.runtime_sigma).min(knobs.job_timeout_ms / 2);
     let cancel_after_ms = chance.percent(knobs.cancel_percent).then(|| chance.below(20_000));
-    Task {
-        spec,
-        at_ms,
-        runtime_ms,
-        cancel_after_ms,
-    }
+    Task { spec, at_ms, runtime_ms, cancel_after_ms }
 }

@@ -32,20 +32,13 @@ pub(crate) struct Reality {
 
 impl Reality {
     pub(crate) fn used_mb(&self, device: &GpuId) -> u64 {
-        let here = self
-            .containers
-            .values()
-            .filter(|container| container.spot.devices.contains(device));
+        let here = self.containers.values().filter(|container| container.spot.devices.contains(device));
         here.map(|container| container.real_mb).sum()
     }
 
     pub(crate) fn by_service(&self, device: &GpuId) -> BTreeMap<ServiceName, u64> {
-        let here = self
-            .containers
-            .iter()
-            .filter(|(_, container)| container.spot.devices.contains(device));
-        here.map(|(name, container)| (name.clone(), container.real_mb))
-            .collect()
+        let here = self.containers.iter().filter(|(_, container)| container.spot.devices.contains(device));
+        here.map(|(name, container)| (name.clone(), container.real_mb)).collect()
     }
 
     /// Whether a container could be made. An earlier one of the service goes; making one twice makes one.
@@ -58,11 +51,7 @@ impl Reality {
             }
             None => {}
         }
-        if spot
-            .devices
-            .iter()
-            .any(|device| self.used_mb(device) + truth.real_mb > gpu_mb)
-        {
+        if spot.devices.iter().any(|device| self.used_mb(device) + truth.real_mb > gpu_mb) {
             return false;
         }
         self.containers.insert(
@@ -80,27 +69,18 @@ impl Reality {
     }
 
     pub(crate) fn current(&mut self, service: &ServiceName, generation: u64) -> Option<&mut RealContainer> {
-        self.containers
-            .get_mut(service)
-            .filter(|container| container.generation == generation)
+        self.containers.get_mut(service).filter(|container| container.generation == generation)
     }
 
     /// Containers of a node with their generations, as its agent lists them.
     pub(crate) fn listed(&self, node: &NodeId) -> BTreeMap<ServiceName, u64> {
-        let here = self
-            .containers
-            .iter()
-            .filter(|(_, container)| container.spot.node == *node);
-        here.map(|(name, container)| (name.clone(), container.generation))
-            .collect()
+        let here = self.containers.iter().filter(|(_, container)| container.spot.node == *node);
+        here.map(|(name, container)| (name.clone(), container.generation)).collect()
     }
 
     /// More attempts really at work than slots: the one thing that fencing alone cannot mend.
     pub(crate) fn doubled(&self, limit: u32) -> Option<String> {
-        let full = self
-            .containers
-            .iter()
-            .find(|(_, container)| container.attempts.len() > limit as usize);
+        let full = self.containers.iter().find(|(_, container)| container.attempts.len() > limit as usize);
         full.map(|(name, container)| format!("{name} works at {:?} in {limit} slots", container.attempts.keys()))
     }
 }

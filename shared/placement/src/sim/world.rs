@@ -141,22 +141,16 @@ impl World {
     }
 
     fn set_up(&mut self) -> Result<(), Broken> {
-        self.take_in(Change::PolicySet {
-            policy: self.knobs.policy.clone(),
-        })?;
+        self.take_in(Change::PolicySet { policy: self.knobs.policy.clone() })?;
         let services: Vec<_> = self.truth.values().map(|truth| truth.service.clone()).collect();
         for service in services {
-            self.take_in(Change::ServiceRegistered {
-                service: Box::new(service),
-            })?;
+            self.take_in(Change::ServiceRegistered { service: Box::new(service) })?;
         }
         for node in 0..self.knobs.nodes {
             self.agent_appears(&NodeId::from(format!("n{node}")))?;
         }
         for number in 0..self.tasks.len() {
-            let at = i64::try_from(self.tasks[number].at_ms)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1_000);
+            let at = i64::try_from(self.tasks[number].at_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
             self.agenda.insert((at, self.sequence), Happening::Arrive(number));
             self.sequence += 1;
         }
@@ -175,11 +169,7 @@ impl World {
     /// When a history is taken not to end: later than if all jobs ran one after another, each to its time limit.
     fn horizon(&self) -> i64 {
         let last = self.tasks.last().map_or(0, |task| task.at_ms);
-        let work = self
-            .knobs
-            .job_timeout_ms
-            .saturating_mul(4)
-            .saturating_mul(self.knobs.jobs);
+        let work = self.knobs.job_timeout_ms.saturating_mul(4).saturating_mul(self.knobs.jobs);
         let ms = last.saturating_add(work).saturating_add(3_600_000);
         i64::try_from(ms).unwrap_or(i64::MAX / 1_000).saturating_mul(1_000)
     }
@@ -202,10 +192,8 @@ impl World {
 
     /// Puts something on the agenda.
     fn later(&mut self, ms: u64, happening: Happening) {
-        let at = self
-            .now
-            .saturating_add(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000))
-            .saturating_add(700);
+        let at =
+            self.now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000)).saturating_add(700);
         self.agenda.insert((at, self.sequence), happening);
         self.sequence += 1;
     }
@@ -217,11 +205,8 @@ impl World {
         if hostile && self.chance.percent(faults.lost_percent) {
             return;
         }
-        let late = if hostile && self.chance.percent(faults.delay_percent) {
-            self.chance.below(faults.delay_ms)
-        } else {
-            0
-        };
+        let late =
+            if hostile && self.chance.percent(faults.delay_percent) { self.chance.below(faults.delay_ms) } else { 0 };
         if hostile && self.chance.percent(faults.duplicate_percent) {
             let again = self.chance.below(2_000);
             self.later(ms + again, happening.clone());
@@ -230,18 +215,12 @@ impl World {
     }
 
     fn is_hostile(&self) -> bool {
-        self.now
-            < i64::try_from(self.knobs.faults.until_ms)
-                .unwrap_or(i64::MAX)
-                .saturating_mul(1_000)
+        self.now < i64::try_from(self.knobs.faults.until_ms).unwrap_or(i64::MAX).saturating_mul(1_000)
     }
 
     /// Takes in what the scheduler hears, and carries out what it decides.
     fn take_in(&mut self, change: Change) -> Result<(), Broken> {
-        let event = Event {
-            at: self.time(),
-            change,
-        };
+        let event = Event { at: self.time(), change };
         self.before(&event);
         let expected = self.whole_decision(&event);
         let (actions, applied) = match &mut self.decider {
@@ -287,10 +266,7 @@ impl World {
     fn carry_out(&mut self, actions: Vec<Action>) -> Result<(), Broken> {
         let now = self.time();
         for action in &actions {
-            self.log.push(Event {
-                at: now,
-                change: action.change(),
-            });
+            self.log.push(Event { at: now, change: action.change() });
             if self.knobs.check {
                 check_action(self.cluster(), action, now).map_err(|what| self.broken(what))?;
             }
@@ -334,24 +310,12 @@ impl World {
             Decider::Gantry(engine) => engine.explain_all(),
             Decider::Fifo(_) => Vec::new(),
         };
-        let open = self
-            .cluster()
-            .jobs
-            .values()
-            .filter(|job| !job.status.is_terminal())
-            .count();
-        let reasons: Vec<String> = waiting
-            .iter()
-            .map(|one| format!("{}: {}", one.job, one.reason))
-            .collect();
+        let open = self.cluster().jobs.values().filter(|job| !job.status.is_terminal()).count();
+        let reasons: Vec<String> = waiting.iter().map(|one| format!("{}: {}", one.job, one.reason)).collect();
         format!("{open} jobs do not end; {}", reasons.join("; "))
     }
 
     fn broken(&self, what: String) -> Broken {
-        Broken {
-            seed: self.knobs.seed,
-            step: self.steps,
-            what,
-        }
+        Broken { seed: self.knobs.seed, step: self.steps, what }
     }
 }

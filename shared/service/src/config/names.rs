@@ -27,9 +27,7 @@ pub(super) fn is_service_link(name: &str) -> bool {
     };
     rest == "SERVICE_HOST"
         || rest.starts_with("SERVICE_PORT")
-        || rest
-            .strip_prefix("PORT_")
-            .is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()))
+        || rest.strip_prefix("PORT_").is_some_and(|port| port.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The known name that looks most like the unknown one, if any looks like it at all.

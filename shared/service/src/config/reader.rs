@@ -70,14 +70,7 @@ pub struct Reader {
 impl Reader {
     /// A reader over these sources.
     pub fn new(flags: Flags, environment: Environment, file: File) -> Self {
-        Self {
-            flags,
-            environment,
-            file,
-            section: String::new(),
-            entries: Vec::new(),
-            known: BTreeSet::new(),
-        }
+        Self { flags, environment, file, section: String::new(), entries: Vec::new(), known: BTreeSet::new() }
     }
 
     /// A reader that finds its file itself: the one that `GANTRY_CONFIG` names, which must then exist, or else
@@ -144,28 +137,15 @@ impl Reader {
     pub fn finish(self) -> Result<Settings, ConfigError> {
         if let Some(name) = self.environment.names().find(|name| self.is_mistake(name)) {
             let closest = names::closest(name, self.known.iter().map(String::as_str));
-            return Err(ConfigError::UnknownVariable {
-                name: name.to_owned(),
-                closest,
-            });
+            return Err(ConfigError::UnknownVariable { name: name.to_owned(), closest });
         }
         let keys: BTreeSet<String> = self.known.iter().map(|name| names::file_key(name)).collect();
         if let Some(key) = self.file.keys().find(|key| !keys.contains(*key)) {
             let closest = names::closest(key, keys.iter().map(String::as_str));
-            return Err(ConfigError::UnknownKey {
-                key: key.to_owned(),
-                file: self.file.path().to_owned(),
-                closest,
-            });
+            return Err(ConfigError::UnknownKey { key: key.to_owned(), file: self.file.path().to_owned(), closest });
         }
-        let ignored = self
-            .environment
-            .names()
-            .filter(|name| names::is_peer(name) && !self.known.contains(*name));
-        Ok(Settings {
-            ignored: ignored.map(str::to_owned).collect(),
-            entries: self.entries,
-        })
+        let ignored = self.environment.names().filter(|name| names::is_peer(name) && !self.known.contains(*name));
+        Ok(Settings { ignored: ignored.map(str::to_owned).collect(), entries: self.entries })
     }
 
     fn is_mistake(&self, name: &str) -> bool {
@@ -176,20 +156,12 @@ impl Reader {
     pub(super) fn lookup(&mut self, all_names: &[String]) -> Vec<(Source, String)> {
         self.known.extend(all_names.iter().cloned());
         let own = all_names.first().map_or("", String::as_str);
-        let flag = self
-            .flags
-            .get(own)
-            .map(|(flag, text)| (Source::Flag(flag.to_owned()), text.to_owned()));
+        let flag = self.flags.get(own).map(|(flag, text)| (Source::Flag(flag.to_owned()), text.to_owned()));
         let variables = all_names.iter().filter_map(|name| {
-            self.environment
-                .get(name)
-                .map(|text| (Source::Environment(name.clone()), text.to_owned()))
+            self.environment.get(name).map(|text| (Source::Environment(name.clone()), text.to_owned()))
         });
         let key = names::file_key(own);
-        let file = self
-            .file
-            .get(&key)
-            .map(|text| (Source::File(self.file.path().to_owned()), text.to_owned()));
+        let file = self.file.get(&key).map(|text| (Source::File(self.file.path().to_owned()), text.to_owned()));
         flag.into_iter().chain(variables).chain(file).collect()
     }
 

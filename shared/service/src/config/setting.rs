@@ -126,10 +126,7 @@ impl Setting for Vec<String> {
     }
 
     fn show(&self) -> String {
-        self.iter()
-            .map(|item| without_credentials(item))
-            .collect::<Vec<_>>()
-            .join(",")
+        self.iter().map(|item| without_credentials(item)).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -140,9 +137,7 @@ impl Setting for Duration {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let seconds = match unit.trim() {
             "ms" => 0.001,
@@ -156,11 +151,7 @@ impl Setting for Duration {
     }
 
     fn show(&self) -> String {
-        if self.subsec_millis() == 0 {
-            format!("{}s", self.as_secs())
-        } else {
-            format!("{}ms", self.as_millis())
-        }
+        if self.subsec_millis() == 0 { format!("{}s", self.as_secs()) } else { format!("{}ms", self.as_millis()) }
     }
 }
 

@@ -13,22 +13,17 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// From what `std::env::vars_os` yields; names and values that are not Unicode are kept readable, not exact.
     pub fn from_os(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        Self::from_pairs(variables.into_iter().map(|(name, value)| {
-            (
-                name.to_string_lossy().into_owned(),
-                value.to_string_lossy().into_owned(),
-            )
-        }))
+        Self::from_pairs(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())),
+        )
     }
 
     /// From names and values.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
         let pairs = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(
-            pairs
-                .filter(|(_, value): &(String, String)| !value.trim().is_empty())
-                .collect(),
-        )
+        Self(pairs.filter(|(_, value): &(String, String)| !value.trim().is_empty()).collect())
     }
 
     /// The value of a variable, without blanks around it.
@@ -72,37 +67,23 @@ const DEPTH: usize = 4;
 impl File {
     /// Reads a file that must exist.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })?;
         Self::parse(path, &text)
     }
 
     /// Reads a file, or nothing where there is none.
     pub fn read_if_there(path: &Path) -> Result<Self, ConfigError> {
-        if path.exists() {
-            Self::read(path)
-        } else {
-            Ok(Self::default())
-        }
+        if path.exists() { Self::read(path) } else { Ok(Self::default()) }
     }
 
     /// Takes the text of the file at that path.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let refuse = |reason: String| ConfigError::File {
-            path: path.to_owned(),
-            reason,
-        };
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error: toml::de::Error| refuse(error.to_string()))?;
+        let refuse = |reason: String| ConfigError::File { path: path.to_owned(), reason };
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| refuse(error.to_string()))?;
         let mut values = BTreeMap::new();
         flatten("", table, DEPTH, &mut values).map_err(refuse)?;
-        Ok(Self {
-            path: path.to_owned(),
-            values,
-        })
+        Ok(Self { path: path.to_owned(), values })
     }
 
     /// Where it lies; empty when there is none.
@@ -121,16 +102,10 @@ impl File {
 
 fn flatten(prefix: &str, table: toml::Table, depth: usize, into: &mut BTreeMap<String, String>) -> Result<(), String> {
     if depth == 0 {
-        return Err(format!(
-            "the tables below '{prefix}' are nested too deeply (at most {DEPTH})"
-        ));
+        return Err(format!("the tables below '{prefix}' are nested too deeply (at most {DEPTH})"));
     }
     for (key, value) in table {
-        let name = if prefix.is_empty() {
-            key
-        } else {
-            format!("{prefix}_{key}")
-        };
+        let name = if prefix.is_empty() { key } else { format!("{prefix}_{key}") };
         let text = match value {
             toml::Value::Table(inner) => {
                 flatten(&name, inner, depth - 1, into)?;

@@ -111,32 +111,14 @@ impl<T> Value<'_, T> {
         let Some((source_of, text)) = found else {
             let (value, shown) = fallback.map_or((None, String::new()), |(value, shown)| (Some(value), shown));
             self.reader.note(&self.names, shown, Source::Default, self.about);
-            return Ok(Resolved {
-                value,
-                name,
-                accepted: self.accepted,
-            });
+            return Ok(Resolved { value, name, accepted: self.accepted });
         };
         let Some(value) = (self.parse)(&text) else {
-            let shown = if self.secret {
-                "not usable".to_owned()
-            } else {
-                format!("'{}'", without_credentials(&text))
-            };
-            return Err(ConfigError::Unusable {
-                name,
-                source_of,
-                shown,
-                accepted: self.accepted,
-            });
+            let shown = if self.secret { "not usable".to_owned() } else { format!("'{}'", without_credentials(&text)) };
+            return Err(ConfigError::Unusable { name, source_of, shown, accepted: self.accepted });
         };
-        self.reader
-            .note(&self.names, (self.show)(&value), source_of, self.about);
-        Ok(Resolved {
-            value: Some(value),
-            name,
-            accepted: self.accepted,
-        })
+        self.reader.note(&self.names, (self.show)(&value), source_of, self.about);
+        Ok(Resolved { value: Some(value), name, accepted: self.accepted })
     }
 }
 
@@ -148,10 +130,7 @@ struct Resolved<T> {
 
 impl<T> Resolved<T> {
     fn required(self) -> Result<T, ConfigError> {
-        self.value.ok_or(ConfigError::Missing {
-            name: self.name,
-            accepted: self.accepted,
-        })
+        self.value.ok_or(ConfigError::Missing { name: self.name, accepted: self.accepted })
     }
 }
 
@@ -165,11 +144,7 @@ pub struct Secrets<'r> {
 
 impl<'r> Secrets<'r> {
     pub(super) fn new(reader: &'r mut Reader, name: &str) -> Self {
-        Self {
-            reader,
-            names: vec![name.to_owned()],
-            about: "",
-        }
+        Self { reader, names: vec![name.to_owned()], about: "" }
     }
 
     /// Another variable that adds to them.
@@ -188,11 +163,8 @@ impl<'r> Secrets<'r> {
     /// All of them: every name's list, in order of precedence.
     pub fn all(self) -> Vec<SecretString> {
         let found = self.reader.lookup(&self.names);
-        let secrets: Vec<SecretString> = found
-            .iter()
-            .flat_map(|(_, text)| items(text))
-            .map(|item| item.to_owned().into())
-            .collect();
+        let secrets: Vec<SecretString> =
+            found.iter().flat_map(|(_, text)| items(text)).map(|item| item.to_owned().into()).collect();
         let shown = match secrets.len() {
             0 => String::new(),
             1 => REDACTED.to_owned(),

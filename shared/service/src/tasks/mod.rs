@@ -93,9 +93,7 @@ impl Default for Tasks {
             next: std::sync::atomic::AtomicU64::new(0),
             failure: watch::Sender::new(None),
         };
-        Self {
-            shared: Arc::new(shared),
-        }
+        Self { shared: Arc::new(shared) }
     }
 }
 
@@ -188,9 +186,7 @@ impl Tasks {
                 self.abort_all()
             }
         };
-        failure
-            .or_else(|| self.shared.failure.borrow().clone())
-            .map_or(Ok(drained), Err)
+        failure.or_else(|| self.shared.failure.borrow().clone()).map_or(Ok(drained), Err)
     }
 
     /// Asks every task to stop, waits until the deadline, and aborts and names those that are left.
@@ -229,10 +225,7 @@ impl Tasks {
         let id = self.shared.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         debug!(task = name, %kind, "spawned");
         lock(&self.shared.running).insert(id, Running { name, kind });
-        let entry = Registered {
-            id,
-            shared: self.shared.clone(),
-        };
+        let entry = Registered { id, shared: self.shared.clone() };
         let mut set = lock(&self.shared.set);
         while set.try_join_next().is_some() {}
         set.spawn(async move {
@@ -244,9 +237,7 @@ impl Tasks {
 
 impl fmt::Debug for Tasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tasks")
-            .field("running", &self.running())
-            .finish_non_exhaustive()
+        f.debug_struct("Tasks").field("running", &self.running()).finish_non_exhaustive()
     }
 }
 
@@ -297,8 +288,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -34,12 +34,7 @@ where
             delay = FIRST_DELAY;
         }
         restarts += 1;
-        warn!(
-            task = name,
-            restarts,
-            delay_ms = delay.as_millis(),
-            "the task {reason}; starting it again"
-        );
+        warn!(task = name, restarts, delay_ms = delay.as_millis(), "the task {reason}; starting it again");
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = stop.cancelled() => return,

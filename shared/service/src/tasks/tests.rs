@@ -14,10 +14,7 @@ async fn a_critical_failure_names_the_task() {
     let tasks = Tasks::new();
     tasks.critical("ledger follower", async { Err::<(), _>("the stream is gone") });
     let failure = soon(tasks.failed()).await;
-    assert_eq!(
-        failure.to_string(),
-        "the task 'ledger follower' failed: the stream is gone"
-    );
+    assert_eq!(failure.to_string(), "the task 'ledger follower' failed: the stream is gone");
 }
 
 #[tokio::test]
@@ -29,10 +26,7 @@ async fn a_panic_is_reported_with_the_name_of_its_task() {
     });
     let failure = soon(tasks.failed()).await;
     assert_eq!(failure.task, "drive");
-    assert!(
-        failure.reason.starts_with("panicked: ") && failure.reason.contains("arithmetic is off"),
-        "{failure}"
-    );
+    assert!(failure.reason.starts_with("panicked: ") && failure.reason.contains("arithmetic is off"), "{failure}");
 }
 
 #[tokio::test]
@@ -145,11 +139,5 @@ async fn a_task_spawned_during_shutdown_is_waited_for_too() {
 async fn the_running_tasks_are_listed_by_name_and_kind() {
     let tasks = Tasks::new();
     tasks.request("a request", std::future::pending::<Result<(), BoxError>>());
-    assert_eq!(
-        tasks.running(),
-        [Running {
-            name: "a request".to_owned(),
-            kind: Kind::Request
-        }]
-    );
+    assert_eq!(tasks.running(), [Running { name: "a request".to_owned(), kind: Kind::Request }]);
 }

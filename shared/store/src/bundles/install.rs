@@ -86,9 +86,8 @@ impl Bundles {
         if there {
             self.catalog.remove(DEPRECATION, &key).await?;
             let mut current = self.current.subscribe();
-            let gone = current.wait_for(|now| {
-                now.deprecation(bundle_id, flow_id).is_none_or(|mark| mark.flow_id != flow_id)
-            });
+            let gone =
+                current.wait_for(|now| now.deprecation(bundle_id, flow_id).is_none_or(|mark| mark.flow_id != flow_id));
             let _ = tokio::time::timeout(std::time::Duration::from_secs(5), gone).await;
         }
         Ok(there)
@@ -111,9 +110,7 @@ impl Bundles {
 }
 
 fn bytes_of(document: &impl Serialize) -> Result<bytes::Bytes, BusError> {
-    let corrupt = |error: serde_json::Error| BusError::Corrupt {
-        what: "a catalogue entry".to_owned(),
-        cause: error.to_string(),
-    };
+    let corrupt =
+        |error: serde_json::Error| BusError::Corrupt { what: "a catalogue entry".to_owned(), cause: error.to_string() };
     serde_json::to_vec(document).map(Into::into).map_err(corrupt)
 }

@@ -157,9 +157,7 @@ fn condense(batch: &[(u16, JournalMessage)]) -> (Vec<Change>, Vec<(u16, u64)>) {
         .into_iter()
         .map(|(_, step)| step)
         .filter_map(|(shard, message)| match Summary::read(&message.run, &message.body) {
-            Ok(summary) => {
-                Some(Change { plane: message.plane.clone(), shard, sequence: message.sequence, summary })
-            }
+            Ok(summary) => Some(Change { plane: message.plane.clone(), shard, sequence: message.sequence, summary }),
             Err(error) => {
                 tracing::error!(%error, run = %message.run, "a stored step cannot be listed");
                 None

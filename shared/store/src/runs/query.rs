@@ -112,14 +112,13 @@ impl Runs {
 
     /// One run.
     pub async fn find(&self, plane: &Plane, run: &RunId) -> Result<Option<Row>, RunsError> {
-        let row = sqlx::query(AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND run_id = $2"
-        )))
-        .bind(plane.to_string())
-        .bind(run.as_str().to_owned())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(RunsError::database("reading a run"))?;
+        let row =
+            sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND run_id = $2")))
+                .bind(plane.to_string())
+                .bind(run.as_str().to_owned())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(RunsError::database("reading a run"))?;
         row.as_ref().map(parse).transpose()
     }
 

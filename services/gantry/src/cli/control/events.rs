@@ -52,7 +52,8 @@ fn show(event: &Event, session: &mut Session) -> Result<Option<Exit>, Trouble> {
         return Ok(Some(match JobState::parse(&text(&data, "status")) {
             Some(JobState::Completed) => Exit::Ok,
             Some(JobState::Cancelled) => Exit::Cancelled,
-            Some(JobState::Failed | JobState::Expired | JobState::Queued | JobState::Running | JobState::Paused) | None => Exit::Failed,
+            Some(JobState::Failed | JobState::Expired | JobState::Queued | JobState::Running | JobState::Paused)
+            | None => Exit::Failed,
         }));
     }
     if !is_table(session) {

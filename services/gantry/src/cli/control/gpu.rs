@@ -30,7 +30,9 @@ pub(super) async fn gpu(session: &mut Session) -> Result<Exit, Trouble> {
         Column::new("TEMPERATURE", |gpu| of(&gpu["temperature_c"], " C")),
         Column::new("POWER", |gpu| of(&gpu["power_w"], " W")),
         Column::wide("ID", |gpu| text_of(&gpu["id"])),
-        Column::wide("PROCESSES", |gpu| gpu["processes"]["value"].as_array().map_or(String::new(), |all| all.len().to_string())),
+        Column::wide("PROCESSES", |gpu| {
+            gpu["processes"]["value"].as_array().map_or(String::new(), |all| all.len().to_string())
+        }),
     ];
     session.list(&List { items, columns: &columns, name: "id" })?;
     Ok(Exit::Ok)

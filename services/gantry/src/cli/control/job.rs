@@ -111,7 +111,19 @@ async fn show(meant: &str, session: &mut Session) -> Result<Exit, Trouble> {
     let job = client.get(&["queue", &id], &[]).await;
     let job = job.map_err(|error| trouble(&error, format!("cannot show job {}", brief(&id))))?;
     let mut lines = vec![format!("{id}: {}", text(&job, "status"))];
-    for key in ["service_type", "service_name", "priority", "attempts", "position", "created_at", "started_at", "completed_at", "error", "payload", "result"] {
+    for key in [
+        "service_type",
+        "service_name",
+        "priority",
+        "attempts",
+        "position",
+        "created_at",
+        "started_at",
+        "completed_at",
+        "error",
+        "payload",
+        "result",
+    ] {
         let value = short(&text(&job, key), 400);
         if !value.is_empty() {
             lines.push(format!("  {key}: {value}"));
@@ -126,7 +138,12 @@ async fn show(meant: &str, session: &mut Session) -> Result<Exit, Trouble> {
 }
 
 /// Waits for a job's end and prints its result; the exit code is the job's.
-pub(super) async fn until_end(client: &Client, id: &str, limit: Option<Duration>, session: &mut Session) -> Result<Exit, Trouble> {
+pub(super) async fn until_end(
+    client: &Client,
+    id: &str,
+    limit: Option<Duration>,
+    session: &mut Session,
+) -> Result<Exit, Trouble> {
     let began = Instant::now();
     loop {
         let left = limit.map_or(HOLD, |limit| limit.saturating_sub(began.elapsed()).min(HOLD));
@@ -199,7 +216,11 @@ async fn cancel(meant: &str, running: bool, session: &mut Session) -> Result<Exi
     let answer = client.delete(&["queue", &id], &[("running", running.to_string())]).await;
     let answer = answer.map_err(|error| {
         let trouble = trouble(&error, format!("cannot cancel job {}", brief(&id)));
-        if error.status() == Some(409) && !running { trouble.next(format!("gantry job cancel {} --running", brief(&id))) } else { trouble }
+        if error.status() == Some(409) && !running {
+            trouble.next(format!("gantry job cancel {} --running", brief(&id)))
+        } else {
+            trouble
+        }
     })?;
     let word = if answer["cancelling"] == true { "is being stopped" } else { "is cancelled" };
     session.one(answer, &id, vec![format!("job {} {word}", brief(&id))])?;
@@ -210,7 +231,8 @@ async fn prioritise(meant: &str, priority: i32, session: &mut Session) -> Result
     let client = client(session)?;
     let id = find(&client, meant).await?;
     let answer = client.put(&["queue", &id, "priority"], &json!({"priority": priority})).await;
-    let answer = answer.map_err(|error| trouble(&error, format!("cannot change the priority of job {}", brief(&id))))?;
+    let answer =
+        answer.map_err(|error| trouble(&error, format!("cannot change the priority of job {}", brief(&id))))?;
     session.one(answer, &id, vec![format!("job {} has priority {priority}", brief(&id))])?;
     Ok(Exit::Ok)
 }

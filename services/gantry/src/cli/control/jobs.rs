@@ -34,7 +34,8 @@ pub(super) async fn run(list: &Jobs, session: &mut Session) -> Result<Exit, Trou
     if list.stats {
         let answer = client.get(&["queue", "stats"], &[]).await;
         let answer = answer.map_err(|error| trouble(&error, "cannot count the jobs"))?;
-        let mut lines = vec![format!("{} queued, {} running", text(&answer, "total_queued"), text(&answer, "total_running"))];
+        let mut lines =
+            vec![format!("{} queued, {} running", text(&answer, "total_queued"), text(&answer, "total_running"))];
         for key in ["by_type", "by_priority"] {
             let counts = answer[key].as_object().into_iter().flatten();
             lines.extend(counts.map(|(name, count)| super::plain(&format!("  {name}: {count}"))));

@@ -62,7 +62,9 @@ fn client(session: &Session) -> Result<Client, Trouble> {
 fn trouble(error: &RequestError, what: impl Into<String>) -> Trouble {
     let trouble = error.trouble(what);
     match error {
-        RequestError::Refused { status: 404, detail } if detail.starts_with("Job not found") => trouble.next("gantry jobs"),
+        RequestError::Refused { status: 404, detail } if detail.starts_with("Job not found") => {
+            trouble.next("gantry jobs")
+        }
         RequestError::Refused { status: 404, detail } if detail.starts_with("Unknown service") => {
             trouble.next("gantry services")
         }

@@ -36,7 +36,11 @@ pub(super) async fn run(command: PreemptCommand, session: &mut Session) -> Resul
             let answer = client.get(&["preempt", "check", &service], &[]).await;
             let answer = answer.map_err(|error| trouble(&error, format!("cannot check '{service}'")))?;
             let line = if answer["preemptable"] == true {
-                format!("{service} runs job {} of priority {}", text(&answer, "active_job_id"), text(&answer, "running_job_priority"))
+                format!(
+                    "{service} runs job {} of priority {}",
+                    text(&answer, "active_job_id"),
+                    text(&answer, "running_job_priority")
+                )
             } else {
                 format!("{service} is not busy")
             };

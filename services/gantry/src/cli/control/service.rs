@@ -107,7 +107,8 @@ pub(super) async fn list(list: &Services, session: &mut Session) -> Result<Exit,
     let query: Vec<_> = kind.into_iter().chain(enabled).collect();
     let answer = client(session)?.get(&["services"], &query).await;
     let answer = answer.map_err(|error| trouble(&error, "cannot list the services"))?;
-    let items: Vec<Value> = answer["services"].as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect();
+    let items: Vec<Value> =
+        answer["services"].as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect();
     let is_empty = items.is_empty();
     let columns = [
         Column::text("SERVICE", "name"),
@@ -123,7 +124,9 @@ pub(super) async fn list(list: &Services, session: &mut Session) -> Result<Exit,
     ];
     session.list(&List { items, columns: &columns, name: "name" })?;
     if is_empty {
-        session.screen.remark("no service matches; register one with `gantry service register NAME CONTAINER PORT TYPE`");
+        session
+            .screen
+            .remark("no service matches; register one with `gantry service register NAME CONTAINER PORT TYPE`");
     }
     Ok(Exit::Ok)
 }
@@ -153,7 +156,18 @@ async fn show(name: &str, session: &mut Session) -> Result<Exit, Trouble> {
     let status = client.get(&["services", name], &[]).await.map_err(|error| trouble(&error, what()))?;
     let record = client.get(&["services", name, "record"], &[]).await.map_err(|error| trouble(&error, what()))?;
     let mut lines = vec![format!("{name}: {} ({})", state(&status), text(&status, "type"))];
-    for key in ["container", "url", "port", "health_endpoint", "vram_gb", "node", "reserved_mb", "learned_peak_mb", "active_job_id", "last_error"] {
+    for key in [
+        "container",
+        "url",
+        "port",
+        "health_endpoint",
+        "vram_gb",
+        "node",
+        "reserved_mb",
+        "learned_peak_mb",
+        "active_job_id",
+        "last_error",
+    ] {
         let value = if status[key].is_null() { text(&record, key) } else { text(&status, key) };
         if !value.is_empty() {
             lines.push(format!("  {key}: {value}"));
@@ -168,8 +182,10 @@ async fn add(register: Register, session: &mut Session) -> Result<Exit, Trouble>
     let mut body = match &register.file {
         None => json!({}),
         Some(file) => {
-            let text = std::fs::read_to_string(file).map_err(|error| Trouble::usage(&what, format!("{}: {error}", file.display())))?;
-            let body: Value = serde_json::from_str(&text).map_err(|error| Trouble::usage(&what, format!("{}: {error}", file.display())))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| Trouble::usage(&what, format!("{}: {error}", file.display())))?;
+            let body: Value = serde_json::from_str(&text)
+                .map_err(|error| Trouble::usage(&what, format!("{}: {error}", file.display())))?;
             if !body.is_object() {
                 return Err(Trouble::usage(what, format!("{} holds no JSON object", file.display())));
             }

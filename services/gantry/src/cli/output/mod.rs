@@ -37,19 +37,12 @@ pub(super) struct Column {
 impl Column {
     /// A column whose cells are made by a function.
     pub(super) fn new(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
-        Self {
-            title,
-            is_wide: false,
-            cell: Box::new(cell),
-        }
+        Self { title, is_wide: false, cell: Box::new(cell) }
     }
 
     /// A column that only the wide form shows.
     pub(super) fn wide(title: &'static str, cell: impl Fn(&Value) -> String + 'static) -> Self {
-        Self {
-            is_wide: true,
-            ..Self::new(title, cell)
-        }
+        Self { is_wide: true, ..Self::new(title, cell) }
     }
 
     /// A column with the text of a key.
@@ -82,11 +75,8 @@ pub(super) struct One {
 pub(super) fn list(screen: &mut Screen, format: Format, list: &List<'_>) -> Result<(), Trouble> {
     match format {
         Format::Table | Format::Wide => {
-            let columns: Vec<&Column> = list
-                .columns
-                .iter()
-                .filter(|column| !column.is_wide || format == Format::Wide)
-                .collect();
+            let columns: Vec<&Column> =
+                list.columns.iter().filter(|column| !column.is_wide || format == Format::Wide).collect();
             let titles = columns.iter().map(|column| column.title.to_owned()).collect();
             let row = |item| columns.iter().map(|column| plain(&(column.cell)(item))).collect();
             screen.data(&table::text(titles, list.items.iter().map(row).collect()))
@@ -94,10 +84,7 @@ pub(super) fn list(screen: &mut Screen, format: Format, list: &List<'_>) -> Resu
         Format::Json => screen.data(&pretty(&Value::Array(list.items.clone()))),
         Format::Ndjson => list.items.iter().try_for_each(|item| screen.data(&item.to_string())),
         Format::Yaml => screen.data(&yaml::text(&Value::Array(list.items.clone()))),
-        Format::Name => list
-            .items
-            .iter()
-            .try_for_each(|item| screen.data(&plain(&text_of(&item[list.name])))),
+        Format::Name => list.items.iter().try_for_each(|item| screen.data(&plain(&text_of(&item[list.name])))),
     }
 }
 

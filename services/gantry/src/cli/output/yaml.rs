@@ -42,11 +42,7 @@ fn scalar(text: &str) -> String {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./@".contains(c));
     let means_more =
         ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_ascii_lowercase().as_str());
-    if is_word && !means_more {
-        text.to_owned()
-    } else {
-        Value::from(text).to_string()
-    }
+    if is_word && !means_more { text.to_owned() } else { Value::from(text).to_string() }
 }
 
 #[cfg(test)]

@@ -73,10 +73,7 @@ fn reply(wait: &Value, text: &str) -> Result<Value, String> {
     }
     let choices: Vec<String> = wait["choices"].as_array().into_iter().flatten().map(text_of).collect();
     if wait["allow_free_text"] == false && !choices.is_empty() && !choices.iter().any(|choice| choice == text) {
-        return Err(format!(
-            "'{text}' is none of the choices: {}",
-            plain(&choices.join(", "))
-        ));
+        return Err(format!("'{text}' is none of the choices: {}", plain(&choices.join(", "))));
     }
     Ok(json!({"response": text}))
 }

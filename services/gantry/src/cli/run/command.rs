@@ -131,13 +131,8 @@ pub(super) async fn send(
     let body = json!({
         "command_id": command_id, "run_id": run, "type": kind.as_str(), "payload": payload, "client_id": "gantry-cli",
     });
-    client
-        .post(&["commands"], &body, &[])
-        .await
-        .map_err(|error| error.trouble(&what))?;
-    let outcome = outcome(client, &command_id)
-        .await
-        .map_err(|error| error.trouble(&what))?;
+    client.post(&["commands"], &body, &[]).await.map_err(|error| error.trouble(&what))?;
+    let outcome = outcome(client, &command_id).await.map_err(|error| error.trouble(&what))?;
     let status = text_of(&outcome["status"]);
     if status == "refused" {
         let why = plain(&text_of(&outcome["reason"]));
@@ -149,10 +144,7 @@ pub(super) async fn send(
         ("applied", None) => format!("{word} applied to run {}", brief(run)),
         _ => format!("{word} accepted for run {}, not applied yet", brief(run)),
     };
-    let note = outcome["reason"]
-        .as_str()
-        .or_else(|| outcome["note"].as_str())
-        .map(plain);
+    let note = outcome["reason"].as_str().or_else(|| outcome["note"].as_str()).map(plain);
     session.one(outcome, run, vec![line])?;
     if let Some(note) = note {
         session.screen.remark(&note);

@@ -36,11 +36,8 @@ pub(super) async fn id(client: &Client, meant: &str) -> Result<String, Trouble> 
         .next("gantry run list")),
         count => {
             let some = found.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-            Err(Trouble::usage(
-                format!("cannot tell which run '{meant}' is"),
-                format!("{count} begin with it: {some}"),
-            )
-            .next("type more of the id"))
+            Err(Trouble::usage(format!("cannot tell which run '{meant}' is"), format!("{count} begin with it: {some}"))
+                .next("type more of the id"))
         }
     }
 }
@@ -52,17 +49,8 @@ pub(super) async fn run(client: &Client, id: &str) -> Result<Value, Trouble> {
 }
 
 async fn recent(client: &Client, limit: u32, roots: bool, meant: &str) -> Result<Vec<String>, Trouble> {
-    let query = [
-        ("limit", limit.to_string()),
-        ("root_only", roots.to_string()),
-        ("include_drafts", "true".to_owned()),
-    ];
+    let query = [("limit", limit.to_string()), ("root_only", roots.to_string()), ("include_drafts", "true".to_owned())];
     let found = client.get(&["runs"], &query).await;
     let found = found.map_err(|error| error.trouble(format!("cannot find run '{meant}'")))?;
-    Ok(found["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|item| text_of(&item["run_id"]))
-        .collect())
+    Ok(found["items"].as_array().into_iter().flatten().map(|item| text_of(&item["run_id"])).collect())
 }

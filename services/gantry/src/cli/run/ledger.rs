@@ -40,10 +40,7 @@ pub(super) async fn run(ledger: Ledger, session: &mut Session) -> Result<Exit, T
     print(items, session)?;
     if count == ledger.limit {
         let cursor = ledger.after + count;
-        session.screen.remark(&format!(
-            "there may be more: gantry run ledger {} --after {cursor}",
-            brief(&id)
-        ));
+        session.screen.remark(&format!("there may be more: gantry run ledger {} --after {cursor}", brief(&id)));
     }
     Ok(Exit::Ok)
 }
@@ -57,12 +54,7 @@ async fn read(client: &Client, id: &str, after: u64, limit: u64) -> Result<Vec<V
         let answer = client.get(&["runs", id, "ledger"], &query).await;
         let answer = answer.map_err(|error| error.trouble(format!("cannot read the ledger of run {}", brief(id))))?;
         let records = answer["items"].as_array().map_or(&[][..], Vec::as_slice);
-        items.extend(
-            records
-                .iter()
-                .zip(cursor + 1..)
-                .map(|(record, cursor)| item(cursor, record.clone())),
-        );
+        items.extend(records.iter().zip(cursor + 1..).map(|(record, cursor)| item(cursor, record.clone())));
         if (records.len() as u64) < page {
             break;
         }
@@ -82,21 +74,13 @@ fn print(items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
         Column::new("EFFECT", |item| text_of(&item["record"]["effect"]["type"])),
         Column::new("AT", |item| {
             let record = &item["record"];
-            text_of(if record["ended_at"].is_null() {
-                &record["started_at"]
-            } else {
-                &record["ended_at"]
-            })
+            text_of(if record["ended_at"].is_null() { &record["started_at"] } else { &record["ended_at"] })
         }),
         Column::new("RESULT", |item| short(&result(&item["record"]), 60)),
         Column::wide("STEP", |item| text_of(&item["record"]["step_id"])),
         Column::wide("KEY", |item| text_of(&item["record"]["idempotency_key"])),
     ];
-    session.list(&List {
-        items,
-        columns: &columns,
-        name: "cursor",
-    })
+    session.list(&List { items, columns: &columns, name: "cursor" })
 }
 
 /// The error, what is waited for, or the result as it is.
@@ -112,11 +96,7 @@ fn result(record: &Value) -> String {
 /// Prints each record as it comes. A person reads the lines of `watch`, a program one JSON document a line.
 async fn print_live(client: Client, id: &str, after: u64, session: &mut Session) -> Result<Exit, Trouble> {
     let run = find::run(&client, id).await?;
-    let painter = Painter {
-        begin: watch::begin(&run),
-        lane: String::new(),
-        style: session.screen.style,
-    };
+    let painter = Painter { begin: watch::begin(&run), lane: String::new(), style: session.screen.style };
     let mut end = None;
     let mut records = pin!(follow(client, id.to_owned(), after));
     while let Some(followed) = records.next().await {

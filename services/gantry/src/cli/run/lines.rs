@@ -51,11 +51,7 @@ impl Painter {
             let block = prompt::lines(&record["result"]["wait"], run, self.style);
             lines.extend(block.into_iter().map(|line| format!("{margin}{line}")));
         }
-        Painted {
-            step: text_of(&record["step_id"]),
-            is_begin: status == "started",
-            lines,
-        }
+        Painted { step: text_of(&record["step_id"]), is_begin: status == "started", lines }
     }
 
     fn summary(&self, status: &str, record: &Value) -> String {
@@ -63,10 +59,7 @@ impl Painter {
         let effect = &record["effect"];
         let kind = effect["type"].as_str().unwrap_or_default();
         if let Some(end) = ended(record) {
-            return self.style.paint(
-                if end == "completed" { Tone::Good } else { Tone::Bad },
-                &format!("run {end}"),
-            );
+            return self.style.paint(if end == "completed" { Tone::Good } else { Tone::Bad }, &format!("run {end}"));
         }
         if status == "failed" {
             let why = short(&text_of(&record["error"]), SUMMARY);
@@ -82,9 +75,7 @@ impl Painter {
             _ => outcome(kind, record),
         };
         let took = duration(record).map(|took| format!(" {took}")).unwrap_or_default();
-        format!("{}{} {}", plain(kind), faint(&took), faint(&short(&text, SUMMARY)))
-            .trim_end()
-            .to_owned()
+        format!("{}{} {}", plain(kind), faint(&took), faint(&short(&text, SUMMARY))).trim_end().to_owned()
     }
 }
 
@@ -137,18 +128,10 @@ fn outcome(kind: &str, record: &Value) -> String {
         }
         "emit_event" => {
             let delivered = text_of(&result["delivered"]);
-            format!(
-                "{} to {} waiting",
-                text_of(&payload["name"]),
-                if delivered.is_empty() { "0" } else { &delivered }
-            )
+            format!("{} to {} waiting", text_of(&payload["name"]), if delivered.is_empty() { "0" } else { &delivered })
         }
         "start_subworkflow" => {
-            format!(
-                "{} {}",
-                text_of(&payload["workflow_id"]),
-                brief(&text_of(&result["sub_run_id"]))
-            )
+            format!("{} {}", text_of(&payload["workflow_id"]), brief(&text_of(&result["sub_run_id"])))
         }
         "tool_calls" => names(&result["results"]),
         _ => match result {
@@ -166,11 +149,7 @@ fn resumed(payload: &Value) -> String {
     match payload["wait_reason"].as_str() {
         Some("user") if answer["response"].is_string() => format!("“{}”", text_of(&answer["response"])),
         Some("event") => format!("{} {}", text_of(&answer["name"]), answer["payload"]),
-        Some("subworkflow") => format!(
-            "run {} ended: {}",
-            brief(&text_of(&answer["sub_run_id"])),
-            answer["output"]
-        ),
+        Some("subworkflow") => format!("run {} ended: {}", brief(&text_of(&answer["sub_run_id"])), answer["output"]),
         _ => text_of(answer),
     }
 }
@@ -193,14 +172,8 @@ mod tests {
     use serde_json::json;
 
     fn painter() -> Painter {
-        let begin = when::moment(&json!("2026-11-20T23:26:44.000000+00:00"))
-            .unwrap()
-            .as_micros();
-        Painter {
-            begin,
-            lane: String::new(),
-            style: Style::default(),
-        }
+        let begin = when::moment(&json!("2026-11-20T23:26:44.000000+00:00")).unwrap().as_micros();
+        Painter { begin, lane: String::new(), style: Style::default() }
     }
 
     fn record(status: &str, effect: &Value, result: &Value) -> Value {
@@ -216,11 +189,7 @@ mod tests {
     #[test]
     fn a_waiting_question_is_a_line_and_a_block() {
         let wait = json!({"wait": {"reason": "user", "prompt": "who?", "choices": null, "allow_free_text": true}});
-        let record = record(
-            "waiting",
-            &json!({"type": "ask_user", "payload": {"prompt": "who?"}}),
-            &wait,
-        );
+        let record = record("waiting", &json!({"type": "ask_user", "payload": {"prompt": "who?"}}), &wait);
         assert_eq!(
             lines(&record),
             [
@@ -234,23 +203,11 @@ mod tests {
     #[test]
     fn an_answer_an_output_and_an_end_are_told_apart() {
         let payload = json!({"wait_reason": "user", "payload": {"response": "I am X"}});
-        let resumed = record(
-            "completed",
-            &json!({"type": "resume", "payload": payload}),
-            &json!({"resumed": true}),
-        );
+        let resumed = record("completed", &json!({"type": "resume", "payload": payload}), &json!({"resumed": true}));
         assert_eq!(lines(&resumed), ["   0.465s ✔ ask                resume “I am X”"]);
-        let output = record(
-            "completed",
-            &Value::Null,
-            &json!({"completed": true, "output": {"a": 1}}),
-        );
+        let output = record("completed", &Value::Null, &json!({"completed": true, "output": {"a": 1}}));
         assert_eq!(lines(&output), ["   0.465s ✔ ask                output {\"a\":1}"]);
-        let mut end = record(
-            "completed",
-            &json!({"type": "emit_event", "payload": {}}),
-            &json!({"emitted": true}),
-        );
+        let mut end = record("completed", &json!({"type": "emit_event", "payload": {}}), &json!({"emitted": true}));
         end["idempotency_key"] = json!("system:terminal_status:failed");
         assert_eq!(lines(&end), ["   0.465s ■ ask                run failed"]);
     }

@@ -46,9 +46,7 @@ pub(super) async fn run(list: ListRuns, session: &mut Session) -> Result<Exit, T
         let is_empty = items.is_empty();
         print(items, session)?;
         if is_empty {
-            session
-                .screen
-                .remark("no run matches; start one with `gantry run start BUNDLE`");
+            session.screen.remark("no run matches; start one with `gantry run start BUNDLE`");
         }
         return Ok(Exit::Ok);
     }
@@ -70,14 +68,8 @@ pub(super) async fn run(list: ListRuns, session: &mut Session) -> Result<Exit, T
 }
 
 fn query(list: &ListRuns) -> Vec<(&'static str, String)> {
-    let given = [
-        ("status", &list.status),
-        ("workflow_id", &list.workflow),
-        ("session_id", &list.session),
-    ];
-    let given = given
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.clone()?)));
+    let given = [("status", &list.status), ("workflow_id", &list.workflow), ("session_id", &list.session)];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     let always = [
         ("limit", list.limit.to_string()),
         ("root_only", list.roots.to_string()),
@@ -107,21 +99,13 @@ fn print(items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
         Column::wide("SESSION", |item| text_of(&item["session_id"])),
         Column::wide("PARENT", |item| text_of(&item["parent_run_id"])),
     ];
-    session.list(&List {
-        items,
-        columns: &columns,
-        name: "run_id",
-    })
+    session.list(&List { items, columns: &columns, name: "run_id" })
 }
 
 /// The status, and what is waited for.
 pub(super) fn status(run: &Value) -> String {
     let status = text_of(&run["status"]);
-    let status = if run["paused"] == true {
-        format!("{status} (paused)")
-    } else {
-        status
-    };
+    let status = if run["paused"] == true { format!("{status} (paused)") } else { status };
     match run["waiting"]["reason"].as_str() {
         Some(reason) => format!("{status}: {reason}"),
         None => status,
@@ -143,12 +127,9 @@ fn print_changes(items: Vec<Value>, seen: &mut HashMap<String, Value>, session: 
     *seen = now;
     for item in changed.iter().rev() {
         let line = match session.global.output {
-            Format::Table | Format::Wide => plain(&format!(
-                "{}  {}  {}",
-                text_of(&item["run_id"]),
-                status(item),
-                text_of(&item["workflow_id"])
-            )),
+            Format::Table | Format::Wide => {
+                plain(&format!("{}  {}  {}", text_of(&item["run_id"]), status(item), text_of(&item["workflow_id"])))
+            }
             Format::Name => plain(&text_of(&item["run_id"])),
             Format::Json | Format::Ndjson | Format::Yaml => item.to_string(),
         };

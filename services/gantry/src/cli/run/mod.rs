@@ -73,11 +73,7 @@ pub(super) async fn run(command: RunCommand, session: &mut Session) -> Result<Ex
 /// The beginning of a run's id, long enough to name it.
 fn brief(run: &str) -> String {
     let is_uuid = run.len() == 36 && run.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    if is_uuid {
-        run[..8].to_owned()
-    } else {
-        super::short(run, 40)
-    }
+    if is_uuid { run[..8].to_owned() } else { super::short(run, 40) }
 }
 
 /// The exit code that a run's end stands for.

@@ -34,11 +34,7 @@ pub(super) fn lines(wait: &Value, run: &str, style: Style) -> Vec<String> {
         "until" => {
             let until = when::moment(&wait["until"]);
             let left = until.map(|until| when::took(until.as_micros() - when::now().as_micros()));
-            block.push(format!(
-                "waits until {} (in {})",
-                plain(&text_of(&wait["until"])),
-                left.unwrap_or_default()
-            ));
+            block.push(format!("waits until {} (in {})", plain(&text_of(&wait["until"])), left.unwrap_or_default()));
         }
         "subworkflow" => {
             let child = text_of(&wait["details"]["sub_run_id"]);
@@ -59,17 +55,13 @@ pub(super) fn lines(wait: &Value, run: &str, style: Style) -> Vec<String> {
 
 /// The child run that a wait is for.
 pub(super) fn child(wait: &Value) -> Option<&str> {
-    wait["details"]["sub_run_id"]
-        .as_str()
-        .filter(|_| wait["reason"] == "subworkflow")
+    wait["details"]["sub_run_id"].as_str().filter(|_| wait["reason"] == "subworkflow")
 }
 
 fn answers(wait: &Value, run: &str) -> Vec<String> {
     let choices: Vec<String> = wait["choices"].as_array().into_iter().flatten().map(text_of).collect();
     let free = wait["allow_free_text"] != false;
-    let example = choices
-        .first()
-        .map_or("'your answer'".to_owned(), |choice| quoted(choice));
+    let example = choices.first().map_or("'your answer'".to_owned(), |choice| quoted(choice));
     let mut lines = Vec::new();
     if !choices.is_empty() {
         let or_else = if free { ", or any text" } else { "" };
@@ -80,11 +72,7 @@ fn answers(wait: &Value, run: &str) -> Vec<String> {
 }
 
 fn tool_calls(wait: &Value) -> Vec<String> {
-    let calls = wait["details"]["tool_calls"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .take(MOST_LINES);
+    let calls = wait["details"]["tool_calls"].as_array().into_iter().flatten().take(MOST_LINES);
     calls
         .map(|call| {
             let arguments = super::super::short(&text_of(&call["arguments"]), 100);
@@ -107,11 +95,7 @@ fn event(key: &str) -> (String, &str) {
 fn quoted(text: &str) -> String {
     let text = plain(text);
     let is_word = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
-    if is_word {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+    if is_word { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -145,10 +129,7 @@ mod tests {
         let pause = json!({"reason": "user", "prompt": "Paused", "details": {"kind": "pause"}});
         assert_eq!(shown(&pause)[1], "┃ go on:   gantry run resume 538d88fa");
         let event = json!({"reason": "event", "wait_key": "evt:global:global:go"});
-        assert_eq!(
-            shown(&event)[1],
-            "┃ emit:    gantry run emit 538d88fa go --scope global"
-        );
+        assert_eq!(shown(&event)[1], "┃ emit:    gantry run emit 538d88fa go --scope global");
         let child = json!({"reason": "subworkflow", "details": {"sub_run_id": "8c0347f8-e2cd-4c58-b975-6887b9cd4d76"}});
         assert_eq!(shown(&child)[1], "┃ watch:   gantry run watch 8c0347f8");
     }

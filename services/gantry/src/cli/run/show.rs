@@ -58,24 +58,12 @@ fn lines(run: &Value, style: Style) -> Vec<String> {
     let mut lines = vec![
         line("run", &text_of(&run["run_id"])),
         line("workflow", &text_of(&run["workflow_id"])),
-        format!(
-            "{}{}",
-            style.paint(Tone::Faint, "status     "),
-            style.paint(tone, &plain(&status))
-        ),
+        format!("{}{}", style.paint(Tone::Faint, "status     "), style.paint(tone, &plain(&status))),
     ];
-    for (name, key) in [
-        ("node", "current_node"),
-        ("session", "session_id"),
-        ("parent", "parent_run_id"),
-    ] {
+    for (name, key) in [("node", "current_node"), ("session", "session_id"), ("parent", "parent_run_id")] {
         lines.extend(run[key].as_str().map(|value| line(name, value)));
     }
-    for (name, key) in [
-        ("created", "created_at"),
-        ("changed", "updated_at"),
-        ("paused at", "paused_at"),
-    ] {
+    for (name, key) in [("created", "created_at"), ("changed", "updated_at"), ("paused at", "paused_at")] {
         let ago = |value: &str| line(name, &format!("{value} ({} ago)", when::age(&run[key])));
         lines.extend(run[key].as_str().map(ago));
     }

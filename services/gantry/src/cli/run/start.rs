@@ -44,17 +44,10 @@ pub struct Start {
 fn input(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=TEXT or KEY:=JSON")?;
     let (key, value) = match key.strip_suffix(':') {
-        Some(key) => (
-            key,
-            serde_json::from_str(value).map_err(|error| format!("{key} is not JSON: {error}"))?,
-        ),
+        Some(key) => (key, serde_json::from_str(value).map_err(|error| format!("{key} is not JSON: {error}"))?),
         None => (key, Value::from(value)),
     };
-    if key.is_empty() {
-        Err("the key is missing".to_owned())
-    } else {
-        Ok((key.to_owned(), value))
-    }
+    if key.is_empty() { Err("the key is missing".to_owned()) } else { Ok((key.to_owned(), value)) }
 }
 
 /// Starts it, and watches it or waits for it if asked to.
@@ -85,18 +78,14 @@ pub(super) async fn run(start: Start, session: &mut Session) -> Result<Exit, Tro
     }
     session.one(answer, &run, vec![run.clone()])?;
     if matches!(session.global.output, Format::Table | Format::Wide) {
-        session
-            .screen
-            .remark(&format!("started; `gantry run watch {}` shows its ledger", brief(&run)));
+        session.screen.remark(&format!("started; `gantry run watch {}` shows its ledger", brief(&run)));
     }
     Ok(Exit::Ok)
 }
 
 /// The bundle and the flow. A version may contain anything but a colon.
 fn split(target: &str) -> (&str, Option<&str>) {
-    target
-        .split_once(':')
-        .map_or((target, None), |(bundle, flow)| (bundle, Some(flow)))
+    target.split_once(':').map_or((target, None), |(bundle, flow)| (bundle, Some(flow)))
 }
 
 fn read_inputs(file: &str) -> Result<domain::Object, Trouble> {
@@ -107,10 +96,7 @@ fn read_inputs(file: &str) -> Result<domain::Object, Trouble> {
         path => Box::new(std::fs::File::open(path).map_err(|error| failed(error.to_string()))?),
     };
     let mut text = String::new();
-    source
-        .take(LARGEST_INPUT + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| failed(error.to_string()))?;
+    source.take(LARGEST_INPUT + 1).read_to_string(&mut text).map_err(|error| failed(error.to_string()))?;
     if text.len() as u64 > LARGEST_INPUT {
         return Err(failed(format!("more than {LARGEST_INPUT} bytes")));
     }

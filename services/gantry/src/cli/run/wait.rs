@@ -43,16 +43,9 @@ pub(super) async fn until_end(
         Some(limit) => match timeout(limit, end_of(client.clone(), id, session)).await {
             Ok(output) => output?,
             Err(_) => {
-                let why = format!(
-                    "it has not ended after {}",
-                    <Duration as service::config::Setting>::show(&limit)
-                );
+                let why = format!("it has not ended after {}", <Duration as service::config::Setting>::show(&limit));
                 let trouble = Trouble::new(format!("gave up waiting for run {}", brief(id)), why);
-                return Err(Trouble {
-                    exit: Exit::TimedOut,
-                    ..trouble
-                }
-                .next(format!("gantry run show {}", brief(id))));
+                return Err(Trouble { exit: Exit::TimedOut, ..trouble }.next(format!("gantry run show {}", brief(id))));
             }
         },
     };
@@ -60,16 +53,9 @@ pub(super) async fn until_end(
     let status = text_of(&run["status"]);
     let exit = exit_of(&status);
     let lines = output.iter().map(pretty).collect();
-    session.one(
-        json!({"run_id": id, "status": status, "output": output, "error": run["error"]}),
-        id,
-        lines,
-    )?;
+    session.one(json!({"run_id": id, "status": status, "output": output, "error": run["error"]}), id, lines)?;
     if exit != Exit::Ok {
-        let error = run["error"]
-            .as_str()
-            .map(|error| format!(": {}", plain(error)))
-            .unwrap_or_default();
+        let error = run["error"].as_str().map(|error| format!(": {}", plain(error))).unwrap_or_default();
         session.screen.remark(&format!("run {} {status}{error}", brief(id)));
     }
     Ok(exit)

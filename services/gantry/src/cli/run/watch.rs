@@ -47,12 +47,8 @@ pub(super) async fn until_end(client: Client, id: &str, after: u64, session: &mu
         let title = format!("{}  {workflow}", style.paint(Tone::Strong, &format!("run {id}")));
         session.screen.data(&title)?;
     }
-    let mut view = View {
-        client: client.clone(),
-        begin: begin(&run),
-        lanes: BTreeMap::new(),
-        streams: SelectAll::new(),
-    };
+    let mut view =
+        View { client: client.clone(), begin: begin(&run), lanes: BTreeMap::new(), streams: SelectAll::new() };
     view.add(id, after, String::new(), session);
     loop {
         let next = match tokio::time::timeout(HOLD, view.streams.next()).await {
@@ -91,15 +87,10 @@ pub(super) fn begin(run: &Value) -> i64 {
 
 fn close(run: &Value, session: &mut Session) {
     let took = when::moment(&run["updated_at"]).map(|end| when::took(end.as_micros() - begin(run)));
-    let error = run["error"]
-        .as_str()
-        .map(|error| format!(": {}", plain(error)))
-        .unwrap_or_default();
+    let error = run["error"].as_str().map(|error| format!(": {}", plain(error))).unwrap_or_default();
     let status = text_of(&run["status"]);
     let id = brief(&text_of(&run["run_id"]));
-    session
-        .screen
-        .remark(&format!("run {id} {status} after {}{error}", took.unwrap_or_default()));
+    session.screen.remark(&format!("run {id} {status} after {}{error}", took.unwrap_or_default()));
 }
 
 type Streams = SelectAll<BoxStream<'static, (String, Result<Followed, Trouble>)>>;
@@ -120,16 +111,11 @@ struct Lane {
 impl View {
     /// Follows one more run, with that text in front of its lines.
     fn add(&mut self, id: &str, after: u64, text: String, session: &Session) {
-        let painter = Painter {
-            begin: self.begin,
-            lane: text,
-            style: session.screen.style,
-        };
+        let painter = Painter { begin: self.begin, lane: text, style: session.screen.style };
         self.lanes.insert(id.to_owned(), Lane { painter, held: None });
         let name = id.to_owned();
         let records = follow(self.client.clone(), id.to_owned(), after);
-        self.streams
-            .push(records.map(move |followed| (name.clone(), followed)).boxed());
+        self.streams.push(records.map(move |followed| (name.clone(), followed)).boxed());
     }
 
     /// Shows what happened to one of the runs.
@@ -137,9 +123,7 @@ impl View {
         match followed {
             Ok(Followed::Record { cursor, record }) => self.record(id, cursor, &record, session)?,
             Ok(Followed::Lost { why }) => {
-                session
-                    .screen
-                    .remark(&format!("connection to run {} lost ({why}); trying again", brief(id)));
+                session.screen.remark(&format!("connection to run {} lost ({why}); trying again", brief(id)));
             }
             Ok(Followed::Done) => {}
             Err(trouble) => session.screen.remark(&format!("{trouble}; going on without it")),
@@ -151,9 +135,7 @@ impl View {
         match session.global.output {
             Format::Table | Format::Wide => self.show(id, record, session)?,
             Format::Json | Format::Ndjson | Format::Yaml => {
-                session
-                    .screen
-                    .data(&json!({"run_id": id, "cursor": cursor, "record": record}).to_string())?;
+                session.screen.data(&json!({"run_id": id, "cursor": cursor, "record": record}).to_string())?;
             }
             Format::Name => session.screen.data(&cursor.to_string())?,
         }
@@ -161,11 +143,7 @@ impl View {
         if let Some(child) = child.map(str::to_owned)
             && self.lanes.len() < MOST_LANES
         {
-            let above = self
-                .lanes
-                .get(id)
-                .map(|lane| lane.painter.lane.clone())
-                .unwrap_or_default();
+            let above = self.lanes.get(id).map(|lane| lane.painter.lane.clone()).unwrap_or_default();
             self.add(&child, 0, format!("{}{} ", above, brief(&child)), session);
         }
         Ok(())

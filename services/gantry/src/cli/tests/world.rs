@@ -69,24 +69,12 @@ pub(super) async fn gantry_at(url: &str, arguments: &str, pairs: &[(&str, &str)]
     let words = std::iter::once("gantry").chain(arguments.split(' '));
     let cli = Cli::try_parse_from(words).unwrap();
     let (data, remarks) = (Written::default(), Written::default());
-    let always = [
-        ("GANTRY_URL", url),
-        ("XDG_CONFIG_HOME", "/nonexistent"),
-        ("GANTRY_DATA_DIR", "/nonexistent/data"),
-    ];
+    let always = [("GANTRY_URL", url), ("XDG_CONFIG_HOME", "/nonexistent"), ("GANTRY_DATA_DIR", "/nonexistent/data")];
     let environment = Environment::from_pairs(always.iter().chain(pairs).copied());
     let screen = Screen::of(data.clone(), remarks.clone());
-    let mut session = Session {
-        global: cli.global,
-        environment,
-        screen,
-    };
+    let mut session = Session { global: cli.global, environment, screen };
     let exit = execute(cli.command, &mut session).await;
-    Answer {
-        exit,
-        data: data.text(),
-        remarks: remarks.text(),
-    }
+    Answer { exit, data: data.text(), remarks: remarks.text() }
 }
 
 impl World {
@@ -108,11 +96,7 @@ impl World {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let tasks = service::Tasks::new();
         tasks.request("gateway", async move { axum::serve(listener, routes).await });
-        Self {
-            script,
-            url,
-            _tasks: tasks,
-        }
+        Self { script, url, _tasks: tasks }
     }
 
     pub(super) async fn gantry(&self, arguments: &str) -> Answer {
@@ -129,10 +113,7 @@ impl World {
 }
 
 async fn me(headers: HeaderMap) -> Response {
-    if headers
-        .get("authorization")
-        .is_some_and(|value| value == &format!("Bearer {TOKEN}"))
-    {
+    if headers.get("authorization").is_some_and(|value| value == &format!("Bearer {TOKEN}")) {
         Json(json!({"principal": {"user_id": "local-admin"}})).into_response()
     } else {
         (StatusCode::UNAUTHORIZED, Json(json!({"detail": "Unauthorized"}))).into_response()
@@ -141,17 +122,11 @@ async fn me(headers: HeaderMap) -> Response {
 
 async fn start(State(script): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let mut script = script.lock().unwrap();
-    let key = headers
-        .get("idempotency-key")
-        .map_or("none", |key| key.to_str().unwrap());
+    let key = headers.get("idempotency-key").map_or("none", |key| key.to_str().unwrap());
     script.asked.push(format!("key {key}"));
     script.bodies.push(body.clone());
     if body["bundle_id"] == "nope" {
-        return (
-            StatusCode::NOT_FOUND,
-            Json(json!({"detail": "Bundle 'nope' not found"})),
-        )
-            .into_response();
+        return (StatusCode::NOT_FOUND, Json(json!({"detail": "Bundle 'nope' not found"}))).into_response();
     }
     Json(json!({"run_id": RUN})).into_response()
 }
@@ -165,23 +140,13 @@ async fn run(State(script): State<Shared>, Path(run): Path<String>) -> Response 
     match run.as_str() {
         RUN => Json(script.run.clone()).into_response(),
         CHILD => Json(script.child.clone()).into_response(),
-        _ => (
-            StatusCode::NOT_FOUND,
-            Json(json!({"detail": format!("Run '{run}' not found")})),
-        )
-            .into_response(),
+        _ => (StatusCode::NOT_FOUND, Json(json!({"detail": format!("Run '{run}' not found")}))).into_response(),
     }
 }
 
 async fn ledger(State(script): State<Shared>, Query(query): Query<HashMap<String, usize>>) -> Json<Value> {
     let script = script.lock().unwrap();
-    let items: Vec<Value> = script
-        .ledger
-        .iter()
-        .skip(query["after"])
-        .take(query["limit"])
-        .cloned()
-        .collect();
+    let items: Vec<Value> = script.ledger.iter().skip(query["after"]).take(query["limit"]).cloned().collect();
     Json(json!({"next_after": query["after"] + items.len(), "items": items}))
 }
 
@@ -192,11 +157,7 @@ async fn stream(
 ) -> Response {
     let mut script = script.lock().unwrap();
     script.asked.push(format!("{} after {}", &run[..4], query["after"]));
-    let streams = if run == CHILD {
-        &mut script.child_streams
-    } else {
-        &mut script.streams
-    };
+    let streams = if run == CHILD { &mut script.child_streams } else { &mut script.streams };
     match streams.pop_front() {
         Some(Some(body)) => body.into_response(),
         Some(None) => Body::from_stream(futures::stream::pending::<Result<String, std::io::Error>>()).into_response(),
@@ -232,12 +193,7 @@ pub(super) fn three_records() -> Vec<Value> {
     vec![
         record("s1", "started", answer.clone(), Value::Null),
         record("s1", "completed", answer, json!({"message": "hello"})),
-        record(
-            "s2",
-            "completed",
-            Value::Null,
-            json!({"completed": true, "output": {"response": "hello"}}),
-        ),
+        record("s2", "completed", Value::Null, json!({"completed": true, "output": {"response": "hello"}})),
     ]
 }
 
@@ -245,10 +201,7 @@ pub(super) fn steps(records: &[Value], first: usize) -> String {
     let numbered = records.iter().zip(first..);
     numbered
         .map(|(record, cursor)| {
-            format!(
-                "id: {cursor}\nevent: step\ndata: {}\n\n",
-                json!({"cursor": cursor, "record": record})
-            )
+            format!("id: {cursor}\nevent: step\ndata: {}\n\n", json!({"cursor": cursor, "record": record}))
         })
         .collect()
 }
@@ -258,10 +211,5 @@ pub(super) const DONE: &str = "event: done\ndata: {\"status\": \"terminal\"}\n\n
 pub(super) fn ended(status: &str) -> Script {
     let records = three_records();
     let body = steps(&records, 1) + DONE;
-    Script {
-        run: a_run(status),
-        ledger: records,
-        streams: [Some(body)].into(),
-        ..Script::default()
-    }
+    Script { run: a_run(status), ledger: records, streams: [Some(body)].into(), ..Script::default() }
 }

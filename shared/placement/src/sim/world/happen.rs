@@ -14,54 +14,29 @@ impl World {
             Happening::Arrive(number) => return self.arrive(number),
             Happening::Cancel(number) => {
                 let job = self.tasks[number].spec.id.clone();
-                return self.take_in(Change::Job {
-                    job,
-                    what: JobEvent::CancelRequested,
-                });
+                return self.take_in(Change::Job { job, what: JobEvent::CancelRequested });
             }
             Happening::Deliver(change) => return self.take_in(change),
-            Happening::AgentStart {
-                service,
-                spot,
-                generation,
-            } => self.agent_start(&service, &spot, generation),
+            Happening::AgentStart { service, spot, generation } => self.agent_start(&service, &spot, generation),
             Happening::AgentStop { service, generation } => self.agent_stop(&service, generation),
             Happening::Healthy { service, generation } => self.healthy(&service, generation),
             Happening::Heartbeat => {
                 self.later(super::HEARTBEAT_MS, Happening::Heartbeat);
                 let down = &self.real.agents_down;
-                let heard = self
-                    .cluster()
-                    .devices
-                    .iter()
-                    .filter(|(_, device)| !down.contains(&device.node));
+                let heard = self.cluster().devices.iter().filter(|(_, device)| !down.contains(&device.node));
                 let ids: Vec<_> = heard.map(|(id, _)| id.clone()).collect();
                 ids.into_iter().for_each(|id| self.later(0, Happening::Measure(id)));
                 return self.compare_inventory();
             }
             Happening::Measure(device) => {
                 let (used_mb, by_service) = (self.real.used_mb(&device), self.real.by_service(&device));
-                return self.take_in(Change::DeviceMeasured {
-                    device,
-                    used_mb,
-                    by_service,
-                });
+                return self.take_in(Change::DeviceMeasured { device, used_mb, by_service });
             }
-            Happening::ServiceGets {
-                job,
-                attempt,
-                service,
-                generation,
-            } => {
+            Happening::ServiceGets { job, attempt, service, generation } => {
                 self.service_gets(&job, attempt, &service, generation);
             }
             Happening::ServiceInterrupt { job, attempt, service } => self.service_interrupt(job, attempt, &service),
-            Happening::Ends {
-                job,
-                attempt,
-                service,
-                generation,
-            } => self.ends(job, attempt, &service, generation),
+            Happening::Ends { job, attempt, service, generation } => self.ends(job, attempt, &service, generation),
             Happening::AgentCrash => self.agent_crash(),
             Happening::AgentReturn { node } => return self.agent_appears(&node),
             Happening::SchedulerRestart => {
@@ -84,9 +59,7 @@ impl World {
         if let Some(after) = task.cancel_after_ms {
             self.later(after, Happening::Cancel(number));
         }
-        let submitted = Change::JobSubmitted {
-            spec: Box::new(task.spec),
-        };
+        let submitted = Change::JobSubmitted { spec: Box::new(task.spec) };
         if self.chance.percent(self.knobs.faults.duplicate_percent) {
             self.later(5, Happening::Deliver(submitted.clone()));
         }
@@ -101,64 +74,34 @@ impl World {
             return;
         };
         // A start that arrives after its own stop, or after a newer start, came too late.
-        let stopped = self
-            .real
-            .told_to_stop
-            .get(service)
-            .is_some_and(|newest| generation <= *newest);
-        let newer = self
-            .real
-            .containers
-            .get(service)
-            .is_some_and(|there| there.generation > generation);
+        let stopped = self.real.told_to_stop.get(service).is_some_and(|newest| generation <= *newest);
+        let newer = self.real.containers.get(service).is_some_and(|there| there.generation > generation);
         if stopped || newer {
             return;
         }
         if self.real.make(&truth, spot, generation, self.knobs.gpu_mb) {
             self.measure(&spot.devices);
             let start_ms = truth.start_ms;
-            self.later(
-                start_ms,
-                Happening::Healthy {
-                    service: service.clone(),
-                    generation,
-                },
-            );
+            self.later(start_ms, Happening::Healthy { service: service.clone(), generation });
         } else {
             let error = "out of GPU memory".to_owned();
             let service = service.clone();
-            let change = Change::ContainerExited {
-                service,
-                generation,
-                error,
-                out_of_memory: true,
-            };
+            let change = Change::ContainerExited { service, generation, error, out_of_memory: true };
             self.send(truth.start_ms / 3, Happening::Deliver(change));
         }
     }
 
     fn agent_stop(&mut self, service: &ServiceName, generation: u64) {
-        let node = self
-            .cluster()
-            .services
-            .get(service)
-            .and_then(|known| known.container.spot.clone());
+        let node = self.cluster().services.get(service).and_then(|known| known.container.spot.clone());
         if node.is_some_and(|spot| self.real.agents_down.contains(&spot.node)) {
             return;
         }
         self.real.told_to_stop.insert(service.clone(), generation);
-        let exists = self
-            .real
-            .containers
-            .get(service)
-            .is_some_and(|container| container.generation <= generation);
+        let exists = self.real.containers.get(service).is_some_and(|container| container.generation <= generation);
         if exists && let Some(container) = self.real.containers.remove(service) {
             self.measure(&container.spot.devices);
         }
-        let change = Change::ContainerStopped {
-            service: service.clone(),
-            generation,
-        };
+        let change = Change::ContainerStopped { service: service.clone(), generation };
         let took = HOP_MS + self.chance.below(500);
         self.send(took, Happening::Deliver(change));
     }
@@ -173,13 +116,7 @@ impl World {
             return;
         }
         self.measure(&devices);
-        self.send(
-            HOP_MS,
-            Happening::Deliver(Change::ContainerReady {
-                service: service.clone(),
-                generation,
-            }),
-        );
+        self.send(HOP_MS, Happening::Deliver(Change::ContainerReady { service: service.clone(), generation }));
     }
 
     /// Two measurements, so that a change is first seen and then seen to be over.
@@ -199,19 +136,11 @@ impl World {
         if self.real.ended.contains(&key) {
             return;
         }
-        let accepted = match self
-            .real
-            .current(service, generation)
-            .filter(|container| container.healthy)
-        {
+        let accepted = match self.real.current(service, generation).filter(|container| container.healthy) {
             Some(container) if container.attempts.contains_key(&key) => return,
             Some(container) => {
                 // A service refuses an attempt of a job that it already has a newer one of.
-                if container
-                    .attempts
-                    .keys()
-                    .any(|(other, newer)| other == job && *newer > attempt)
-                {
+                if container.attempts.keys().any(|(other, newer)| other == job && *newer > attempt) {
                     return;
                 }
                 container.attempts.insert(key, now);
@@ -221,20 +150,9 @@ impl World {
         };
         if accepted {
             let (job, service) = (job.clone(), service.clone());
-            self.later(
-                runtime_ms,
-                Happening::Ends {
-                    job,
-                    attempt,
-                    service,
-                    generation,
-                },
-            );
+            self.later(runtime_ms, Happening::Ends { job, attempt, service, generation });
         } else {
-            let what = JobEvent::AttemptLost {
-                attempt,
-                cause: crate::Loss::ConnectionLost,
-            };
+            let what = JobEvent::AttemptLost { attempt, cause: crate::Loss::ConnectionLost };
             self.send(HOP_MS, Happening::Deliver(Change::Job { job: job.clone(), what }));
         }
     }
@@ -253,13 +171,7 @@ impl World {
         }
         // An attempt that was told to stop is not begun by a late or second copy of its dispatch.
         self.real.ended.insert((job.clone(), attempt));
-        self.send(
-            HOP_MS,
-            Happening::Deliver(Change::Job {
-                job,
-                what: JobEvent::Interrupted { attempt },
-            }),
-        );
+        self.send(HOP_MS, Happening::Deliver(Change::Job { job, what: JobEvent::Interrupted { attempt } }));
     }
 
     fn ends(&mut self, job: JobId, attempt: u32, service: &ServiceName, generation: u64) {
@@ -272,10 +184,7 @@ impl World {
         }
         self.real.ended.insert(key);
         let what = if self.chance.percent(self.knobs.fail_percent) {
-            JobEvent::AttemptFailed {
-                attempt,
-                error: "the service answered 500".to_owned(),
-            }
+            JobEvent::AttemptFailed { attempt, error: "the service answered 500".to_owned() }
         } else {
             JobEvent::Completed { attempt }
         };
@@ -313,29 +222,16 @@ impl World {
                 (Some(there), _) if self.real.agents_down.contains(&there.spot.node) => {}
                 (Some(there), None) => {
                     let spot = there.spot.clone();
-                    found.push(Change::ContainerFound {
-                        service,
-                        spot,
-                        generation,
-                        orphan: true,
-                    });
+                    found.push(Change::ContainerFound { service, spot, generation, orphan: true });
                     generation += 1;
                 }
                 (Some(there), Some(_)) if there.healthy && there.generation == container.generation => {
-                    found.push(Change::ContainerReady {
-                        service,
-                        generation: there.generation,
-                    });
+                    found.push(Change::ContainerReady { service, generation: there.generation });
                 }
                 (None, Some(spot)) if container.is_live() && !container.in_operation() => {
                     if !self.real.agents_down.contains(&spot.node) {
                         let (error, generation) = ("it is not there".to_owned(), container.generation);
-                        found.push(Change::ContainerExited {
-                            service,
-                            generation,
-                            error,
-                            out_of_memory: false,
-                        });
+                        found.push(Change::ContainerExited { service, generation, error, out_of_memory: false });
                     }
                 }
                 (None | Some(_), Some(_)) | (None, None) => {}
@@ -355,17 +251,9 @@ impl World {
         let devices: Vec<DeviceInfo> = gpus.collect();
         let ids: Vec<_> = devices.iter().map(|info| info.id.clone()).collect();
         let running: BTreeMap<ServiceName, u64> = self.real.listed(node);
-        self.take_in(Change::NodeSeen {
-            node: node.clone(),
-            devices,
-            running: running.clone(),
-        })?;
+        self.take_in(Change::NodeSeen { node: node.clone(), devices, running: running.clone() })?;
         for (service, generation) in running {
-            if self
-                .real
-                .current(&service, generation)
-                .is_some_and(|container| container.healthy)
-            {
+            if self.real.current(&service, generation).is_some_and(|container| container.healthy) {
                 self.take_in(Change::ContainerReady { service, generation })?;
             }
         }

@@ -10,43 +10,14 @@ impl World {
     /// Sends what an action asks for. What only changes the state needs nothing sent.
     pub(super) fn perform(&mut self, action: Action) {
         match action {
-            Action::Start {
-                service,
-                spot,
-                generation,
-            } => {
-                self.send(
-                    HOP_MS,
-                    Happening::AgentStart {
-                        service,
-                        spot,
-                        generation,
-                    },
-                );
+            Action::Start { service, spot, generation } => {
+                self.send(HOP_MS, Happening::AgentStart { service, spot, generation });
             }
-            Action::Stop {
-                service, generation, ..
-            } => self.send(HOP_MS, Happening::AgentStop { service, generation }),
-            Action::Dispatch {
-                job,
-                attempt,
-                service,
-                generation,
-                ..
-            } => {
-                self.send(
-                    HOP_MS,
-                    Happening::ServiceGets {
-                        job,
-                        attempt,
-                        service,
-                        generation,
-                    },
-                );
+            Action::Stop { service, generation, .. } => self.send(HOP_MS, Happening::AgentStop { service, generation }),
+            Action::Dispatch { job, attempt, service, generation, .. } => {
+                self.send(HOP_MS, Happening::ServiceGets { job, attempt, service, generation });
             }
-            Action::Interrupt {
-                job, attempt, service, ..
-            } => {
+            Action::Interrupt { job, attempt, service, .. } => {
                 self.send(HOP_MS, Happening::ServiceInterrupt { job, attempt, service });
             }
             Action::Drain { .. }
@@ -68,10 +39,9 @@ impl World {
                 }
                 self.began.insert(job.clone(), self.now);
             }
-            Action::Interrupt {
-                cause: crate::Interruption::Preempted { .. },
-                ..
-            } => self.tally.report.preemptions += 1,
+            Action::Interrupt { cause: crate::Interruption::Preempted { .. }, .. } => {
+                self.tally.report.preemptions += 1
+            }
             Action::Requeue { job, .. } => self.lose(&job.clone()),
             Action::Interrupt { .. }
             | Action::Stop { .. }
@@ -88,10 +58,8 @@ impl World {
         let Change::Job { job, what } = &event.change else {
             return;
         };
-        let current = self
-            .cluster()
-            .job(job)
-            .is_some_and(|job| what.attempt() == Some(job.attempt) && job.run.is_some());
+        let current =
+            self.cluster().job(job).is_some_and(|job| what.attempt() == Some(job.attempt) && job.run.is_some());
         if !current {
             return;
         }
@@ -124,12 +92,7 @@ impl World {
 
     /// Counts how jobs ended; answers when the last did.
     pub(super) fn count_ends(&mut self) -> i64 {
-        let ends: Vec<_> = self
-            .cluster()
-            .jobs
-            .values()
-            .map(|job| (job.status, job.ended_at))
-            .collect();
+        let ends: Vec<_> = self.cluster().jobs.values().map(|job| (job.status, job.ended_at)).collect();
         let report = &mut self.tally.report;
         for (status, _) in &ends {
             match status {
@@ -140,10 +103,7 @@ impl World {
                 JobStatus::Queued | JobStatus::Running | JobStatus::Paused => {}
             }
         }
-        ends.iter()
-            .filter_map(|(_, at)| at.map(domain::Time::as_micros))
-            .max()
-            .unwrap_or(0)
+        ends.iter().filter_map(|(_, at)| at.map(domain::Time::as_micros)).max().unwrap_or(0)
     }
 
     /// The log must leave the very state that was decided from.
@@ -170,10 +130,7 @@ impl World {
         for action in owed {
             // An answer that only the dead scheduler waited for is lost; half of the services can be asked again.
             if let (Action::Dispatch { job, attempt, .. }, true) = (&action, self.chance.percent(50)) {
-                let what = JobEvent::AttemptLost {
-                    attempt: *attempt,
-                    cause: crate::Loss::ConnectionLost,
-                };
+                let what = JobEvent::AttemptLost { attempt: *attempt, cause: crate::Loss::ConnectionLost };
                 self.take_in(Change::Job { job: job.clone(), what })?;
             } else {
                 self.perform(action);
