@@ -190,3 +190,58 @@ async fn a_takeover_during_a_start_finishes_it_once() {
     let orders = host.orders().await;
     assert_eq!(orders.len(), 1, "{orders:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_starts_and_drains_a_service_and_its_job_ends_first() {
+    let world = World::start().await;
+    let one = image(1_024);
+    let host = host(&world, &[("one", &one)]).await;
+    register(&world, "one", &one, |_| {}).await;
+    let before = world.order(Order::StartService { name: "one".into() }).await;
+    assert!(matches!(&before, Answer::Service(view) if !view.container_running), "{before:?}");
+    let up = world.control.service_when(&"one".into(), ServiceWant::Up, SOON).await.unwrap().unwrap();
+    assert_eq!(up.state, ServiceState::Idle);
+    let again = world.order(Order::StartService { name: "one".into() }).await;
+    assert!(matches!(&again, Answer::Service(view) if view.container_running), "{again:?}");
+    let job = world.run("one", &json!({"wait": true})).await;
+    world.until_state(&job, JobState::Running).await;
+    world.order(Order::StopService { name: "one".into(), drain: true }).await;
+    assert_eq!(view(&world, "one").await.state, ServiceState::Draining);
+    one.seen.release();
+    let ended = world.ended(&job).await;
+    assert_eq!((ended.status, ended.attempts), (JobState::Completed, 1));
+    world.control.service_when(&"one".into(), ServiceWant::Down, SOON).await.unwrap().unwrap();
+    assert!(host.running().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_without_draining_costs_its_job_no_failure() {
+    let world = World::with(|config| config.policy.settle_timeout_ms = 1_000).await;
+    let one = image(1_024);
+    let host = host(&world, &[("one", &one)]).await;
+    register(&world, "one", &one, |_| {}).await;
+    let job = world.run("one", &json!({"wait": true})).await;
+    world.until_state(&job, JobState::Running).await;
+    world.order(Order::StopService { name: "one".into(), drain: false }).await;
+    let again = world.until(&job, "sent again", |view| view.attempts == 2).await;
+    assert_eq!((again.failures, again.error), (0, None));
+    one.seen.release();
+    assert_eq!(world.ended(&job).await.status, JobState::Completed);
+    let orders: Vec<String> = host.orders().await.into_iter().map(|(verb, _)| verb).collect();
+    assert_eq!(orders, ["start", "stop", "start"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_a_person_started_is_taken_over_as_it_is() {
+    let world = World::start().await;
+    let one = image(1_024);
+    let host = host(&world, &[("one", &one)]).await;
+    host.start_by_hand("one").await;
+    register(&world, "one", &one, |more| more.idle_timeout_ms = Some(1)).await;
+    let up = world.control.service_when(&"one".into(), ServiceWant::Up, SOON).await.unwrap().unwrap();
+    assert!(!up.started_by_scheduler);
+    let job = world.run("one", &json!({"x": 1})).await;
+    assert_eq!(world.ended(&job).await.status, JobState::Completed);
+    assert_eq!(view(&world, "one").await.state, ServiceState::Idle, "what a person started is not stopped when idle");
+    assert!(host.orders().await.is_empty());
+}

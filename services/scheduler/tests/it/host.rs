@@ -84,6 +84,14 @@ impl Host {
         self.inside.lock().await.running.clear();
     }
 
+    /// A person starts a container.
+    pub(crate) async fn start_by_hand(&self, container: &str) {
+        let mut inside = self.inside.lock().await;
+        assert!(inside.start(container, None).await.is_none());
+        drop(inside);
+        self.kick.send(()).await.unwrap();
+    }
+
     /// A container ends by itself.
     pub(crate) async fn crash(&self, container: &str) {
         self.inside.lock().await.crash(container).await;
