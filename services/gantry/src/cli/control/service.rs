@@ -63,10 +63,10 @@ pub struct Register {
     /// Its name
     name: String,
     /// Its container's name
-    #[arg(required_unless_present_any = ["url", "file"])]
+    #[arg(required_unless_present_any = ["address", "file"])]
     container: Option<String>,
     /// The port it serves
-    #[arg(required_unless_present_any = ["url", "file"])]
+    #[arg(required_unless_present_any = ["address", "file"])]
     port: Option<u16>,
     /// The type of job it takes
     #[arg(required_unless_present_any = ["kind", "file"])]
@@ -75,8 +75,8 @@ pub struct Register {
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// The address of a service without a container
-    #[arg(long, conflicts_with = "container")]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", conflicts_with = "container")]
+    address: Option<String>,
     /// GPU memory in GiB
     #[arg(long, value_name = "GIB")]
     vram: Option<f64>,
@@ -197,7 +197,7 @@ async fn add(register: Register, session: &mut Session) -> Result<Exit, Trouble>
         ("container", json!(register.container)),
         ("port", json!(register.port)),
         ("type", json!(register.kind.or(register.kind_word))),
-        ("url", json!(register.url)),
+        ("url", json!(register.address)),
         ("vram_gb", json!(register.vram)),
         ("health_endpoint", json!(register.health)),
         ("progress_mode", json!(register.progress_mode)),
