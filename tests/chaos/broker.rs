@@ -16,7 +16,7 @@ async fn a_killed_broker_loses_and_doubles_nothing_and_streams_go_on() {
             gateway.single_broker().restart().await.unwrap();
         }
     };
-    tokio::join!(rage(&client, 48, &progress), faults);
+    tokio::join!(rage(&client, 64, &progress), faults);
 }
 
 /// The member that leads most of the streams.
@@ -50,5 +50,5 @@ async fn a_cluster_that_loses_its_leader_loses_and_doubles_nothing() {
             member.restart().await.unwrap();
         }
     };
-    tokio::join!(rage(&client, 32, &progress), faults);
+    tokio::join!(rage(&client, 64, &progress), faults);
 }

@@ -13,7 +13,7 @@ async fn a_runner_frozen_in_its_steps_holds_nobody_up_and_writes_nothing_late() 
         progress.reaches(40).await;
         gateway.runners[0].freeze();
     };
-    let (told, ()) = tokio::join!(rage(&client, 48, &progress), faults);
+    let (told, ()) = tokio::join!(rage(&client, 64, &progress), faults);
     gateway.runners[0].thaw();
     awake(&gateway).await;
     unchanged(&client, &told).await;

@@ -1,10 +1,10 @@
-//! Runners, the api, and everything at once, killed outright while 48 clients work.
+//! Runners, the api, and everything at once, killed outright while 64 clients work.
 
 use crate::flows::started;
 use crate::storm::{Progress, rage};
 use testkit::Gateway;
 
-const CLIENTS: usize = 48;
+const CLIENTS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_runners_lose_and_double_nothing() {
