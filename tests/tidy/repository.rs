@@ -47,7 +47,11 @@ fn collect(dir: &Path, found: &mut Vec<TextFile>) {
     for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let kind = entry.file_type().unwrap();
-        if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) {
+        // A second work tree has a file of that name instead of the directory.
+        if NOT_OURS.contains(&name.as_str()) {
+            continue;
+        }
+        if kind.is_dir() {
             collect(&path, found);
         } else if kind.is_file()
             && let Ok(text) = std::fs::read_to_string(&path)
