@@ -1,26 +1,19 @@
 //! Doorbells and commands as durable work: delivered to one process at a time, again when it dies.
 
+use crate::durable::{Durable, tell};
 use crate::message::TraceContext;
-use crate::{Bus, BusError, Inner, streams, subjects};
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use crate::{Bus, BusError, streams, subjects};
+use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::message::{AckKind, Acker};
 use bytes::Bytes;
 use domain::{Plane, RunId};
-use futures::StreamExt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// After this long without a sign of life from the process that holds it, a message is given to another.
 pub(crate) const TAKEOVER: Duration = Duration::from_secs(2);
 
 /// A stream of deliveries of one durable consumer.
-pub struct Deliveries {
-    inner: Arc<Inner>,
-    stream: String,
-    config: pull::Config,
-    prefetch: usize,
-    messages: Option<pull::Stream>,
-}
+pub struct Deliveries(Durable);
 
 /// One message, held until it is acknowledged.
 pub struct Delivery {
@@ -45,99 +38,45 @@ impl Bus {
 
     /// Doorbells of a shard, shared by all runners. At most `prefetch` wait here unprocessed.
     pub fn doorbells(&self, shard: u16, prefetch: usize) -> Deliveries {
-        Deliveries {
-            inner: self.inner.clone(),
-            stream: streams::inbox_name(shard),
-            config: pull::Config {
-                durable_name: Some(streams::RUNNERS.to_owned()),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: TAKEOVER,
-                max_ack_pending: 20_000,
-                filter_subject: format!("gantry.inbox.{shard}.>"),
-                num_replicas: self.inner.layout.replicas,
-                ..Default::default()
-            },
-            prefetch,
-            messages: None,
-        }
+        let config = pull::Config {
+            durable_name: Some(streams::RUNNERS.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: TAKEOVER,
+            max_ack_pending: 20_000,
+            filter_subject: format!("gantry.inbox.{shard}.>"),
+            num_replicas: self.inner.layout.replicas,
+            ..Default::default()
+        };
+        Deliveries(Durable::new(self.inner.clone(), streams::inbox_name(shard), config, prefetch))
     }
 
     /// Commands of a plane in the order of their `seq`: one at a time over all processes, so none overtakes another.
     pub fn commands_to_route(&self, plane: &Plane) -> Deliveries {
-        Deliveries {
-            inner: self.inner.clone(),
-            stream: streams::commands_name(plane),
-            config: pull::Config {
-                durable_name: Some(streams::ROUTER.to_owned()),
-                ack_policy: AckPolicy::Explicit,
-                ack_wait: TAKEOVER,
-                max_ack_pending: 1,
-                num_replicas: self.inner.layout.replicas,
-                ..Default::default()
-            },
-            prefetch: 1,
-            messages: None,
-        }
+        let config = pull::Config {
+            durable_name: Some(streams::ROUTER.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: TAKEOVER,
+            max_ack_pending: 1,
+            num_replicas: self.inner.layout.replicas,
+            ..Default::default()
+        };
+        Deliveries(Durable::new(self.inner.clone(), streams::commands_name(plane), config, 1))
     }
 }
 
 impl Deliveries {
     /// The next message. Waits for ever; while the broker is away it keeps trying.
     pub async fn next(&mut self) -> Delivery {
-        let mut pause = Duration::from_millis(20);
         loop {
-            match self.try_next().await {
-                Ok(Some(delivery)) => return delivery,
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(%error, stream = self.stream, "consumer is opened anew");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(500));
+            match parse(self.0.next().await) {
+                Ok(delivery) => return delivery,
+                Err(refused) => {
+                    let (error, acker) = *refused;
+                    tracing::error!(%error, stream = self.0.stream(), "a message that nobody can read is dropped");
+                    tell(&acker, AckKind::Term).await;
                 }
             }
         }
-    }
-
-    async fn try_next(&mut self) -> Result<Option<Delivery>, BusError> {
-        let mut messages = match self.messages.take() {
-            Some(messages) => messages,
-            None => self.open().await?,
-        };
-        let Some(next) = messages.next().await else { return Ok(None) };
-        // Whatever is wrong, a durable consumer opened anew goes on where it was.
-        let message = match next {
-            Ok(message) => message,
-            Err(error) => return Err(BusError::unavailable("consuming", error)),
-        };
-        self.messages = Some(messages);
-        match parse(message) {
-            Ok(delivery) => Ok(Some(delivery)),
-            Err(refused) => {
-                let (error, acker) = *refused;
-                tracing::error!(%error, stream = self.stream, "a message that nobody can read is dropped");
-                acker.ack_with(AckKind::Term).await.map_err(|error| BusError::unavailable("consuming", error))?;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn open(&self) -> Result<pull::Stream, BusError> {
-        let what = "opening a consumer";
-        let stream =
-            self.inner.js.get_stream_no_info(&self.stream).await.map_err(|error| BusError::unavailable(what, error))?;
-        let name = self.config.durable_name.clone().unwrap_or_default();
-        let consumer: PullConsumer = stream
-            .get_or_create_consumer(&name, self.config.clone())
-            .await
-            .map_err(|error| BusError::unavailable(what, error))?;
-        consumer
-            .stream()
-            .max_messages_per_batch(self.prefetch.max(1))
-            .expires(Duration::from_secs(5))
-            .heartbeat(Duration::from_millis(1_500))
-            .messages()
-            .await
-            .map_err(|error| BusError::unavailable(what, error))
     }
 }
 
@@ -174,23 +113,16 @@ impl Delivery {
 
     /// Done: it will not come again.
     pub async fn ack(&self) {
-        self.tell(AckKind::Ack).await;
+        tell(&self.acker, AckKind::Ack).await;
     }
 
     /// Still at it: do not give it to another yet.
     pub async fn sign_of_life(&self) {
-        self.tell(AckKind::Progress).await;
+        tell(&self.acker, AckKind::Progress).await;
     }
 
     /// Not now: deliver it again after a while.
     pub async fn again_in(&self, delay: Duration) {
-        self.tell(AckKind::Nak(Some(delay))).await;
-    }
-
-    /// A lost acknowledgement only means another delivery, which finds the work done.
-    async fn tell(&self, kind: AckKind) {
-        if let Err(error) = self.acker.ack_with(kind).await {
-            tracing::debug!(%error, run = %self.run, "acknowledgement was not sent");
-        }
+        tell(&self.acker, AckKind::Nak(Some(delay))).await;
     }
 }

@@ -2,13 +2,13 @@
 
 use super::follow::Tail;
 use super::read;
-use crate::{Bus, BusError, Inner, streams, subjects};
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use crate::durable::{Durable, tell};
+use crate::{Bus, BusError, streams, subjects};
+use async_nats::jetstream::Message;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::message::{AckKind, Acker};
 use domain::control::Notice;
-use futures::StreamExt;
 use serde::Deserialize;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The part of a step that followers read.
@@ -24,12 +24,7 @@ pub struct NoticeTail {
 }
 
 /// Notices as durable work of one consumer, shared by all processes that name it.
-pub struct NoticeFeed {
-    inner: Arc<Inner>,
-    name: String,
-    prefetch: usize,
-    messages: Option<pull::Stream>,
-}
+pub struct NoticeFeed(Durable);
 
 /// The notices of one step, held until they are acknowledged.
 pub struct NoticeDelivery {
@@ -57,7 +52,17 @@ impl Bus {
     /// Notices for a durable consumer of that name (`notifier`). Who acknowledges late is given them again after
     /// `ack_within`. Beginning: when the consumer is first made, it gets everything that is kept.
     pub fn notice_feed(&self, name: &str, prefetch: usize) -> NoticeFeed {
-        NoticeFeed { inner: self.inner.clone(), name: name.to_owned(), prefetch, messages: None }
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: NoticeFeed::ACK_WITHIN,
+            deliver_policy: DeliverPolicy::All,
+            max_ack_pending: 1_024,
+            filter_subject: subjects::CONTROL_LOG.to_owned(),
+            num_replicas: self.inner.layout.replicas,
+            ..Default::default()
+        };
+        NoticeFeed(Durable::new(self.inner.clone(), streams::CONTROL.to_owned(), config, prefetch))
     }
 }
 
@@ -74,81 +79,37 @@ impl NoticeFeed {
 
     /// The next step that told something. Waits for ever; while the broker is away it keeps trying.
     pub async fn next(&mut self) -> NoticeDelivery {
-        let mut pause = Duration::from_millis(20);
         loop {
-            match self.try_next().await {
-                Ok(Some(delivery)) if delivery.notices.is_empty() => delivery.ack().await,
-                Ok(Some(delivery)) => return delivery,
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(%error, consumer = self.name, "consumer is opened anew");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_millis(500));
-                }
+            match delivery(self.0.next().await) {
+                Ok(delivery) if delivery.notices.is_empty() => delivery.ack().await,
+                Ok(delivery) => return delivery,
+                Err(error) => tracing::error!(%error, stream = self.0.stream(), "a delivery cannot be read"),
             }
         }
     }
+}
 
-    async fn try_next(&mut self) -> Result<Option<NoticeDelivery>, BusError> {
-        let mut messages = match self.messages.take() {
-            Some(messages) => messages,
-            None => self.open().await?,
-        };
-        let Some(next) = messages.next().await else { return Ok(None) };
-        let message = next.map_err(|error| BusError::unavailable("consuming notices", error))?;
-        self.messages = Some(messages);
-        let info = message.info().map_err(|error| BusError::corrupt("a notice", error))?;
-        let (sequence, delivered) = (info.stream_sequence, info.delivered);
-        let (message, acker) = message.split();
-        Ok(Some(NoticeDelivery { sequence, delivered, notices: parse(sequence, &message.payload), acker }))
-    }
-
-    async fn open(&self) -> Result<pull::Stream, BusError> {
-        let what = "opening a consumer of notices";
-        let unavailable = |error: &dyn ToString| BusError::unavailable(what, error.to_string());
-        let stream = self.inner.js.get_stream_no_info(streams::CONTROL).await.map_err(|error| unavailable(&error))?;
-        let config = pull::Config {
-            durable_name: Some(self.name.clone()),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: Self::ACK_WITHIN,
-            deliver_policy: DeliverPolicy::All,
-            max_ack_pending: 1_024,
-            filter_subject: subjects::CONTROL_LOG.to_owned(),
-            num_replicas: self.inner.layout.replicas,
-            ..Default::default()
-        };
-        let consumer: PullConsumer =
-            stream.get_or_create_consumer(&self.name, config).await.map_err(|error| unavailable(&error))?;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(self.prefetch.max(1))
-            .expires(Duration::from_secs(5))
-            .heartbeat(Duration::from_millis(1_500))
-            .messages();
-        messages.await.map_err(|error| unavailable(&error))
-    }
+fn delivery(message: Message) -> Result<NoticeDelivery, BusError> {
+    let info = message.info().map_err(|error| BusError::corrupt("a notice", error))?;
+    let (sequence, delivered) = (info.stream_sequence, info.delivered);
+    let (message, acker) = message.split();
+    Ok(NoticeDelivery { sequence, delivered, notices: parse(sequence, &message.payload), acker })
 }
 
 impl NoticeDelivery {
     /// Done: they will not come again.
     pub async fn ack(&self) {
-        self.tell(AckKind::Ack).await;
+        tell(&self.acker, AckKind::Ack).await;
     }
 
     /// Still at it.
     pub async fn sign_of_life(&self) {
-        self.tell(AckKind::Progress).await;
+        tell(&self.acker, AckKind::Progress).await;
     }
 
     /// Not now: deliver them again after a while.
     pub async fn again_in(&self, delay: Duration) {
-        self.tell(AckKind::Nak(Some(delay))).await;
-    }
-
-    async fn tell(&self, kind: AckKind) {
-        if let Err(error) = self.acker.ack_with(kind).await {
-            tracing::debug!(%error, sequence = self.sequence, "acknowledgement was not sent");
-        }
+        tell(&self.acker, AckKind::Nak(Some(delay))).await;
     }
 }
 

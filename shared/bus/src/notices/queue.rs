@@ -1,5 +1,6 @@
 //! A durable consumer whose messages are values: delivered to one process at a time, again when it dies.
 
+use crate::durable::{open, tell};
 use crate::{BusError, Inner};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::message::{AckKind, Acker};
@@ -105,20 +106,12 @@ impl<T: DeserializeOwned> Queue<T> {
     async fn ask(&mut self) -> Result<pull::Batch, BusError> {
         let consumer = match self.consumer.take() {
             Some(consumer) => consumer,
-            None => self.open().await?,
+            None => open(&self.inner, self.stream, &self.config).await?,
         };
         let asked = consumer.batch().max_messages(self.at_once).expires(ASKED_FOR).messages().await;
         let asked = asked.map_err(|error| BusError::unavailable("asking for messages", error))?;
         self.consumer = Some(consumer);
         Ok(asked)
-    }
-
-    async fn open(&self) -> Result<PullConsumer, BusError> {
-        let unavailable = |error: &dyn ToString| BusError::unavailable("opening a consumer", error.to_string());
-        let stream = self.inner.js.get_stream_no_info(self.stream).await.map_err(|error| unavailable(&error))?;
-        let name = self.config.durable_name.clone().unwrap_or_default();
-        let opened = stream.get_or_create_consumer(&name, self.config.clone()).await;
-        opened.map_err(|error| unavailable(&error))
     }
 }
 
@@ -136,12 +129,5 @@ impl<T> Held<T> {
     /// Not now: deliver it again after a while.
     pub async fn again_in(&self, delay: Duration) {
         tell(&self.acker, AckKind::Nak(Some(delay))).await;
-    }
-}
-
-/// A lost acknowledgement only means another delivery.
-async fn tell(acker: &Acker, kind: AckKind) {
-    if let Err(error) = acker.ack_with(kind).await {
-        tracing::debug!(%error, "acknowledgement was not sent");
     }
 }
