@@ -3,18 +3,18 @@
 use crate::gateway;
 use anyhow::Result;
 use bus::{Bus, BusOptions, Commit, CommitOutcome, Connection, TraceContext};
+use bytes::Bytes;
 use domain::{Plane, RunId};
 use nats_process::{Server, SyncInterval};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Bytes of a message: about what a small step takes.
-const BYTES: usize = 2_048;
-
+/// Fenced publishes of that body per second, from so many writers of which each waits for its acknowledgement.
 pub(crate) async fn fenced_publishes(
     durability: &str,
     shards: Option<u16>,
+    body: &Bytes,
     writers: usize,
     time: Duration,
 ) -> Result<f64> {
@@ -24,22 +24,21 @@ pub(crate) async fn fenced_publishes(
     let mut server = Server::builder().store_dir(directory.path()).durability(interval).start().await?;
     let connection = Connection { urls: vec![server.url()], name: "bench".to_owned(), ..Default::default() };
     let bus = bus::connect(&connection, BusOptions { shards, replicas: 1 }).await?;
-    let rate = publish(&bus, writers, time).await?;
+    let rate = publish(&bus, body, writers, time).await?;
     server.stop().await;
     Ok(rate)
 }
 
-async fn publish(bus: &Bus, writers: usize, time: Duration) -> Result<f64> {
+async fn publish(bus: &Bus, body: &Bytes, writers: usize, time: Duration) -> Result<f64> {
     let journal = bus.journal(&Plane::new("bench", "raw")?);
     let (count, began) = (Arc::new(AtomicU64::new(0)), Instant::now());
     let mut tasks = Vec::new();
     for writer in 0..writers {
-        let (journal, count) = (journal.clone(), count.clone());
+        let (journal, count, body) = (journal.clone(), count.clone(), body.clone());
         tasks.push(tokio::spawn(async move {
             let run = RunId::new(domain::uuid_from(&[b"bench", &writer.to_le_bytes()]));
             let mut expected = journal.last_at_leader(&run).await?.map_or(0, |last| last.sequence);
             let trace = TraceContext::default();
-            let body = bytes::Bytes::from(vec![b' '; BYTES]);
             while began.elapsed() < time {
                 let commit = Commit {
                     run: &run,

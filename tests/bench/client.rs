@@ -41,11 +41,11 @@ impl Client {
         let mut text = Vec::new();
         while let Some(chunk) = chunks.next().await {
             text.extend_from_slice(&chunk?);
-            if find(&text, b"event: done") {
-                return Ok(text.windows(11).filter(|window| window == b"event: step").count() as u64);
-            }
         }
-        bail!("the stream of {run} ended before the run")
+        if !find(&text, b"event: done") {
+            bail!("the stream of {run} ended before the run");
+        }
+        Ok(text.windows(11).filter(|window| window == b"event: step").count() as u64)
     }
 
     /// Opens a run's stream and waits for its first record.

@@ -1,14 +1,16 @@
 //! `make bench`: the gateway against raw JetStream, in one run on one machine.
 //!
-//! Every figure stands beside the ceiling measured just before it with the same broker settings, as a ratio; a lone
-//! absolute time says nothing about another machine. `-- --runs 100000` fills the store with more finished runs.
+//! Every figure stands beside the ceiling measured just before it with the same broker settings, the same bytes and as
+//! many writers, as a ratio; a lone absolute time says nothing about another machine. Processor time per run stands
+//! beside it, because rates fall on a busy machine. `-- --runs 100000` fills the store with more finished runs, and
+//! `-- --only fast` measures one durability.
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "its tasks are clients that end with the measurement")]
 
 mod ceiling;
 mod client;
 mod gateway;
-mod memory;
+mod processes;
 mod runs;
 mod steps;
 mod streams;
@@ -19,47 +21,79 @@ use std::time::Duration;
 
 /// Concurrent clients of the latency table.
 const CLIENTS: [usize; 3] = [1, 16, 64];
+/// How long one load lasts.
+const TIME: Duration = Duration::from_secs(3);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let most = runs_wanted()?;
+    let wanted = Wanted::read()?;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    for durability in ["safe", "fast"] {
-        measure(durability, if durability == "fast" { most } else { 0 }).await?;
+    for durability in ["safe", "fast"].into_iter().filter(|word| wanted.only.as_ref().is_none_or(|only| only == word)) {
+        // Filling is what takes long, and it is quicker where nothing is synced.
+        let fills = durability == "fast" || wanted.only.is_some();
+        measure(durability, if fills { wanted.runs } else { 0 }).await?;
     }
-    shards().await
+    if wanted.only.is_none() { shards().await } else { Ok(()) }
 }
 
-fn runs_wanted() -> Result<usize> {
-    let mut arguments = std::env::args().skip(1);
-    match (arguments.next().as_deref(), arguments.next()) {
-        (None, _) => Ok(10_000),
-        (Some("--runs"), Some(count)) => Ok(count.parse()?),
-        _ => anyhow::bail!("usage: bench [-- --runs COUNT]"),
+/// What the command line asks for.
+struct Wanted {
+    runs: usize,
+    only: Option<String>,
+}
+
+impl Wanted {
+    fn read() -> Result<Self> {
+        let mut wanted = Self { runs: 1_000, only: None };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match (argument.as_str(), arguments.next()) {
+                ("--runs", Some(count)) => wanted.runs = count.parse()?,
+                ("--only", Some(word)) if ["safe", "fast"].contains(&word.as_str()) => wanted.only = Some(word),
+                _ => anyhow::bail!("usage: bench [--runs COUNT] [--only safe|fast]"),
+            }
+        }
+        Ok(wanted)
     }
 }
 
 async fn measure(durability: &str, finished: usize) -> Result<()> {
     println!("\n== durability {durability}");
-    let ceiling = ceiling::fenced_publishes(durability, None, 64, Duration::from_secs(3)).await?;
-    println!("raw fenced publishes (ceiling)  {ceiling:>8.0} /s");
     let gateway = Gateway::start(durability, None).await?;
     println!("ready after                     {:>8.0} ms", gateway.ready_after.as_secs_f64() * 1e3);
-    memory::report(&gateway);
+    println!("memory, idle                    {}", processes::memory(&gateway));
+    let body = steps::sample(&gateway).await?;
+    let mut ceilings = Vec::new();
+    for writers in CLIENTS {
+        let ceiling = ceiling::fenced_publishes(durability, None, &body, writers, Duration::from_secs(2)).await?;
+        println!("raw fenced publishes, {writers:>2} writers {ceiling:>8.0} /s  (ceiling; {} bytes each)", body.len());
+        ceilings.push(ceiling);
+    }
+    let most = ceilings.last().copied().unwrap_or(f64::NAN);
     let steps = steps::per_second(&gateway, 5_000).await?;
-    println!("durable steps, no HTTP          {steps:>8.0} /s  ({:.0}% of the ceiling)", steps / ceiling * 100.0);
-    for clients in CLIENTS {
-        let echo = runs::echo(&gateway, clients, Duration::from_secs(3)).await?;
+    println!(
+        "durable steps, no HTTP          {steps:>8.0} /s  ({:.0}% of the ceiling; {:.0}% as stored messages, two a step)",
+        steps / most * 100.0,
+        2.0 * steps / most * 100.0
+    );
+    for (clients, ceiling) in CLIENTS.into_iter().zip(ceilings) {
+        let echo = runs::echo(&gateway, clients, TIME).await?;
         println!(
             "echo runs, {clients:>2} clients           {echo}  ({:.0}% of the ceiling)",
             echo.rate() / ceiling * 100.0
         );
     }
-    let twenty = runs::many_steps(&gateway, 16).await?;
-    println!("flow of 20 effects, 16 clients  {twenty}");
+    let before = steps::ledger_messages(&gateway).await?;
+    let twenty = runs::many_effects(&gateway, 16, TIME).await?;
+    let messages = (steps::ledger_messages(&gateway).await? - before) as f64 / twenty.time();
+    println!(
+        "flow of 20 effects, 16 clients  {twenty}  (records: {:.0}% of the ceiling, stored as {messages:.0} messages/s)",
+        twenty.records_rate() / most * 100.0
+    );
+    println!("memory, after these loads       {}", processes::memory(&gateway));
     let first = streams::first_record(&gateway, 1_000).await?;
     println!("first record, 1,000 streams     p50 {:.1} ms, p99 {:.1} ms", first.0 * 1e3, first.1 * 1e3);
-    memory::report(&gateway);
+    println!("memory, 1,000 streams open      {}", first.2);
     if finished > 0 {
         growth(&gateway, finished).await?;
     }
@@ -68,19 +102,20 @@ async fn measure(durability: &str, finished: usize) -> Result<()> {
 
 /// The same measurement with more and more finished runs in the store.
 async fn growth(gateway: &Gateway, most: usize) -> Result<()> {
-    let mut base = None;
+    let (mut base, mut filled) = (None, 0);
     for target in [1_000, 10_000, 100_000].into_iter().filter(|target| *target <= most) {
-        runs::fill(gateway, target).await?;
-        let echo = runs::echo(gateway, 16, Duration::from_secs(3)).await?;
+        runs::fill(gateway, target - filled).await?;
+        filled = target;
+        let echo = runs::echo(gateway, 16, TIME).await?;
         let list = runs::list(gateway).await?;
         let first = *base.get_or_insert(echo.p50);
         println!(
-            "with {target:>6} finished runs        {echo}, list {:.1} ms  ({:.2}x of 1,000)",
+            "with {target:>6} finished runs        {echo}, list {:.1} ms  ({:.2}x of 1,000); {}",
             list * 1e3,
-            echo.p50 / first
+            echo.p50 / first,
+            processes::memory(gateway)
         );
     }
-    memory::report(gateway);
     Ok(())
 }
 
@@ -88,8 +123,9 @@ async fn growth(gateway: &Gateway, most: usize) -> Result<()> {
 async fn shards() -> Result<()> {
     println!("\n== ledger shards, durability safe");
     for shards in [1, 4, 8] {
-        let ceiling = ceiling::fenced_publishes("safe", Some(shards), 64, Duration::from_secs(2)).await?;
         let gateway = Gateway::start("safe", Some(shards)).await?;
+        let body = steps::sample(&gateway).await?;
+        let ceiling = ceiling::fenced_publishes("safe", Some(shards), &body, 64, Duration::from_secs(2)).await?;
         let echo = runs::echo(&gateway, 64, Duration::from_secs(3)).await?;
         println!("{shards} shards: raw {ceiling:>6.0} /s, echo runs {echo}");
         gateway.stop().await?;

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::gateway::Gateway;
+use crate::processes::{Each, Spent};
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::fmt;
@@ -15,11 +16,22 @@ pub(crate) struct Load {
     runs: usize,
     records: u64,
     time: f64,
+    each: Each,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
 }
 
 impl Load {
+    /// Seconds that it lasted.
+    pub(crate) fn time(&self) -> f64 {
+        self.time
+    }
+
+    /// Records per second: what a client's stream calls a step.
+    pub(crate) fn records_rate(&self) -> f64 {
+        self.records as f64 / self.time
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         self.runs as f64 / self.time
     }
@@ -29,11 +41,12 @@ impl fmt::Display for Load {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>6.0} runs/s, {:>6.0} records/s, p50 {:>6.1} ms, p99 {:>6.1} ms",
+            "{:>6.0} runs/s, {:>6.0} records/s, p50 {:>6.1} ms, p99 {:>6.1} ms, {}",
             self.rate(),
-            self.records as f64 / self.time,
+            self.records_rate(),
             self.p50 * 1e3,
-            self.p99 * 1e3
+            self.p99 * 1e3,
+            self.each
         )
     }
 }
@@ -48,15 +61,15 @@ pub(crate) async fn echo(gateway: &Gateway, clients: usize, time: Duration) -> R
     load(gateway, "echo", clients, time).await
 }
 
-pub(crate) async fn many_steps(gateway: &Gateway, clients: usize) -> Result<Load> {
-    load(gateway, "twenty", clients, Duration::from_secs(3)).await
+pub(crate) async fn many_effects(gateway: &Gateway, clients: usize, time: Duration) -> Result<Load> {
+    load(gateway, "twenty", clients, time).await
 }
 
 async fn load(gateway: &Gateway, flow: &'static str, clients: usize, time: Duration) -> Result<Load> {
     let client = Client::new(gateway)?;
     client.install(bundle()?).await?;
     client.follow(&client.start(flow).await?).await?;
-    let began = Instant::now();
+    let (began, spent) = (Instant::now(), Spent::by(gateway));
     let mut tasks = Vec::new();
     for _ in 0..clients {
         let client = client.clone();
@@ -77,8 +90,9 @@ async fn load(gateway: &Gateway, flow: &'static str, clients: usize, time: Durat
         records += count;
     }
     let time = began.elapsed().as_secs_f64();
+    let each = spent.each(gateway, times.len());
     times.sort_by(f64::total_cmp);
-    Ok(Load { runs: times.len(), records, time, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
+    Ok(Load { runs: times.len(), records, time, each, p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
 }
 
 /// Starts runs until so many have been started, 64 at a time, and waits for the last ones.

@@ -161,6 +161,30 @@ async fn one_idempotency_key_is_one_run_however_often_and_wherever_it_comes() {
 }
 
 #[tokio::test]
+async fn of_two_requests_that_race_under_one_idempotency_key_one_is_refused() {
+    let gateway = started(gateway()).await;
+    let client = &gateway.client;
+    for round in 0..8 {
+        let key = format!("race-{round}");
+        let starts = futures::future::join_all((0..8).map(|place| {
+            let prompt = if place % 2 == 0 { "even" } else { "odd" };
+            let body = json!({"bundle_id": "fix", "flow_id": "echo", "input_data": {"prompt": prompt}});
+            let request = client.request(Method::POST, "/runs/start").header("idempotency-key", &key).json(&body);
+            async move { (prompt, Client::send(request).await.unwrap()) }
+        }))
+        .await;
+        let run = starts.iter().find(|(_, answer)| answer.status == 200).map(|(_, answer)| answer.json()).unwrap();
+        let id = run["run_id"].as_str().unwrap();
+        client.until_status(id, "completed").await;
+        let taken = client.get(&format!("/runs/{id}/input_data")).await.good()["input_data"]["prompt"].clone();
+        for (prompt, answer) in &starts {
+            let expected = if taken == *prompt { 200 } else { 409 };
+            assert_eq!(answer.status, expected, "{key}: {prompt} against {taken}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_light_filtered_and_newest_first() {
     let gateway = started(gateway()).await;
     let client = &gateway.client;

@@ -2,7 +2,7 @@
 
 use crate::config::ApiConfig;
 use crate::principal::Principal;
-use crate::runs::announce::Announcer;
+use crate::runs::recent::Recent;
 use bus::{Bus, CommandLog, Inbox, Outcomes};
 use domain::{Plane, Time};
 use ledger::{Feed, Ledger};
@@ -53,8 +53,8 @@ pub struct Shared {
     pub uploads: Semaphore,
     /// The ready-made parts.
     pub parts: Parts,
-    /// Lists accepted runs.
-    pub announcer: Announcer,
+    /// Runs accepted a moment ago.
+    pub recent: Recent,
     /// Whether live steps reach this process without delay.
     pub live: watch::Sender<bool>,
     main: PlaneData,
@@ -79,15 +79,14 @@ pub struct PlaneData {
 
 impl Api {
     /// The surface over its settings and parts.
-    pub fn new(config: ApiConfig, parts: Parts, announcer: Announcer) -> Self {
+    pub fn new(config: ApiConfig, parts: Parts) -> Self {
         let main = PlaneData::new(&parts, Plane::main());
         let (uploads, live) = (Semaphore::new(UPLOADS), watch::Sender::new(false));
-        Self(Arc::new(Shared { config, uploads, parts, announcer, live, main }))
+        Self(Arc::new(Shared { config, uploads, parts, recent: Recent::default(), live, main }))
     }
 
     /// Waits, a moment at most, until lists hold what this process has already shown to anybody.
     pub async fn settle_lists(&self) {
-        self.announcer.settle(SETTLE).await;
         self.parts.projector.settle(SETTLE).await;
     }
 

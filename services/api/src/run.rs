@@ -3,18 +3,14 @@
 use crate::auth::Credentials;
 use crate::bundles::scan::{is_transient, scan};
 use crate::routes::bundles::report;
-use crate::runs::announce::Announcer;
 use crate::security::{AuditLog, Guard, Security, audit_path, write_entries};
 use crate::{Api, ApiConfig, Parts, layers, routes};
 use axum::Router;
-use domain::Plane;
-use ledger::Summary;
 use service::Tasks;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use store::runs::RunsError;
-use tokio::sync::mpsc;
 
 /// A failed scan of the flows directory is tried again after this long, while the broker is away.
 const SCAN_AGAIN: Duration = Duration::from_secs(2);
@@ -42,9 +38,7 @@ impl Service {
             let stop = tasks.stop_token();
             tasks.critical("audit log", async move { write_entries(path, settings, &mut entries, stop).await });
         }
-        let (announcer, queue) = Announcer::new();
-        let api = Api::new(config, parts, announcer);
-        list_accepted(&api, queue, tasks);
+        let api = Api::new(config, parts);
         follow_ledgers(&api, tasks);
         tell_when_live(&api, tasks);
         install_bundles(&api, tasks);
@@ -61,15 +55,6 @@ impl Service {
         let merged = routers.into_iter().fold(Router::new(), Router::merge);
         layers(crate::fallbacks(merged), self.security.clone())
     }
-}
-
-/// Rows for runs that were accepted and have not taken a step.
-fn list_accepted(api: &Api, mut queue: mpsc::Receiver<(Plane, Summary)>, tasks: &Tasks) {
-    let (announcer, runs, stop) = (api.announcer.clone(), api.parts.runs.clone(), tasks.stop_token());
-    tasks.critical("accepted runs", async move {
-        announcer.write(&runs, &mut queue, stop).await;
-        Ok::<(), Infallible>(())
-    });
 }
 
 /// Streams read the ledger by themselves until the readers have come to its end: after a rebuild of the list they
@@ -94,13 +79,12 @@ fn tell_when_live(api: &Api, tasks: &Tasks) {
 
 /// One reader per shard feeds every stream of the process, and the list of runs.
 fn follow_ledgers(api: &Api, tasks: &Tasks) {
-    let (changes, mut queue) = store::runs::Projector::queue();
     let stop = tasks.stop_token();
     for shard in 0..api.parts.bus.layout().shards {
-        let (projector, changes, stop) = (api.parts.projector.clone(), changes.clone(), stop.clone());
+        let (projector, stop) = (api.parts.projector.clone(), stop.clone());
         tasks.critical(format!("ledger reader {shard}"), async move {
             tokio::select! {
-                followed = projector.follow(shard, changes) => followed,
+                followed = projector.follow(shard) => followed,
                 () = stop.cancelled() => Ok(()),
             }
         });
@@ -109,7 +93,7 @@ fn follow_ledgers(api: &Api, tasks: &Tasks) {
     tasks.critical("run list", async move {
         check.well();
         tokio::select! {
-            written = projector.write(&mut queue) => written,
+            written = projector.write() => written,
             () = stop.cancelled() => Ok::<(), RunsError>(()),
         }
     });

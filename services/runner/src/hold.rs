@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs `work` while showing the broker that the holder of the doorbell lives.
 pub(crate) async fn while_holding<T>(delivery: &Delivery, work: impl Future<Output = T>) -> T {
-    let mut beat = tokio::time::interval(Bus::SIGN_OF_LIFE);
+    // Not one that begins now: a timer that is due already takes a millisecond or two to say so.
+    let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + Bus::SIGN_OF_LIFE, Bus::SIGN_OF_LIFE);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    beat.tick().await;
     let signs = async {
         loop {
             beat.tick().await;

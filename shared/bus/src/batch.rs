@@ -2,6 +2,7 @@
 
 use crate::{BusError, Inner, message};
 use async_nats::Message;
+use async_nats::jetstream::message::StreamMessage;
 use bytes::Bytes;
 use futures::StreamExt;
 use serde::Serialize;
@@ -70,25 +71,20 @@ impl Inner {
         let what = format!("reading {stream}");
         let handle = self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
         match handle.get_last_raw_message_by_subject(subject).await {
-            Ok(found) => Ok(Some(Stored {
-                subject: found.subject.to_string(),
-                sequence: found.sequence,
-                headers: Some(found.headers),
-                payload: found.payload,
-            })),
+            Ok(found) => Ok(Some(raw(found))),
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(BusError::unavailable(&what, error)),
         }
     }
 
-    /// Whether a stream's leader holds a sequence.
-    pub(crate) async fn holds(&self, stream: &str, sequence: u64) -> Result<bool, BusError> {
+    /// The message at a sequence, as the stream's leader knows it.
+    pub(crate) async fn at(&self, stream: &str, sequence: u64) -> Result<Option<Stored>, BusError> {
         use async_nats::jetstream::stream::RawMessageErrorKind;
         let what = format!("reading {stream}");
         let handle = self.js.get_stream_no_info(stream).await.map_err(|error| BusError::unavailable(&what, error))?;
         match handle.get_raw_message(sequence).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(false),
+            Ok(found) => Ok(Some(raw(found))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(BusError::unavailable(&what, error)),
         }
     }
@@ -120,6 +116,15 @@ impl Inner {
                 Some(status) => return Err(BusError::unavailable(&what, status)),
             }
         }
+    }
+}
+
+fn raw(found: StreamMessage) -> Stored {
+    Stored {
+        subject: found.subject.to_string(),
+        sequence: found.sequence,
+        headers: Some(found.headers),
+        payload: found.payload,
     }
 }
 

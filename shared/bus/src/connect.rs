@@ -42,19 +42,24 @@ pub struct BusOptions {
 /// member, has no leaders for a while.
 const PROVISIONING: Duration = Duration::from_secs(30);
 
+/// How long one answer is waited for: shorter at first, because an answer that a forming cluster has lost never comes,
+/// and asking again is harmless and quick.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+pub(crate) const ANSWER: Duration = Duration::from_secs(5);
+
 /// Ledger shards of a new broker; chosen by measurement (see ARCHITECTURE.md).
 pub(crate) const DEFAULT_SHARDS: u16 = 4;
 
 /// Connects, checks the server, provisions the streams and checks what the server made of them.
 pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus, BusError> {
     let until = tokio::time::Instant::now() + PROVISIONING;
-    let mut pause = Duration::from_millis(100);
+    let (mut pause, mut answer) = (Duration::from_millis(100), FIRST_ANSWER);
     loop {
         let (connects, watcher) = watch::channel(0_u64);
         let client = open(connection, connects).await?;
-        let js = jetstream::ContextBuilder::new().timeout(Duration::from_secs(5)).build(client.clone());
-        match provisioned(&client, &js, connection, options).await {
+        match provisioned(&client, &context(&client, answer), connection, options).await {
             Ok(layout) => {
+                let js = context(&client, ANSWER);
                 return Ok(Bus {
                     inner: Arc::new(Inner { client, js, layout, blobs: OnceCell::new(), connects: watcher }),
                 });
@@ -65,7 +70,13 @@ pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(1));
+        answer = (answer * 2).min(ANSWER);
     }
+}
+
+/// The broker's interface to streams.
+pub(crate) fn context(client: &async_nats::Client, answer: Duration) -> jetstream::Context {
+    jetstream::ContextBuilder::new().timeout(answer).build(client.clone())
 }
 
 async fn provisioned(

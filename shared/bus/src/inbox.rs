@@ -2,7 +2,7 @@
 
 use crate::batch::Query;
 use crate::message::TraceContext;
-use crate::publish::MESSAGE_ID;
+use crate::publish::{MESSAGE_ID, Sent};
 use crate::{Bus, BusError, Inner, streams, subjects};
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ impl Inbox {
 
     /// Puts a message into a run's inbox. The id makes a second send within two minutes harmless; receivers also keep
     /// what they have seen. Tries again while the broker is away, for some seconds.
-    pub async fn send(&self, run: &RunId, id: &str, body: &Bytes, trace: &TraceContext) -> Result<u64, BusError> {
+    pub async fn send(&self, run: &RunId, id: &str, body: &Bytes, trace: &TraceContext) -> Result<Sent, BusError> {
         let (_, subject) = self.place(run);
         let mut headers = HeaderMap::new();
         // The server knows ids by stream, and many runs of all planes share one.
@@ -75,8 +75,14 @@ impl Inbox {
 
     /// Whether a message still lies in the inbox, as the leader knows it: one that does not was acknowledged.
     pub async fn holds(&self, run: &RunId, sequence: u64) -> Result<bool, BusError> {
-        let (stream, _) = self.place(run);
-        self.inner.holds(&stream, sequence).await
+        Ok(self.stored(run, sequence).await?.is_some())
+    }
+
+    /// The body of a message that still lies in the inbox, as the leader knows it.
+    pub async fn stored(&self, run: &RunId, sequence: u64) -> Result<Option<Bytes>, BusError> {
+        let (stream, subject) = self.place(run);
+        let found = self.inner.at(&stream, sequence).await?;
+        Ok(found.filter(|stored| stored.subject == subject).map(|stored| stored.payload))
     }
 
     /// The newest message of the inbox, if any is left.

@@ -83,6 +83,11 @@ impl Journal {
         subjects::shard(&subjects::run_token(run), self.inner.layout.shards)
     }
 
+    /// Whether what is read may be older than what was stored: there are replicas, and any of them may answer.
+    pub fn may_lag(&self) -> bool {
+        self.inner.layout.replicas > 1
+    }
+
     /// The run's last step. May lag behind on a cluster; the fence makes that safe.
     pub async fn last(&self, run: &RunId) -> Result<Option<JournalMessage>, BusError> {
         let (stream, subject) = self.place(run);
@@ -133,13 +138,11 @@ impl Journal {
         }
     }
 
-    /// Deletes every step of a run.
-    pub async fn purge(&self, run: &RunId) -> Result<(), BusError> {
-        let what = "deleting a ledger";
+    /// Deletes every step of a run. Answers with the end of its shard: whatever was deleted lay before it.
+    pub async fn purge(&self, run: &RunId) -> Result<u64, BusError> {
         let (name, subject) = self.place(run);
-        let stream = self.inner.js.get_stream_no_info(name).await.map_err(|e| BusError::unavailable(what, e))?;
-        stream.purge().filter(subject).await.map_err(|error| BusError::unavailable(what, error))?;
-        Ok(())
+        self.inner.purge(&name, &subject, None).await?;
+        self.inner.end(&name).await
     }
 
     /// Steps of a run from a stream sequence on, at most `limit`, and whether more are left.
@@ -193,9 +196,14 @@ impl Bus {
 
     /// Sequence of the last message of a shard; 0 when it is empty.
     pub async fn shard_end(&self, shard: u16) -> Result<u64, BusError> {
-        let name = streams::ledger_name(shard);
+        self.inner.end(&streams::ledger_name(shard)).await
+    }
+}
+
+impl Inner {
+    async fn end(&self, stream: &str) -> Result<u64, BusError> {
         let unavailable = |error: &dyn ToString| BusError::unavailable("reading the ledger's end", error.to_string());
-        let stream = self.inner.js.get_stream_no_info(&name).await.map_err(|error| unavailable(&error))?;
+        let stream = self.js.get_stream_no_info(stream).await.map_err(|error| unavailable(&error))?;
         let info = stream.get_info().await.map_err(|error| unavailable(&error))?;
         Ok(info.state.last_sequence)
     }

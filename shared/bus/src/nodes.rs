@@ -69,7 +69,8 @@ impl Nodes {
             What::Operation(operation) => subjects::node_operation(&event.node, &operation.container),
             What::Container(_) => subjects::node_event(&event.node),
         };
-        self.inner.publish_surely(what, &subject, message_id(id), &write(what, event)?).await
+        let sent = self.inner.publish_surely(what, &subject, message_id(id), &write(what, event)?).await?;
+        Ok(sent.sequence)
     }
 
     /// What was last done with a container, as the stream's leader knows it.

@@ -29,6 +29,15 @@ pub(crate) enum Published {
     Busy,
 }
 
+/// A message that the broker has stored, now or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// Where it lies in its stream.
+    pub sequence: u64,
+    /// Whether one of the same id was there before; it stays, and `sequence` is its place.
+    pub duplicate: bool,
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -86,12 +95,12 @@ impl Inner {
         subject: &str,
         headers: HeaderMap,
         payload: &Bytes,
-    ) -> Result<u64, BusError> {
+    ) -> Result<Sent, BusError> {
         let mut pause = Duration::from_millis(10);
         let mut last = BusError::Unknown { what: what.to_owned() };
         for _ in 0..8 {
             match self.publish(what, subject.to_owned(), headers.clone(), payload.clone()).await {
-                Ok(Published::Stored { sequence, .. }) => return Ok(sequence),
+                Ok(Published::Stored { sequence, duplicate }) => return Ok(Sent { sequence, duplicate }),
                 Ok(Published::Busy | Published::Fenced { .. }) => {}
                 Err(error) if error.is_transient() => last = error,
                 Err(error) => return Err(error),

@@ -6,9 +6,10 @@ use flow::{Effect, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-/// A record exactly as it is stored.
-pub type RawRecord = Box<RawValue>;
+/// A record exactly as it is stored, shared by all who stream it.
+pub type RawRecord = Arc<RawValue>;
 
 /// A command that the step applied or refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,12 @@ pub(crate) struct HeadBody {
     #[serde(default)]
     pub(crate) state_blob: Option<String>,
     pub(crate) state: Box<RawValue>,
+}
+
+/// What a replay from the middle reads beside the records.
+#[derive(Deserialize)]
+pub(crate) struct MarksOnly {
+    pub(crate) marks: Marks,
 }
 
 /// What a replay reads.

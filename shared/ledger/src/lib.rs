@@ -31,8 +31,14 @@ impl Ledger {
         Self { journal: bus.journal(plane), blobs: bus.blobs() }
     }
 
-    /// Deletes a run's whole ledger, and with it the run. For drafts that have expired.
-    pub async fn purge(&self, run: &RunId) -> Result<(), LedgerError> {
+    /// Whether what is read may be older than what was stored.
+    pub fn may_lag(&self) -> bool {
+        self.journal.may_lag()
+    }
+
+    /// Deletes a run's whole ledger, and with it the run. For drafts that have expired. Answers with a position in the
+    /// run's shard that lies behind all of its steps.
+    pub async fn purge(&self, run: &RunId) -> Result<u64, LedgerError> {
         if let Some(blob) = self.head(run).await?.and_then(|head| head.state_blob) {
             self.blobs.remove(&blob).await?;
         }

@@ -1,6 +1,6 @@
 //! Reading a ledger: its head, or its records by cursor.
 
-use crate::body::{self, HeadBody, Outcome, RawRecord, RecordsBody};
+use crate::body::{self, HeadBody, MarksOnly, Outcome, RawRecord, RecordsBody};
 use crate::{Ledger, LedgerError, Marks, Summary};
 use bus::JournalMessage;
 use domain::{RunId, RunStatus};
@@ -120,7 +120,6 @@ impl Ledger {
     /// At most `limit` records after the first `after`; none when the run has no step yet.
     pub async fn records(&self, run: &RunId, after: u64, limit: usize) -> Result<Option<Page>, LedgerError> {
         let Some(last) = self.journal.last(run).await? else { return Ok(None) };
-        let head: HeadBody = body::read(run, &last.body)?;
         let tail: RecordsBody = body::read(run, &last.body)?;
         let total = tail.before + tail.records.len() as u64;
         let mut page = Page { items: Vec::new(), total, status: tail.state.status };
@@ -128,7 +127,8 @@ impl Ledger {
             return Ok(Some(page));
         }
         if after < tail.before {
-            let from = head.marks.lower_bound(after).unwrap_or(1);
+            let marks = body::read::<MarksOnly>(run, &last.body)?.marks;
+            let from = marks.lower_bound(after).unwrap_or(1);
             self.earlier(run, from, last.sequence, after, limit, &mut page).await?;
         }
         take(&mut page, tail, after, limit);

@@ -53,6 +53,27 @@ impl Ledger {
             Some(_) => to_raw_value(&Summary::of(&append.state)).map_err(unreadable)?,
             None => state,
         };
+        let appended = self.write(append, &inline, blob.clone(), marks).await;
+        let refused = match &appended {
+            Ok(Appended::Stored(_)) => false,
+            Ok(Appended::Fenced) => true,
+            // The step may have been stored all the same, or may be yet: then its state has to be there.
+            Err(error) => !error.is_transient(),
+        };
+        if let Some(name) = blob.filter(|_| refused) {
+            self.forget(&name).await;
+        }
+        appended
+    }
+
+    async fn write(
+        &self,
+        append: Append<'_>,
+        state: &RawValue,
+        blob: Option<String>,
+        marks: Marks,
+    ) -> Result<Appended, LedgerError> {
+        let run = &append.state.run_id;
         let body = serde_json::to_vec(&Written {
             before: append.previous.map_or(0, |head| head.state.cursor),
             records: append.records,
@@ -62,9 +83,9 @@ impl Ledger {
             delivery: append.delivery,
             marks: &marks,
             state_blob: blob.as_deref(),
-            state: &inline,
+            state,
         })
-        .map_err(unreadable)?;
+        .map_err(|error| LedgerError::Unreadable { run: run.to_string(), cause: error.to_string() })?;
         let limit = limits::MESSAGE_BYTES - 8_192;
         if body.len() > limit {
             return Err(LedgerError::TooLarge { run: run.to_string(), bytes: body.len(), limit });
@@ -92,10 +113,7 @@ impl Ledger {
             return Ok(Appended::Fenced);
         };
         if let Some(old) = append.previous.and_then(|head| head.state_blob.as_deref()) {
-            // Left behind when this fails; the next step of the run does not need it.
-            if let Err(error) = self.blobs.remove(old).await {
-                tracing::warn!(%error, "an outdated state was not removed");
-            }
+            self.forget(old).await;
         }
         Ok(Appended::Stored(Box::new(Head {
             sequence,
@@ -110,6 +128,13 @@ impl Ledger {
             marks,
             state_blob: blob,
         })))
+    }
+
+    /// A state that no step names. It is left behind when this fails, and nobody needs it.
+    async fn forget(&self, name: &str) {
+        if let Err(error) = self.blobs.remove(name).await {
+            tracing::warn!(%error, "an outdated state was not removed");
+        }
     }
 
     /// A state too large for the message is stored first, under a name that only this attempt uses.

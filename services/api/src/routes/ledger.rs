@@ -95,13 +95,13 @@ fn append(answer: &mut Vec<u8>, run: &str, records: &Records<'_>) -> Result<(), 
 pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     let run = RunId::new(input.path("run_id"));
-    if !exists(data, &run).await? {
-        return Err(ApiError::no_run(run.as_str()));
-    }
     let heartbeat = Duration::from_secs_f64(input.number("heartbeat_s").unwrap_or(5.0));
     let cursor = cursor(&input);
     let (live, stop) = (api.live.subscribe(), api.parts.stop.clone());
-    let stream = Stream::new(data, &api.parts.feed, run, cursor, heartbeat, live, stop);
+    let mut stream = Stream::new(data, &api.parts.feed, run.clone(), cursor, heartbeat, live, stop);
+    if !stream.begin().await? && !api.recent.has(&data.plane, &run) && !exists(data, &run).await? {
+        return Err(ApiError::no_run(run.as_str()));
+    }
     let pieces = futures::stream::unfold(stream, |mut stream| async move {
         match stream.next().await {
             Next::Bytes(bytes) => Some((Ok::<Bytes, Infallible>(bytes), stream)),

@@ -143,8 +143,9 @@ async fn remove(api: &Api, data: &PlaneData, row: &Row, dry_run: bool) -> Result
         return Ok(json!({"ok": true, "dry_run": true, "run_ids": runs, "would_delete": would}));
     }
     for run in runs.iter().rev() {
-        data.ledger.purge(run).await?;
-        api.parts.runs.remove(&data.plane, std::slice::from_ref(run)).await?;
+        api.recent.forget(&data.plane, run);
+        let end = data.ledger.purge(run).await?;
+        api.parts.runs.remove(&data.plane, run, end, now()).await?;
     }
     let deleted =
         json!({"runs": runs.len(), "ledger_records": records, "commands": 0, "artifacts": 0, "workspaces": 0});

@@ -1,6 +1,6 @@
 //! Accepting a run: its start is put into its inbox, once, whoever repeats the request.
 
-use super::find::{Known, find};
+use super::find::{Known, find, stored};
 use crate::api::{Api, PlaneData, now};
 use crate::input::Input;
 use crate::{ApiError, input::trace};
@@ -60,13 +60,25 @@ pub async fn repeated(data: &PlaneData, identity: &Identity) -> Result<bool, Api
     }
     match find(data, &identity.run).await? {
         None => Ok(false),
-        Some(known) if same(&known, identity) => Ok(true),
-        Some(_) => Err(ApiError::conflict("Idempotency-Key was used with a different request")),
+        Some(known) => same(&known, identity).map(|()| true),
     }
 }
 
-fn same(known: &Known, identity: &Identity) -> bool {
-    known.request_digest() == identity.digest.as_deref()
+fn same(known: &Known, identity: &Identity) -> Result<(), ApiError> {
+    if known.request_digest() == identity.digest.as_deref() {
+        return Ok(());
+    }
+    Err(ApiError::conflict("Idempotency-Key was used with a different request"))
+}
+
+/// The inbox keeps the first of two starts of one run. Whoever came second learns here whether both asked for the same.
+async fn second(data: &PlaneData, identity: &Identity, sequence: u64) -> Result<(), ApiError> {
+    match stored(data, &identity.run, sequence).await? {
+        Some(known) => same(&known, identity),
+        None => {
+            Err(ApiError::conflict("the run of this Idempotency-Key was removed a moment ago; start with another key"))
+        }
+    }
 }
 
 /// Puts the start into the run's inbox. When this returns, the run will happen.
@@ -94,8 +106,12 @@ pub async fn accept(
     let summary = Summary::of(&flow::start(&start, ""));
     let body = serde_json::to_vec(&InboxMessage::Start(Box::new(start)))
         .map_err(|problem| ApiError::bad_request(format!("Failed to start run: {problem}")))?;
-    data.inbox.send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input)).await?;
-    api.announcer.announce(&data.plane, summary);
+    let sent = data.inbox.send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input)).await?;
+    if sent.duplicate {
+        return second(data, identity, sent.sequence).await;
+    }
+    api.recent.note(&data.plane, run);
+    api.parts.projector.accept(&data.plane, summary);
     Ok(())
 }
 

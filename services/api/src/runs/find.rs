@@ -33,6 +33,16 @@ pub async fn find(data: &PlaneData, run: &RunId) -> Result<Option<Known>, ApiErr
     Ok(data.ledger.head(run).await?.map(|head| Known::Begun(Box::new(head))))
 }
 
+/// The run whose start lies, or lay, at that place of its inbox, as the leaders know it. None when it was purged since.
+pub async fn stored(data: &PlaneData, run: &RunId, sequence: u64) -> Result<Option<Known>, ApiError> {
+    if let Some(body) = data.inbox.stored(run, sequence).await?
+        && let Some(start) = start(&body)
+    {
+        return Ok(Some(Known::Accepted(start)));
+    }
+    Ok(data.ledger.head_at_leader(run).await?.map(|head| Known::Begun(Box::new(head))))
+}
+
 /// Whether there is such a run; cheaper than finding it.
 pub async fn exists(data: &PlaneData, run: &RunId) -> Result<bool, ApiError> {
     if data.ledger.summary(run).await?.is_some() || accepted(data, run).await?.is_some() {
@@ -43,10 +53,14 @@ pub async fn exists(data: &PlaneData, run: &RunId) -> Result<bool, ApiError> {
 
 async fn accepted(data: &PlaneData, run: &RunId) -> Result<Option<Box<StartRun>>, ApiError> {
     let (pending, _) = data.inbox.pending(run, 0).await?;
-    Ok(pending.iter().find_map(|message| match serde_json::from_slice(&message.body) {
+    Ok(pending.iter().find_map(|message| start(&message.body)))
+}
+
+fn start(body: &[u8]) -> Option<Box<StartRun>> {
+    match serde_json::from_slice(body) {
         Ok(InboxMessage::Start(start)) => Some(start),
         Ok(_) | Err(_) => None,
-    }))
+    }
 }
 
 impl Known {

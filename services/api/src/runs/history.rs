@@ -189,7 +189,7 @@ mod tests {
     fn record(kind: &str, started: &str, ended: &str, result: Value) -> RawRecord {
         let record = json!({"node_id": "n", "status": "completed", "effect": {"type": kind}, "result": result,
             "started_at": format!("2026-11-20T00:00:{started}+00:00"), "ended_at": format!("2026-11-20T00:00:{ended}+00:00")});
-        RawValue::from_string(record.to_string()).unwrap()
+        RawValue::from_string(record.to_string()).unwrap().into()
     }
 
     #[test]

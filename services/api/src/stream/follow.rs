@@ -18,6 +18,9 @@ const PAGE: usize = 256;
 const READS: u32 = 8;
 /// How often the ledger is read while live steps do not come without delay yet.
 const LOOK: Duration = Duration::from_millis(250);
+/// On a cluster a replica that lags may have answered a read, and the live step that it lacked may have passed before this
+/// stream subscribed. So the ledger is read again this long after the stream was opened.
+const LOOKS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// One client's stream.
 pub struct Stream {
@@ -31,6 +34,8 @@ pub struct Stream {
     ended: bool,
     closed: bool,
     caught_up: watch::Receiver<bool>,
+    opened: Instant,
+    looks: usize,
     stop: CancellationToken,
     _open: OpenStream,
 }
@@ -67,9 +72,16 @@ impl Stream {
             ended: false,
             closed: false,
             caught_up: live_steps,
+            opened: Instant::now(),
+            looks: if data.ledger.may_lag() { 0 } else { LOOKS.len() },
             stop,
             _open: OpenStream::new(),
         }
+    }
+
+    /// Reads what there is already. Answers whether the run has taken a step.
+    pub async fn begin(&mut self) -> Result<bool, LedgerError> {
+        self.read().await
     }
 
     /// The next piece. Waits for the run, but never longer than the heartbeat.
@@ -88,15 +100,21 @@ impl Stream {
                 return Next::Bytes(event::done(self.run.as_str(), self.cursor));
             }
             if self.behind {
-                if !self.catch_up().await {
+                // In a box while it lasts, so that a stream that only waits, as most do, stays small.
+                if !Box::pin(self.catch_up()).await {
                     return Next::Closed;
                 }
                 continue;
             }
             let delayed = !*self.caught_up.borrow();
+            let look = LOOKS.get(self.looks).map(|after| self.opened + *after);
             tokio::select! {
                 () = self.stop.cancelled() => return Next::Closed,
                 () = tokio::time::sleep(LOOK), if delayed => self.behind = true,
+                () = sleep_until(look.unwrap_or(silence)), if look.is_some() => {
+                    self.looks += 1;
+                    self.behind = true;
+                }
                 () = sleep_until(silence) => return Next::Bytes(event::keep_alive()),
                 step = self.live.next() => match step {
                     Ok(step) => self.take(&step),
@@ -126,7 +144,7 @@ impl Stream {
         let mut pause = Duration::from_millis(50);
         for _ in 0..READS {
             match self.read().await {
-                Ok(()) => return true,
+                Ok(_) => return true,
                 Err(error) if error.is_transient() => tracing::debug!(%error, run = %self.run, "a stream reads again"),
                 Err(error) => {
                     tracing::error!(%error, run = %self.run, "a stream ends early");
@@ -141,16 +159,16 @@ impl Stream {
         false
     }
 
-    async fn read(&mut self) -> Result<(), LedgerError> {
+    async fn read(&mut self) -> Result<bool, LedgerError> {
         let Some(page) = self.data.ledger.records(&self.run, self.cursor, PAGE).await? else {
             self.behind = false;
-            return Ok(());
+            return Ok(false);
         };
         let reached = page.items.last().map_or(self.cursor, |item| item.cursor);
         self.behind = reached < page.total;
         self.ended |= page.status.is_terminal();
         self.ready.extend(page.items);
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -53,15 +53,23 @@ pub struct ProcessConfig {
 }
 
 /// Variables of an existing deployment that concern only how the peer polls; here nothing polls.
-const WITHOUT_MEANING: [&str; 7] = [
+const WITHOUT_MEANING: [&str; 5] = [
     "ABSTRACTGATEWAY_POLL_S",
     "ABSTRACTGATEWAY_COMMAND_BATCH_LIMIT",
     "ABSTRACTGATEWAY_TICK_MAX_STEPS",
     "ABSTRACTGATEWAY_TICK_WORKERS",
     "ABSTRACTGATEWAY_RUN_SCAN_LIMIT",
-    "ABSTRACTGATEWAY_STORE_BACKEND",
-    "ABSTRACTGATEWAY_WORKFLOW_SOURCE",
 ];
+
+/// What an existing deployment may say and cannot mean otherwise here: flows come out of bundles, and runs are kept in
+/// streams, whichever of its two stores it had.
+fn kept_as_it_is(reader: &mut Reader) -> Result<(), ConfigError> {
+    let source = reader.choice("ABSTRACTGATEWAY_WORKFLOW_SOURCE", &[("bundle", ())]);
+    source.about("where flows come from; only bundles are executed").optional()?;
+    let backend = reader.choice("ABSTRACTGATEWAY_STORE_BACKEND", &[("file", 1), ("sqlite", 2)]);
+    backend.about("the store of an existing deployment; here runs are kept in streams").optional()?;
+    Ok(())
+}
 
 impl ProcessConfig {
     /// Reads every setting of this section.
@@ -70,6 +78,7 @@ impl ProcessConfig {
         for name in WITHOUT_MEANING {
             reader.known(name);
         }
+        kept_as_it_is(reader)?;
         Ok(Self {
             broker: BrokerConfig::read(reader)?,
             database_url: database_url(reader, &data_dir)?,
@@ -153,5 +162,41 @@ impl BrokerConfig {
                 .about("port of the broker that `gantry up` starts; 0 takes a free one")
                 .default(0)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use service::config::{Environment, File, Flags};
+
+    fn read(pairs: &[(&str, &str)]) -> Result<ProcessConfig, ConfigError> {
+        let environment = Environment::from_pairs(pairs.iter().copied());
+        let mut reader = Reader::new(Flags::default(), environment, File::default());
+        let config = ProcessConfig::read(&mut reader)?;
+        reader.finish().map(|_| config)
+    }
+
+    #[test]
+    fn an_existing_deployments_environment_is_taken_unless_it_asks_for_what_is_not_there() {
+        let peer = [
+            ("ABSTRACTGATEWAY_RUNNER", "0"),
+            ("ABSTRACTGATEWAY_POLL_S", "0.25"),
+            ("ABSTRACTGATEWAY_STORE_BACKEND", "sqlite"),
+            ("ABSTRACTGATEWAY_WORKFLOW_SOURCE", "bundle"),
+            ("ABSTRACTGATEWAY_DATA_DIR", "/srv/data"),
+            ("ABSTRACTGATEWAY_DB_PATH", "/srv/data/runs.db"),
+        ];
+        let config = read(&peer).unwrap();
+        assert_eq!((config.runner, config.database_url.as_str()), (false, "sqlite:///srv/data/runs.db"));
+        for (name, value) in [
+            ("ABSTRACTGATEWAY_WORKFLOW_SOURCE", "visualflow"),
+            ("ABSTRACTGATEWAY_STORE_BACKEND", "redis"),
+            ("ABSTRACTGATEWAY_DB_PATH", "/elsewhere/runs.db"),
+            ("ABSTRACTGATEWAY_RUNNER", "perhaps"),
+        ] {
+            let error = read(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
     }
 }

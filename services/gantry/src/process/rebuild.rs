@@ -39,12 +39,11 @@ async fn fill(bus: &Bus, database_url: &str) -> anyhow::Result<u64> {
     runs.clear().await?;
     let projector = Projector::new(bus, &runs, &Feed::default());
     let tasks = Tasks::new();
-    let (changes, mut queue) = Projector::queue();
     for shard in 0..bus.layout().shards {
-        let (projector, changes, stop) = (projector.clone(), changes.clone(), tasks.stop_token());
+        let (projector, stop) = (projector.clone(), tasks.stop_token());
         tasks.critical(format!("ledger reader {shard}"), async move {
             tokio::select! {
-                followed = projector.follow(shard, changes) => followed,
+                followed = projector.follow(shard) => followed,
                 () = stop.cancelled() => Ok(()),
             }
         });
@@ -52,7 +51,7 @@ async fn fill(bus: &Bus, database_url: &str) -> anyhow::Result<u64> {
     let (writer, stop) = (projector.clone(), tasks.stop_token());
     tasks.critical("run list", async move {
         tokio::select! {
-            written = writer.write(&mut queue) => written,
+            written = writer.write() => written,
             () = stop.cancelled() => Ok(()),
         }
     });

@@ -49,7 +49,8 @@ async fn the_same_id_is_one_message_in_an_inbox_and_another_in_the_next() {
     let (ours, theirs) = (bus.inbox(&plane), bus.inbox(&elsewhere));
     let body = Bytes::from_static(b"{}");
     let first = ours.send(&run, "command-1", &body, &trace).await.unwrap();
-    assert_eq!(ours.send(&run, "command-1", &body, &trace).await.unwrap(), first);
+    let again = ours.send(&run, "command-1", &body, &trace).await.unwrap();
+    assert_eq!((again.sequence, first.duplicate, again.duplicate), (first.sequence, false, true));
     theirs.send(&run, "command-1", &body, &trace).await.unwrap();
     for n in 0..40 {
         ours.send(&RunId::new(format!("r{n}")), "command-1", &body, &trace).await.unwrap();
@@ -64,7 +65,7 @@ async fn what_is_acknowledged_is_gone_and_what_is_not_comes_again() {
     let (_server, bus, plane) = start().await;
     let (trace, run) = (TraceContext::default(), RunId::new("r"));
     let inbox = bus.inbox(&plane);
-    let sequence = inbox.send(&run, "1", &Bytes::from_static(b"{}"), &trace).await.unwrap();
+    let sequence = inbox.send(&run, "1", &Bytes::from_static(b"{}"), &trace).await.unwrap().sequence;
     assert_eq!(inbox.newest(&run).await.unwrap().unwrap().sequence, sequence);
     let shard = bus.journal(&plane).shard(&run);
     let mut bells = bus.doorbells(shard, 8);

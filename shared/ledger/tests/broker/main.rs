@@ -126,8 +126,14 @@ async fn a_large_state_lies_beside_the_message_and_only_the_last_one_is_kept() {
     assert!(world.ledger.head_at_leader(&run).await.unwrap().unwrap().state == second.state);
     let summary = world.ledger.summary(&run).await.unwrap().unwrap();
     assert_eq!((summary.cursor, summary.status), (2, second.state.status));
-    // A step that loses the fence leaves the state of the one that won alone.
+    // A step that loses the fence leaves the state of the one that won alone, and nothing of its own behind. Nor does one
+    // that can never be stored.
     assert!(matches!(world.append(Some(&first), with(first.state.clone(), "c"), 1, 1).await, Appended::Fenced));
+    assert_eq!(world.bus.blobs().get("state/large/writer-2").await.unwrap(), None);
+    let huge = world.try_append(Some(&second), with(second.state.clone(), "d"), limits::MESSAGE_BYTES, 1).await;
+    assert!(matches!(huge, Err(LedgerError::TooLarge { .. })), "{huge:?}");
+    assert_eq!(world.bus.blobs().get("state/large/writer-3").await.unwrap(), None);
+    assert!(world.bus.blobs().get("state/large/writer-1").await.unwrap().is_some());
     assert!(world.ledger.head(&run).await.unwrap().unwrap().state == second.state);
     let mut small = second.state.clone();
     small.vars.clear();

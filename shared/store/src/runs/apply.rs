@@ -1,15 +1,17 @@
 //! Writing rows: many runs in one statement, positions in the same transaction.
 
 use super::{Runs, RunsError};
-use domain::{Plane, RunStatus};
+use domain::{Plane, RunId, RunStatus, Time};
 use ledger::Summary;
 use sqlx::{Any, Transaction};
 use std::fmt::Write;
 
-/// Rows per statement, largest first: few shapes, so that the database parses each only once. SQLite takes 32,766
-/// values in one.
-const ROWS: [usize; 4] = [256, 32, 4, 1];
+/// Rows per statement, largest first: few shapes, so that the database parses each only once, and none so large that
+/// keeping it parsed takes much memory.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
 const COLUMNS: usize = 20;
+/// How long a removed run is remembered: a process that has not read its shard for a day reads it anew.
+const REMEMBERED_MICROS: i64 = 24 * 3_600 * 1_000_000;
 
 /// A run as it stood after one stored step.
 #[derive(Clone, Debug)]
@@ -21,11 +23,6 @@ pub(crate) struct Change {
 }
 
 impl Runs {
-    /// Shows a run that was accepted and has no ledger yet. Its first step replaces the row.
-    pub async fn announce(&self, plane: &Plane, summary: Summary) -> Result<(), RunsError> {
-        self.apply(&[Change { plane: plane.clone(), shard: 0, sequence: 0, summary }], &[]).await
-    }
-
     /// Takes in changes (at most one per run) and the positions they were read up to. Older news than what is there
     /// changes nothing, so the same changes again are harmless.
     pub(crate) async fn apply(&self, changes: &[Change], positions: &[(u16, u64)]) -> Result<(), RunsError> {
@@ -62,17 +59,27 @@ impl Runs {
         Ok(found.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
     }
 
-    /// Forgets runs.
-    pub async fn remove(&self, plane: &Plane, runs: &[domain::RunId]) -> Result<(), RunsError> {
-        for run in runs {
-            sqlx::query("DELETE FROM gantry_runs WHERE plane = $1 AND run_id = $2")
-                .bind(plane.to_string())
-                .bind(run.as_str())
-                .execute(&self.pool)
-                .await
-                .map_err(RunsError::database("removing a run"))?;
-        }
-        Ok(())
+    /// Forgets a run whose steps all lie at or before `end`. Its row stays for a while, shown to nobody: a process that
+    /// is behind may still be about to write one of those steps.
+    pub async fn remove(&self, plane: &Plane, run: &RunId, end: u64, now: Time) -> Result<(), RunsError> {
+        sqlx::query(
+            "UPDATE gantry_runs SET status = 'removed', sequence = $3, updated_at = $4, error = NULL, lifecycle = NULL
+             WHERE plane = $1 AND run_id = $2",
+        )
+        .bind(plane.to_string())
+        .bind(run.as_str())
+        .bind(signed(end))
+        .bind(now.to_string())
+        .execute(&self.pool)
+        .await
+        .map_err(RunsError::database("removing a run"))?;
+        sqlx::query("DELETE FROM gantry_runs WHERE plane = $1 AND status = 'removed' AND updated_at < $2")
+            .bind(plane.to_string())
+            .bind(now.plus_micros(-REMEMBERED_MICROS).to_string())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(RunsError::database("removing a run"))
     }
 }
 
@@ -123,7 +130,8 @@ fn statement(rows: usize) -> String {
     }
     text.push_str(
         " ON CONFLICT (plane, run_id) DO UPDATE SET shard = excluded.shard, sequence = excluded.sequence,
-         workflow_id = excluded.workflow_id, status = excluded.status, updated_at = excluded.updated_at,
+         workflow_id = excluded.workflow_id, status = excluded.status, created_at = excluded.created_at,
+         updated_at = excluded.updated_at,
          parent_run_id = excluded.parent_run_id, error = excluded.error, wait_reason = excluded.wait_reason,
          wait_until = excluded.wait_until, ledger_len = excluded.ledger_len, steps = excluded.steps,
          lifecycle = excluded.lifecycle, is_draft = excluded.is_draft, counts = excluded.counts
@@ -139,4 +147,43 @@ fn text(value: &str) -> String {
 
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Object, Source, StartRun};
+
+    #[tokio::test]
+    async fn no_step_from_before_its_removal_brings_a_run_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = Runs::open(&format!("sqlite://{}/runs.db", folder.path().display())).await.unwrap();
+        let (plane, run, now) = (Plane::main(), RunId::new("r"), Time::from_micros(1_800_000_000_000_000));
+        let start = StartRun {
+            run_id: run.clone(),
+            workflow_id: "b@1:main".into(),
+            source: Source::Bundle { sha256: "0".to_owned() },
+            vars: Object::new(),
+            session_id: "s".into(),
+            actor_id: "gateway".to_owned(),
+            parent_run_id: None,
+            report_to_parent: false,
+            created_at: now,
+            request_digest: None,
+        };
+        let summary = Summary::of(&flow::start(&start, ""));
+        let step = |sequence| Change { plane: plane.clone(), shard: 0, sequence, summary: summary.clone() };
+        runs.apply(&[step(5)], &[]).await.unwrap();
+        runs.remove(&plane, &run, 7, now).await.unwrap();
+        for late in [step(0), step(6), step(7)] {
+            runs.apply(&[late], &[]).await.unwrap();
+            assert!(runs.find(&plane, &run).await.unwrap().is_none());
+        }
+        runs.apply(&[step(8)], &[]).await.unwrap();
+        assert!(runs.find(&plane, &run).await.unwrap().is_some(), "the same id may begin again");
+        runs.remove(&plane, &run, 9, now).await.unwrap();
+        runs.remove(&plane, &RunId::new("other"), 9, now.plus_micros(2 * REMEMBERED_MICROS)).await.unwrap();
+        let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM gantry_runs").fetch_one(runs.pool()).await.unwrap();
+        assert_eq!(rows, 0, "what was removed long ago is forgotten");
+    }
 }

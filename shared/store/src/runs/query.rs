@@ -67,7 +67,7 @@ const COLUMNS: &str = "run_id, workflow_id, status, created_at, updated_at, acto
 impl Runs {
     /// Runs of a plane, newest change first.
     pub async fn list(&self, plane: &Plane, filter: &Filter) -> Result<Vec<Row>, RunsError> {
-        let mut text = format!("SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1");
+        let mut text = format!("SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND status <> 'removed'");
         let mut values = vec![plane.to_string()];
         let equal = [
             ("status", &filter.status),
@@ -103,7 +103,7 @@ impl Runs {
 
     /// How many runs it holds, all planes.
     pub async fn count(&self) -> Result<u64, RunsError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM gantry_runs")
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM gantry_runs WHERE status <> 'removed'")
             .fetch_one(&self.pool)
             .await
             .map_err(RunsError::database("counting runs"))?;
@@ -112,13 +112,14 @@ impl Runs {
 
     /// One run.
     pub async fn find(&self, plane: &Plane, run: &RunId) -> Result<Option<Row>, RunsError> {
-        let row =
-            sqlx::query(AssertSqlSafe(format!("SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND run_id = $2")))
-                .bind(plane.to_string())
-                .bind(run.as_str().to_owned())
-                .fetch_optional(&self.pool)
-                .await
-                .map_err(RunsError::database("reading a run"))?;
+        let text =
+            format!("SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND run_id = $2 AND status <> 'removed'");
+        let row = sqlx::query(AssertSqlSafe(text))
+            .bind(plane.to_string())
+            .bind(run.as_str().to_owned())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(RunsError::database("reading a run"))?;
         row.as_ref().map(parse).transpose()
     }
 
@@ -130,6 +131,7 @@ impl Runs {
                UNION SELECT child.run_id FROM gantry_runs child JOIN tree ON child.parent_run_id = tree.id
                WHERE child.plane = $1)
              SELECT {COLUMNS} FROM gantry_runs WHERE plane = $1 AND run_id IN (SELECT id FROM tree)
+             AND status <> 'removed'
              ORDER BY created_at, run_id LIMIT {limit}"
         );
         let rows = sqlx::query(AssertSqlSafe(text))

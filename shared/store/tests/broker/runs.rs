@@ -52,15 +52,14 @@ async fn store(bus: &Bus, previous: Option<&Head>, mut state: State) -> Head {
 /// An api process as far as the list is concerned; its tasks end with the test.
 fn project(bus: &Bus, runs: &Runs) -> Projector {
     let projector = Projector::new(bus, runs, &Feed::default());
-    let (changes, mut queue) = Projector::queue();
     for shard in 0..bus.layout().shards {
-        let (projector, changes) = (projector.clone(), changes.clone());
+        let projector = projector.clone();
         #[expect(clippy::disallowed_methods, reason = "a test has no service around it")]
-        tokio::spawn(async move { projector.follow(shard, changes).await });
+        tokio::spawn(async move { projector.follow(shard).await });
     }
     let writer = projector.clone();
     #[expect(clippy::disallowed_methods, reason = "a test has no service around it")]
-    tokio::spawn(async move { writer.write(&mut queue).await });
+    tokio::spawn(async move { writer.write().await });
     projector
 }
 
@@ -75,7 +74,9 @@ async fn the_list_shows_each_run_as_its_last_step_left_it_and_filters_as_asked()
     let (bus, folder) = (connect(&server).await, tempfile::tempdir().unwrap());
     let runs = Runs::open(&format!("sqlite://{}/runs.db", folder.path().display())).await.unwrap();
     let plane = Plane::main();
-    runs.announce(&plane, Summary::of(&state("root", None, json!({})))).await.unwrap();
+    let projector = project(&bus, &runs);
+    projector.accept(&plane, Summary::of(&state("root", None, json!({}))));
+    assert!(projector.settle(WITHIN).await);
     assert_eq!(ids(&runs, Filter::default()).await, ["root"], "an accepted run is listed before its first step");
     let root = store(&bus, None, state("root", None, json!({}))).await;
     let child = store(&bus, None, state("s-child", Some("root"), json!({}))).await;
@@ -85,10 +86,10 @@ async fn the_list_shows_each_run_as_its_last_step_left_it_and_filters_as_asked()
     let mut ended = root.state.clone();
     (ended.status, ended.error) = (RunStatus::Failed, Some("a\0b".to_owned()));
     store(&bus, Some(&root), ended).await;
-    let projector = project(&bus, &runs);
     assert!(projector.reach_end(WITHIN).await.unwrap());
     // The same news again, and older news, change nothing.
-    runs.announce(&plane, Summary::of(&state("root", None, json!({})))).await.unwrap();
+    projector.accept(&plane, Summary::of(&state("root", None, json!({}))));
+    assert!(projector.settle(WITHIN).await);
     let row = runs.find(&plane, &RunId::new("root")).await.unwrap().unwrap();
     assert_eq!((row.status.as_str(), row.ledger_len), ("failed", 2));
     assert_eq!(ids(&runs, Filter::default()).await, ["root", "grandchild", "s-child"], "newest change first");
@@ -105,8 +106,28 @@ async fn the_list_shows_each_run_as_its_last_step_left_it_and_filters_as_asked()
     let below: Vec<_> = below.into_iter().map(|row| row.run_id).collect();
     assert_eq!(below, [child.state.run_id.as_str(), "grandchild"]);
     assert_eq!(runs.count().await.unwrap(), 5);
-    runs.remove(&plane, &[RunId::new("draft")]).await.unwrap();
-    assert_eq!(runs.count().await.unwrap(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_run_stays_away_from_a_process_that_is_behind_and_may_be_started_again() {
+    let server = Server::builder().start().await.unwrap();
+    let (bus, folder) = (connect(&server).await, tempfile::tempdir().unwrap());
+    let runs = Runs::open(&format!("sqlite://{}/runs.db", folder.path().display())).await.unwrap();
+    let (plane, ledger, run) = (Plane::main(), Ledger::new(&bus, &Plane::main()), RunId::new("draft"));
+    store(&bus, None, state("draft", None, json!({}))).await;
+    let ahead = project(&bus, &runs);
+    assert!(ahead.reach_end(WITHIN).await.unwrap());
+    let end = ledger.purge(&run).await.unwrap();
+    runs.remove(&plane, &run, end, Time::from(jiff::Timestamp::now())).await.unwrap();
+    assert_eq!(runs.count().await.unwrap(), 0);
+    // What a process would do that read the start, or the step, before all of this and comes to write it only now.
+    ahead.accept(&plane, Summary::of(&state("draft", None, json!({}))));
+    assert!(ahead.settle(WITHIN).await);
+    assert!(runs.find(&plane, &run).await.unwrap().is_none());
+    assert_eq!(ids(&runs, Filter::default()).await, Vec::<String>::new());
+    store(&bus, None, state("draft", None, json!({}))).await;
+    assert!(ahead.reach_end(WITHIN).await.unwrap());
+    assert_eq!(ids(&runs, Filter::default()).await, ["draft"], "the same id begins a new run");
 }
 
 #[tokio::test(flavor = "multi_thread")]
