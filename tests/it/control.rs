@@ -12,9 +12,9 @@ use testkit::{Client, Gateway, SOON, until};
 use tokio::sync::watch;
 
 /// A service that answers with what it was sent, fails when it is told to, and holds on until it is let go.
-struct Worker {
+pub(crate) struct Worker {
     url: String,
-    go: watch::Sender<bool>,
+    pub(crate) go: watch::Sender<bool>,
 }
 
 impl Worker {
@@ -40,7 +40,7 @@ async fn process(State(mut held): State<watch::Receiver<bool>>, Json(payload): J
     Json(json!({"echo": payload})).into_response()
 }
 
-async fn world() -> (Gateway, Worker) {
+pub(crate) async fn world() -> (Gateway, Worker) {
     let gateway = gateway().env("GANTRY_SERVICE_PRIVATE_ADDRESSES", "true").start().await;
     let worker = Worker::start().await;
     let body = json!({"name": "echo", "url": worker.url, "type": "echo-type"});
@@ -67,14 +67,14 @@ async fn ask(client: &Client, method: Method, path: &str, body: Option<&Value>) 
     Client::send(request).await.unwrap()
 }
 
-async fn submit(client: &Client, body: &Value) -> String {
+pub(crate) async fn submit(client: &Client, body: &Value) -> String {
     let answer = client.post("//queue/submit", body).await.good();
     assert_eq!(keys(&answer)[..3], ["job_id", "position", "estimated_wait"]);
     assert!(answer["position"].is_u64(), "{answer}");
     answer["job_id"].as_str().unwrap().to_owned()
 }
 
-async fn until_status(client: &Client, job: &str, status: &str) -> Value {
+pub(crate) async fn until_status(client: &Client, job: &str, status: &str) -> Value {
     until(&format!("job {job} is {status}"), SOON, async || {
         let found = client.get(&format!("//queue/{job}")).await.good();
         if found["status"] == status { Ok(found) } else { Err(found.to_string()) }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly, its helpers too")]
 
 mod bundles;
+mod command_line;
 mod commands;
 mod control;
 mod documents;
@@ -13,6 +14,7 @@ mod golden;
 mod history;
 mod ledgers;
 mod models;
+mod notices;
 mod postgres;
 mod runs;
 mod schedules;

@@ -1,6 +1,6 @@
 //! Every section of settings. Whoever adds a service adds its section here, and `gantry config show` knows it.
 
-use crate::cli::connection::{DEFAULT_URL, TOKEN_ALIASES, TOKEN_VARIABLE, URL_VARIABLE};
+use crate::cli::connection::{DEFAULT_URL, TOKEN_ALIASES, TOKEN_VARIABLE, URL_ALIAS, URL_VARIABLE};
 use service::config::{ConfigError, Reader};
 
 /// A part of the product that has settings.
@@ -64,7 +64,8 @@ fn notifier(reader: &mut Reader) -> Result<(), ConfigError> {
 }
 
 fn client(reader: &mut Reader) -> Result<(), ConfigError> {
-    reader.value(URL_VARIABLE).about("the gateway that the client speaks to").default(DEFAULT_URL.to_owned())?;
+    let url = reader.value(URL_VARIABLE).alias(URL_ALIAS);
+    url.about("the gateway that the client speaks to").default(DEFAULT_URL.to_owned())?;
     reader.value::<String>("GANTRY_CONTEXT").about("the context of the client").optional()?;
     let tokens = reader.secrets(TOKEN_VARIABLE).about("bearer tokens; the client sends the first");
     TOKEN_ALIASES.iter().fold(tokens, |tokens, alias| tokens.alias(alias)).all();

@@ -11,7 +11,7 @@ use crate::hold::while_holding;
 use crate::metrics;
 use crate::rules::retry::Schedule;
 use bus::{BusError, Held, Notices};
-use domain::notices::{DeadLetter, Outgoing};
+use domain::notices::{DeadLetter, DisabledChannel, Outgoing};
 use service::Tasks;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -52,10 +52,11 @@ pub(crate) async fn post_all(channel: Arc<dyn Channel>, desk: Arc<Desk>, tasks: 
 }
 
 async fn deliver(channel: &dyn Channel, desk: &Desk, outgoing: &Outgoing) -> Result<(), BusError> {
-    if let Some(target) = channel.target()
-        && let Some(because) = desk.notices.disabled(target).await?
+    if channel.target().is_some()
+        && let Some(disabled) = desk.notices.disabled(channel.name()).await?
     {
-        return desk.give_up(outgoing, format!("its target is disabled: {because}")).await;
+        let why = format!("its target is disabled: {}; see `gantry notices targets`", disabled.because);
+        return desk.give_up(outgoing, why).await;
     }
     let began = Instant::now();
     let attempt = channel.attempt(outgoing).await;
@@ -63,9 +64,18 @@ async fn deliver(channel: &dyn Channel, desk: &Desk, outgoing: &Outgoing) -> Res
         .record(began.elapsed().as_secs_f64());
     if let (Attempt::Gone { why }, Some(target)) = (&attempt, channel.target()) {
         tracing::warn!(channel = channel.name(), why, "the target wants nothing any more and is disabled");
-        desk.notices.disable(target, why).await?;
+        let (channel, because) = (channel.name().to_owned(), why.clone());
+        desk.notices.disable(&DisabledChannel { channel, target: origin(target), because, at: now() }).await?;
     }
     desk.settle(outgoing, attempt).await
+}
+
+/// Scheme, host and port of an address: its path and query may hold a key.
+fn origin(url: &str) -> String {
+    let behind_scheme = url.find("://").map_or(0, |at| at + 3);
+    let end = url[behind_scheme..].find(['/', '?', '#']).map_or(url.len(), |at| behind_scheme + at);
+    let user = url[behind_scheme..end].rfind('@').map_or(behind_scheme, |at| behind_scheme + at + 1);
+    format!("{}{}", &url[..behind_scheme], &url[user..end])
 }
 
 impl Desk {
@@ -107,5 +117,22 @@ impl Desk {
 pub(crate) async fn ack_all<T>(messages: &[Held<T>]) {
     for held in messages {
         held.ack().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_nothing_is_kept_that_may_be_a_key() {
+        for (url, kept) in [
+            ("https://hooks.example.com/services/T0/KEY?x=1", "https://hooks.example.com"),
+            ("http://user:secret@10.0.0.1:8080", "http://10.0.0.1:8080"),
+            ("http://[::1]:9/x@y", "http://[::1]:9"),
+            ("https://a.b?key=c", "https://a.b"),
+        ] {
+            assert_eq!(origin(url), kept);
+        }
     }
 }

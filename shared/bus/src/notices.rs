@@ -110,21 +110,32 @@ impl Notices {
 
     /// What could not be delivered, oldest first, `limit` at most.
     pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BusError> {
-        let (mut letters, mut next) = (Vec::new(), 1);
+        Ok(self.dead_letters_after(0, limit).await?.0)
+    }
+
+    /// What could not be delivered behind a place, oldest first, `limit` at most; and the place where the next page
+    /// begins, if there are more.
+    pub async fn dead_letters_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<(Vec<DeadLetter>, Option<u64>), BusError> {
+        let (mut letters, mut last) = (Vec::new(), after);
         while letters.len() < limit {
             let batch = (limit - letters.len()).min(64);
-            let query = Query { seq: next, next_by_subj: subjects::DEAD_LETTERS, batch, max_bytes: 2 * MESSAGE_BYTES };
+            let query =
+                Query { seq: last + 1, next_by_subj: subjects::DEAD_LETTERS, batch, max_bytes: 2 * MESSAGE_BYTES };
             let (found, more) = self.inner.read(streams::DEAD_LETTERS, &query).await?;
-            let Some(last) = found.last() else { break };
-            next = last.sequence + 1;
+            let Some(end) = found.last() else { return Ok((letters, None)) };
+            last = end.sequence;
             for stored in &found {
                 letters.push(read("a dead letter", &stored.payload)?);
             }
             if !more {
-                break;
+                return Ok((letters, None));
             }
         }
-        Ok(letters)
+        Ok((letters, Some(last)))
     }
 
     /// A dead letter by the id of what it holds.

@@ -147,8 +147,10 @@ pub(crate) fn notifier_position(shard: u16) -> String {
     format!("gantry.notifier.position.{shard}")
 }
 
-pub(crate) fn notifier_disabled(target: &str) -> String {
-    format!("gantry.notifier.disabled.{}", short(target))
+pub(crate) const NOTIFIER_DISABLED: &str = "gantry.notifier.disabled.*";
+
+pub(crate) fn notifier_disabled(channel: &str) -> String {
+    format!("gantry.notifier.disabled.{}", short(channel))
 }
 
 /// The plane and run of `gantry.<kind>.<shard>.<tenant>.<plane>.<run>`.

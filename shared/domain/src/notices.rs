@@ -4,7 +4,7 @@ mod control;
 mod delivery;
 mod target;
 
-pub use delivery::{Callback, CallbackBody, Carried, DeadLetter, Outgoing};
+pub use delivery::{Callback, CallbackBody, Carried, DeadLetter, DisabledChannel, Outgoing};
 pub use target::{AllowedTargets, AllowedTargetsError, is_public};
 
 use crate::{RunId, Time};

@@ -2,6 +2,7 @@
 //! and the comparison of a run with the golden cases.
 
 mod answer;
+mod cli;
 mod client;
 mod flow;
 mod follow;
@@ -14,6 +15,7 @@ mod stream;
 mod until;
 
 pub use answer::Answer;
+pub use cli::Ran;
 pub use client::Client;
 pub use flow::{Flow, pack};
 pub use follow::Follower;

@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 /// The program that was built beside the tests.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let here = test.parent().expect("a test lies in a directory");
     let dir = if here.ends_with("deps") { here.parent().expect("deps lies in the build directory") } else { here };

@@ -11,6 +11,7 @@ use axum::response::Response;
 use bus::control::NoticeTail;
 use bytes::Bytes;
 use domain::control::{JobId, JobView, Notice};
+use futures::{Stream, StreamExt};
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -140,16 +141,17 @@ fn snapshot(view: &JobView) -> Bytes {
 }
 
 /// JSON has no line break outside of its texts, and escapes those inside.
-fn written(id: &str, kind: &str, data: &Value) -> Bytes {
+pub(super) fn written(id: &str, kind: &str, data: &Value) -> Bytes {
     format!("{id}event: {kind}\ndata: {data}\n\n").into()
 }
 
 fn answer(follow: Follow) -> Response {
-    let pieces = futures::stream::unfold(follow, |mut follow| async move {
-        let piece = follow.next().await?;
-        Some((Ok::<Bytes, Infallible>(piece), follow))
-    });
-    let mut response = Response::new(Body::from_stream(pieces));
+    answer_with(futures::stream::unfold(follow, |mut follow| async move { Some((follow.next().await?, follow)) }))
+}
+
+/// An event stream of these pieces.
+pub(super) fn answer_with(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let mut response = Response::new(Body::from_stream(pieces.map(Ok::<Bytes, Infallible>)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response

@@ -92,7 +92,11 @@ pub(super) const REGISTER: BodyKind = BodyKind::Document { name: "RegisterServic
 /// Body of `PUT /services/{name}`.
 pub(super) const UPDATE: BodyKind = BodyKind::Document { name: "UpdateService", fields: CHANGED };
 /// Query of `GET /services`.
-pub(super) const SERVICES: &[Field] = &[Field::optional("type", Kind::Text), Field::optional("enabled", Kind::Flag)];
+pub(super) const SERVICES: &[Field] = &[
+    Field::optional("type", Kind::Text),
+    Field::optional("enabled", Kind::Flag),
+    Field::defaults("probe", Kind::Flag, "true"),
+];
 /// Query of `POST /services/{name}/stop` and `/restart`.
 pub(super) const STOP: &[Field] = &[Field::defaults("drain", Kind::Flag, "true")];
 
@@ -123,6 +127,8 @@ pub(super) const LIST: &[Field] = &[
     Field::optional("service", Kind::Text),
     Field::optional("cursor", Kind::Text),
     Field::defaults("limit", Kind::Integer { min: Some(1), max: Some(1_000) }, "100"),
+    Field::optional("sort", Kind::Text),
+    Field::defaults("explain", Kind::Flag, "false"),
 ];
 /// Query of `GET /queue/{job_id}`.
 pub(super) const JOB_GET: &[Field] = &[Field::defaults("wait_s", Kind::Integer { min: Some(0), max: Some(50) }, "0")];
@@ -138,10 +144,10 @@ pub(super) const PROGRESS: BodyKind =
 pub(super) const ATTEMPT: &[Field] =
     &[Field::optional("attempt", Kind::Integer { min: Some(1), max: Some(u32::MAX as i64) })];
 /// Query of the event streams.
-pub(super) const EVENTS: &[Field] = &[
-    Field::optional("after", Kind::Text),
-    Field::defaults("heartbeat_s", Kind::Number { above: 0.1, max: 60.0 }, "15.0"),
-];
+pub(super) const EVENTS: &[Field] = &[Field::optional("after", Kind::Text), HEARTBEAT[0]];
+/// Query of the stream of reports.
+pub(super) const HEARTBEAT: &[Field] =
+    &[Field::defaults("heartbeat_s", Kind::Number { above: 0.1, max: 60.0 }, "15.0")];
 /// Body of `POST /preempt/execute`.
 pub(super) const PREEMPT: BodyKind = BodyKind::Document {
     name: "ExecutePreemption",

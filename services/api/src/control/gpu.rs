@@ -127,7 +127,8 @@ fn names(all: &[&DeviceReport]) -> String {
     counted.iter().map(|(name, count)| format!("{count} x {name}")).collect::<Vec<_>>().join(", ")
 }
 
-fn on(report: &NodeReport, device: &DeviceReport) -> Value {
+/// A GPU as its node reports it, with the node.
+pub(super) fn on(report: &NodeReport, device: &DeviceReport) -> Value {
     let mut shown = json!(device);
     shown["node"] = json!(report.node);
     shown

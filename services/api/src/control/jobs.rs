@@ -15,14 +15,15 @@ use std::time::Duration;
 pub(super) async fn get(api: Api, input: Input) -> Result<Response, ApiError> {
     let id = JobId::from(input.path("job_id"));
     let wait = Duration::from_secs(input.count("wait_s"));
-    if !wait.is_zero() {
-        let control = api.control();
+    let (control, patience) = (api.control(), api.config.scheduler_patience);
+    let found = if wait.is_zero() {
+        control.job(&id, patience).await
+    } else {
         tokio::select! {
-            ended = control.job_ended(&id, wait) => drop(ended.map_err(|error| unanswered(&error))?),
-            () = api.parts.stop.cancelled() => {}
+            ended = control.job_at_end(&id, wait) => ended,
+            () = api.parts.stop.cancelled() => control.job(&id, patience).await,
         }
-    }
-    let found = api.control().job(&id, api.config.scheduler_patience).await;
+    };
     let found = found.map_err(|error| unanswered(&error))?.ok_or_else(|| no_job(id.as_str()))?;
     Ok(ok(&view::detail(&found)))
 }

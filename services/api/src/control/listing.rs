@@ -34,6 +34,8 @@ pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
         service_name: input.word("service").map(Into::into),
         before: cursor(input.word("cursor"))?,
         limit: usize::try_from(input.count("limit")).unwrap_or(1),
+        urgent: urgent(input.word("sort"))?,
+        explain: input.flag("explain"),
     };
     let listed = api.control().jobs(filter, api.config.scheduler_patience).await;
     let (jobs, next) = listed.map_err(|error| unanswered(&error))?;
@@ -55,6 +57,14 @@ fn states(text: Option<&str>) -> Result<Vec<JobState>, ApiError> {
         .collect()
 }
 
+fn urgent(text: Option<&str>) -> Result<bool, ApiError> {
+    match text {
+        None | Some("newest") => Ok(false),
+        Some("urgent") => Ok(true),
+        Some(other) => Err(ApiError::bad_request(format!("sort '{other}' is neither newest nor urgent"))),
+    }
+}
+
 fn cursor(text: Option<&str>) -> Result<Option<u64>, ApiError> {
     let read = |text: &str| text.parse().map_err(|_| ApiError::bad_request("cursor is not one that a page ended with"));
     text.map(read).transpose()
@@ -71,5 +81,6 @@ mod tests {
         assert_eq!(states(None).unwrap(), []);
         assert_eq!(cursor(Some("12")).unwrap(), Some(12));
         assert!(cursor(Some("-1")).is_err());
+        assert!(urgent(Some("urgent")).unwrap() && !urgent(None).unwrap() && urgent(Some("old")).is_err());
     }
 }

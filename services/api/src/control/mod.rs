@@ -23,6 +23,7 @@ mod registry;
 mod request;
 mod submit;
 mod table;
+mod telemetry;
 mod view;
 
 pub(crate) use table::operations;

@@ -22,7 +22,7 @@ pub(super) async fn add(api: Api, input: Input) -> Result<Response, ApiError> {
 
 /// `GET /services`
 pub(super) async fn list(api: Api, input: Input) -> Result<Response, ApiError> {
-    let found = api.control().services(true, api.config.scheduler_patience).await;
+    let found = api.control().services(input.flag("probe"), api.config.scheduler_patience).await;
     let found = found.map_err(|error| unanswered(&error))?;
     let kind = input.text("type").filter(|kind| !kind.is_empty());
     let enabled = input.value("enabled").map(|_| input.flag("enabled"));

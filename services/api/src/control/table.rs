@@ -1,6 +1,8 @@
 //! The control plane's part of the table of operations.
 
-use super::{availability, batch, events, fields, gpu, jobs, lifecycle, listing, preempt, progress, registry, submit};
+use super::{
+    availability, batch, events, fields, gpu, jobs, lifecycle, listing, preempt, progress, registry, submit, telemetry,
+};
 use crate::operation::{Handler, Operation};
 use futures::FutureExt;
 use http::Method;
@@ -128,6 +130,9 @@ fn following() -> Vec<Operation> {
         get("/queue/events", "stream_events", "What happens to jobs and services", handler!(events::all))
             .query(fields::EVENTS)
             .headers(&["Last-Event-ID"])
+            .produces("text/event-stream"),
+        get("/gpu/events", "stream_gpus", "What GPU hosts say, as they say it", handler!(telemetry::events))
+            .query(fields::HEARTBEAT)
             .produces("text/event-stream"),
         get("/queue/{job_id}/events", "stream_job_events", "What happens to a job", handler!(events::of_job))
             .query(fields::EVENTS)

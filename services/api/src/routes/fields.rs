@@ -142,3 +142,12 @@ pub(super) const COMMAND: BodyKind = BodyKind::Json {
 };
 
 pub(super) const COMMAND_GET: &[Field] = &[Field::defaults("wait_s", whole(0, 30), "0")];
+
+pub(super) const DEAD_LETTERS: &[Field] = &[
+    Field::defaults("limit", whole(1, 500), "100"),
+    Field::optional("cursor", Kind::Text),
+    Field::optional("channel", Kind::Text),
+];
+
+pub(super) const TEST_NOTICE: BodyKind =
+    BodyKind::Json { name: "TestNoticeRequest", fields: &[Field::optional("text", Kind::Text)], closed: false };

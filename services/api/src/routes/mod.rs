@@ -8,6 +8,7 @@ mod fields;
 mod history;
 mod identity;
 mod ledger;
+mod notices;
 mod probes;
 mod purge;
 mod runs;

@@ -1,7 +1,7 @@
 //! The table of operations.
 
 use super::{
-    bundles, commands, deprecation, fields, history, identity, ledger, purge, runs, schedule, start, workflows,
+    bundles, commands, deprecation, fields, history, identity, ledger, notices, purge, runs, schedule, start, workflows,
 };
 use crate::control;
 use crate::operation::{Handler, Operation};
@@ -18,6 +18,7 @@ pub fn operations() -> Vec<Operation> {
         run_reading(),
         ledgers(),
         command_log(),
+        undelivered(),
         control::operations(),
     ]
     .concat()
@@ -169,5 +170,40 @@ fn command_log() -> Vec<Operation> {
             handler!(commands::outcome),
         )
         .query(fields::COMMAND_GET),
+    ]
+}
+
+fn undelivered() -> Vec<Operation> {
+    let letter = "/api/gateway/notices/dead-letters/{letter_id}";
+    vec![
+        get(
+            "/api/gateway/notices/dead-letters",
+            "list_dead_letters",
+            "Pushes, webhooks and callbacks that were given up, oldest first",
+            handler!(notices::list),
+        )
+        .query(fields::DEAD_LETTERS),
+        get(letter, "get_dead_letter", "One of them with all that it carries", handler!(notices::get)),
+        post(
+            "/api/gateway/notices/dead-letters/{letter_id}/replay",
+            "replay_dead_letter",
+            "Send it again from its first attempt",
+            handler!(notices::replay),
+        ),
+        Operation::new(Method::DELETE, letter, "discard_dead_letter", "Throw it away", handler!(notices::discard)),
+        get(
+            "/api/gateway/notices/disabled",
+            "list_disabled_channels",
+            "Channels whose target said that it wants nothing more",
+            handler!(notices::disabled),
+        ),
+        post(
+            "/api/gateway/notices/disabled/{channel}/enable",
+            "enable_channel",
+            "Send through a channel again",
+            handler!(notices::enable),
+        ),
+        post("/api/gateway/notices/test", "test_notices", "Tell every channel something", handler!(notices::test))
+            .body(fields::TEST_NOTICE),
     ]
 }

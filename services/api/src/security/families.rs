@@ -10,6 +10,7 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
         ("/triage", "triage"),
         ("/reports", "reports"),
         ("/email", "email"),
+        ("/notices", "notices"),
         ("/host", "host"),
         ("/models/loaded", "models"),
         ("/models/load", "models"),

@@ -102,6 +102,11 @@ impl Client {
         Self { prefix: &[], ..self }
     }
 
+    /// The gateway's address.
+    pub fn address(&self) -> String {
+        self.base.to_string()
+    }
+
     /// Reads what these segments name.
     pub async fn get(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
         self.json(self.request(Method::GET, segments).query(query).timeout(ANSWER_WITHIN)).await

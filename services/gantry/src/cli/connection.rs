@@ -2,13 +2,15 @@
 
 use super::context::Contexts;
 use super::{Global, Trouble};
-use service::config::{DATA_DIR, DEFAULT_DATA_DIR, Environment, SecretString};
+use service::config::{DATA_DIR, DEFAULT_DATA_DIR, Environment, QUEUE_DB_PATH, SecretString};
 use std::path::{Path, PathBuf};
 
 /// The gateway when nobody names one.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// The variable that names the gateway.
 pub(crate) const URL_VARIABLE: &str = "GANTRY_URL";
+/// Another variable that names it.
+pub(crate) const URL_ALIAS: &str = "GATEWAY_URL";
 /// The variable with the token; where the gateway takes several, the client sends the first.
 pub(crate) const TOKEN_VARIABLE: &str = "GANTRY_TOKEN";
 /// Other variables that hold tokens of the gateway.
@@ -41,6 +43,7 @@ impl Connection {
         let (url, url_source) = [
             (global.url.clone(), "--url".to_owned()),
             (environment.get(URL_VARIABLE).map(str::to_owned), URL_VARIABLE.to_owned()),
+            (environment.get(URL_ALIAS).map(str::to_owned), URL_ALIAS.to_owned()),
             (url, from_context.clone()),
         ]
         .into_iter()
@@ -61,7 +64,8 @@ impl Connection {
 /// The data directory of a gateway on this machine.
 pub(crate) fn data_dir(global: &Global, environment: &Environment) -> PathBuf {
     let variables = [DATA_DIR, "ABSTRACTGATEWAY_DATA_DIR", "ABSTRACTFLOW_GATEWAY_DATA_DIR", "ABSTRACTFLOW_RUNTIME_DIR"];
-    let named = variables.iter().find_map(|name| environment.get(name)).map(PathBuf::from);
+    let of_queue = || environment.get(QUEUE_DB_PATH).and_then(|path| Path::new(path).parent()).map(Path::to_owned);
+    let named = variables.iter().find_map(|name| environment.get(name)).map(PathBuf::from).or_else(of_queue);
     global.data_dir.clone().or(named).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
 }
 
@@ -123,6 +127,8 @@ mod tests {
 
         let with_variable = [("GATEWAY_API_TOKEN", "from-env,other"), bare[0], bare[1]];
         assert_eq!(discover(&global, &with_variable).1.as_deref(), Some("from-env"));
+        let peer = discover(&global, &[("GATEWAY_URL", "http://127.0.0.1:2"), bare[0], bare[1]]);
+        assert_eq!(peer.0, "http://127.0.0.1:2", "the variable of other clients is honoured too");
         global.token = Some("from-flag".to_owned());
         assert_eq!(discover(&global, &with_variable).1.as_deref(), Some("from-flag"));
     }

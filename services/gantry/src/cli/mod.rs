@@ -10,7 +10,9 @@ mod control;
 mod doctor;
 mod error;
 mod follow;
+mod gpu_monitor;
 mod keys;
+mod notices;
 mod output;
 mod run;
 mod screen;
@@ -50,7 +52,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
-    /// The gateway [env: GANTRY_URL] [default: http://127.0.0.1:8080]
+    /// The gateway [env: GANTRY_URL, GATEWAY_URL] [default: http://127.0.0.1:8080]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub url: Option<String>,
     /// The bearer token [env: GANTRY_TOKEN]; without one, the context's, then the one that `gantry up` made
@@ -81,8 +83,13 @@ pub enum Command {
     Runner,
     /// Run only the model traffic
     Proxy(Listen),
-    /// Run only the agent of a GPU host
-    GpuMonitor,
+    /// Run only the agent of a GPU host, or record what its GPUs show
+    #[command(args_conflicts_with_subcommands = true)]
+    GpuMonitor {
+        /// Nothing runs the agent
+        #[command(subcommand)]
+        command: Option<gpu_monitor::RecordCommand>,
+    },
     /// Run only the scheduler of jobs and services
     Scheduler,
     /// Run only the sender of pushes, webhooks and callbacks
@@ -111,6 +118,9 @@ pub enum Command {
     /// Make keys for model traffic, or hash them
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// What could not be delivered, channels that were switched off, and a test of them all
+    #[command(subcommand)]
+    Notices(notices::NoticesCommand),
     /// Simulate the placement of GPU jobs under a generated load, beside plain first-in-first-out
     Sim(sim::Sim),
     /// Print the completions of a shell
@@ -176,7 +186,8 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
         Command::Proxy(listen) => services(Mode::Proxy, &listen, session).await,
         Command::Scheduler => services(Mode::Scheduler, &Listen::default(), session).await,
         Command::Notifier => services(Mode::Notifier, &Listen::default(), session).await,
-        Command::GpuMonitor => services(Mode::GpuMonitor, &Listen::default(), session).await,
+        Command::GpuMonitor { command: None } => services(Mode::GpuMonitor, &Listen::default(), session).await,
+        Command::GpuMonitor { command: Some(command) } => gpu_monitor::run(command, session).await,
         Command::Run(command) => run::run(command, session).await,
         Command::Control(command) => control::run(command, session).await,
         Command::Bundle(command) => bundle::run(command, session).await,
@@ -189,6 +200,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
             Ok(Exit::Ok)
         }
         Command::Keys(command) => keys::run(&command, session),
+        Command::Notices(command) => notices::run(command, session).await,
         Command::Sim(knobs) => sim::run(&knobs, session),
         Command::Completions { shell } => complete::completions(shell, session),
         Command::Man { into } => complete::manual(into.as_deref(), session),

@@ -116,6 +116,18 @@ impl Chooser {
     }
 }
 
+/// Opens what is chosen, for whoever reads this host's GPUs without being its agent; `program` is the name or path of
+/// `nvidia-smi`. Fails where the agent would say that there is none.
+pub async fn open(choice: Choice, program: PathBuf) -> Result<Box<dyn Source>, SourceError> {
+    let mut chooser = Chooser::new(choice, program);
+    let (look, _) = chooser.look(Duration::ZERO).await;
+    let failed = |cause: String| SourceError::Failed { what: "reading GPUs", cause };
+    match look {
+        Look::Absent { because } | Look::Failing { because, .. } => Err(failed(because)),
+        Look::Seen { .. } => chooser.source.ok_or_else(|| failed("the source is gone again".to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +147,15 @@ mod tests {
             }
             Look::Failing { source, because } => panic!("{source:?}: {because}"),
         }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_cannot_be_opened_and_says_why() {
+        let nowhere = || PathBuf::from("/nowhere/nvidia-smi");
+        let error = open(Choice::NvidiaSmi, nowhere()).await.err().unwrap();
+        assert!(error.to_string().contains("nvidia-smi"), "{error}");
+        let error = open(Choice::None, nowhere()).await.err().unwrap();
+        assert!(error.to_string().contains("GANTRY_GPU_SOURCE is none"), "{error}");
     }
 
     #[tokio::test]

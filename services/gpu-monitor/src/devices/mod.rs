@@ -13,7 +13,7 @@ pub(crate) use choose::{Chooser, Look};
 pub(crate) use describe::{Describer, Reserves};
 
 pub use cgroup::container_id;
-pub use choose::Choice;
+pub use choose::{Choice, open};
 pub use nvml::Nvml;
 pub use recorded::{Frame, RecordError, Recorded, Recorder, read_frames, simulated};
 pub use smi::{NvidiaSmi, parse_apps, parse_gpus};

@@ -106,7 +106,12 @@ async fn a_target_that_is_gone_is_disabled_until_somebody_enables_it() {
     .await;
     assert!(letters[1].error.contains("disabled"), "{}", letters[1].error);
     assert_eq!(receiver.received().len(), 1, "a disabled target is not asked");
-    notices.enable(&receiver.url).await.unwrap();
+    let disabled = notices.all_disabled().await.unwrap();
+    assert_eq!(disabled.len(), 1);
+    assert!(receiver.url.starts_with(&disabled[0].target), "{disabled:?}");
+    assert_eq!(disabled[0].channel, letters[1].outgoing.channel);
+    assert!(notices.enable(&disabled[0].channel).await.unwrap());
+    assert!(!notices.enable(&disabled[0].channel).await.unwrap(), "it is enabled already");
     assert!(notices.replay(&letters[1].outgoing.id).await.unwrap());
     receiver.after(2).await;
     stop(tasks).await;

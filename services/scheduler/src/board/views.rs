@@ -8,6 +8,9 @@ use domain::control::{
 use placement::{Job, JobStatus, Registered, State};
 use std::collections::BTreeMap;
 
+/// Jobs of a page that are explained; each costs a walk through those that compete with it.
+const EXPLAINED: usize = 200;
+
 /// A job's state in the words of the wire.
 pub(crate) fn order_state(status: JobStatus) -> JobState {
     match status {
@@ -77,9 +80,20 @@ impl Board {
         1 + queued.filter(|other| (other.spec.priority, other.place) < rank).count() as u64
     }
 
-    /// A page of jobs, newest first, and where the next one begins.
+    /// A page of jobs, and where the next one begins.
     pub(crate) fn jobs(&self, filter: &JobFilter) -> (Vec<JobView>, Option<u64>) {
         let limit = filter.limit.clamp(1, 1_000);
+        let (mut page, next) =
+            if filter.urgent { (self.urgent(filter, limit), None) } else { self.newest(filter, limit) };
+        if filter.explain {
+            for view in page.iter_mut().take(EXPLAINED) {
+                view.waiting = self.explained(&view.id.cast()).and_then(|explained| explained.waiting);
+            }
+        }
+        (page, next)
+    }
+
+    fn newest(&self, filter: &JobFilter, limit: usize) -> (Vec<JobView>, Option<u64>) {
         let from = filter.before.unwrap_or(u64::MAX);
         let fitting = self.cluster().jobs.range(..placement::Place(from)).rev().map(|(_, job)| self.job_view(job));
         let mut page: Vec<JobView> = fitting.filter(|view| filtered(view, filter)).take(limit + 1).collect();
@@ -87,6 +101,20 @@ impl Board {
         page.truncate(limit);
         let next = page.last().filter(|_| more).map(|last| last.place);
         (page, next)
+    }
+
+    /// Those that come next: running ones, then the queue in its order, then those that have ended.
+    fn urgent(&self, filter: &JobFilter, limit: usize) -> Vec<JobView> {
+        let stage = |status: JobStatus| match status {
+            JobStatus::Running => 0,
+            JobStatus::Paused => 1,
+            JobStatus::Queued => 2,
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled | JobStatus::Expired => 3,
+        };
+        let wanted = |job: &&Job| filter.states.is_empty() || filter.states.contains(&order_state(job.status));
+        let mut ranked: Vec<&Job> = self.cluster().jobs.values().filter(wanted).collect();
+        ranked.sort_unstable_by_key(|job| (stage(job.status), job.spec.priority, job.place));
+        ranked.into_iter().map(|job| self.job_view(job)).filter(|view| filtered(view, filter)).take(limit).collect()
     }
 
     /// A service as it stands.

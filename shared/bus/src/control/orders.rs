@@ -21,11 +21,41 @@ impl Control {
     /// A job with its payload, and its result and snapshot if it has them. None if it is not known or was forgotten.
     pub async fn job(&self, job: &JobId, within: Duration) -> Result<Option<JobDetail>, BusError> {
         let Some((seen, body)) = self.stored_request(job).await? else { return Ok(None) };
-        let Some(view) = self.view(Ask::Job { job: job.clone(), seen }, within).await? else { return Ok(None) };
-        let request: JobRequest = super::read("a stored job", &body)?;
-        let (result, snapshot) = (self.documents().end(job), self.documents().snapshot(job));
+        let ask = Ask::Job { job: job.clone(), seen };
+        self.detail(job, &body, ask, within).await
+    }
+
+    /// The same once the job has ended, or as it stands when the time is over.
+    pub async fn job_at_end(&self, job: &JobId, wait: Duration) -> Result<Option<JobDetail>, BusError> {
+        let Some((seen, body)) = self.stored_request(job).await? else { return Ok(None) };
+        let within_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let ask = Ask::JobEnded { job: job.clone(), seen, within_ms };
+        self.detail(job, &body, ask, wait + Duration::from_secs(1)).await
+    }
+
+    async fn detail(
+        &self,
+        job: &JobId,
+        body: &[u8],
+        ask: Ask,
+        within: Duration,
+    ) -> Result<Option<JobDetail>, BusError> {
+        let Some(view) = self.view(ask, within).await? else { return Ok(None) };
+        let request: JobRequest = super::read("a stored job", body)?;
+        let result = async {
+            match view.status {
+                JobState::Completed => self.documents().end(job).await,
+                JobState::Queued
+                | JobState::Running
+                | JobState::Paused
+                | JobState::Failed
+                | JobState::Cancelled
+                | JobState::Expired => Ok(None),
+            }
+        };
+        let snapshot = async { if view.has_snapshot { self.documents().snapshot(job).await } else { Ok(None) } };
         let (result, snapshot) = tokio::try_join!(result, snapshot)?;
-        let result = result.filter(|end| end.attempt == view.attempts && view.status == JobState::Completed);
+        let result = result.filter(|end| end.attempt == view.attempts);
         Ok(Some(JobDetail { view, payload: request.payload, result: result.map(|end| end.result), snapshot }))
     }
 
@@ -53,7 +83,7 @@ impl Control {
         self.view(ask, within + Duration::from_secs(1)).await
     }
 
-    /// A page of jobs, newest first, and where the next one begins.
+    /// A page of jobs, and where the next one begins.
     pub async fn jobs(&self, filter: JobFilter, within: Duration) -> Result<(Vec<JobView>, Option<u64>), BusError> {
         let Reply::Jobs { jobs, next } = self.ask(&Ask::Jobs(filter), within).await? else { return Err(unexpected()) };
         Ok((jobs, next))

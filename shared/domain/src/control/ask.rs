@@ -90,6 +90,10 @@ pub struct JobFilter {
     pub before: Option<u64>,
     /// At most so many, no more than 1,000.
     pub limit: usize,
+    /// The most urgent first, in one page, instead of the newest.
+    pub urgent: bool,
+    /// With why each waits; of the first 200.
+    pub explain: bool,
 }
 
 /// The answer to a question.

@@ -72,6 +72,19 @@ pub struct DeadLetter {
     pub outgoing: Outgoing,
 }
 
+/// A channel whose target said that it wants nothing more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisabledChannel {
+    /// The channel's name.
+    pub channel: String,
+    /// Where it leads, without what may be a key: scheme, host and port.
+    pub target: String,
+    /// Why.
+    pub because: String,
+    /// Since when.
+    pub at: Time,
+}
+
 impl Outgoing {
     /// The channel of callbacks.
     pub const CALLBACKS: &'static str = "callback";

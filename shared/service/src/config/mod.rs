@@ -38,6 +38,7 @@ mod tests;
 mod value;
 
 pub use error::ConfigError;
+pub use names::QUEUE_DB_PATH;
 pub use reader::{Entry, Reader, Settings, Source};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use setting::Setting;

@@ -5,6 +5,18 @@ pub(super) const PREFIX: &str = "GANTRY_";
 const PEER: &str = "ABSTRACTGATEWAY_";
 const PEER_TWIN: &str = "ABSTRACTFLOW_GATEWAY_";
 
+/// A variable of other gateways that names a database file; what it says here is the directory of everything durable.
+pub const QUEUE_DB_PATH: &str = "QUEUE_DB_PATH";
+
+/// What a variable's text means for the setting that it stands for.
+pub(super) fn meaning(name: &str, text: &str) -> String {
+    if name != QUEUE_DB_PATH {
+        return text.to_owned();
+    }
+    let directory = std::path::Path::new(text).parent().filter(|parent| !parent.as_os_str().is_empty());
+    directory.map_or(".".to_owned(), |directory| directory.display().to_string())
+}
+
 /// The key of a setting in the file: `GANTRY_NATS_URL` is `nats_url`, or `url` in the table `nats`.
 pub(super) fn file_key(name: &str) -> String {
     name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase()

@@ -93,7 +93,8 @@ impl Reader {
         self.value(DATA_DIR)
             .alias("ABSTRACTGATEWAY_DATA_DIR")
             .alias("ABSTRACTFLOW_RUNTIME_DIR")
-            .about("directory of everything durable")
+            .alias(names::QUEUE_DB_PATH)
+            .about("directory of everything durable; of QUEUE_DB_PATH its directory")
             .default(PathBuf::from(DEFAULT_DATA_DIR))
     }
 
@@ -158,7 +159,7 @@ impl Reader {
         let own = all_names.first().map_or("", String::as_str);
         let flag = self.flags.get(own).map(|(flag, text)| (Source::Flag(flag.to_owned()), text.to_owned()));
         let variables = all_names.iter().filter_map(|name| {
-            self.environment.get(name).map(|text| (Source::Environment(name.clone()), text.to_owned()))
+            self.environment.get(name).map(|text| (Source::Environment(name.clone()), names::meaning(name, text)))
         });
         let key = names::file_key(own);
         let file = self.file.get(&key).map(|text| (Source::File(self.file.path().to_owned()), text.to_owned()));

@@ -155,6 +155,17 @@ fn the_file_in_the_data_directory_is_found() {
 }
 
 #[test]
+fn a_queues_database_path_names_the_directory_of_everything_durable() {
+    for (path, directory) in [("/app/data/queue.db", "/app/data"), ("queue.db", "."), ("./d/queue.db", "./d")] {
+        let mut reader = Reader::new(Flags::default(), environment(&[("QUEUE_DB_PATH", path)]), File::default());
+        assert_eq!(reader.data_dir().unwrap(), Path::new(directory));
+    }
+    let both = [("QUEUE_DB_PATH", "/app/data/queue.db"), ("GANTRY_DATA_DIR", "/srv")];
+    let mut reader = Reader::new(Flags::default(), environment(&both), File::default());
+    assert_eq!(reader.data_dir().unwrap(), Path::new("/srv"), "the setting's own name comes first");
+}
+
+#[test]
 fn a_named_file_that_is_missing_is_an_error() {
     let error = Reader::open(Flags::default(), environment(&[(CONFIG_FILE, "/no/such.toml")])).unwrap_err();
     assert!(error.to_string().starts_with("the configuration file /no/such.toml cannot be used"), "{error}");

@@ -19,9 +19,29 @@ pub struct Job {
     pub job: String,
 }
 
+/// A command on a job, or the job itself.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct JobOr {
+    /// A job to show
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    #[command(subcommand)]
+    command: Option<JobCommand>,
+}
+
+/// Shows a job, or carries out a command on it.
+pub(super) async fn show_or_run(given: JobOr, session: &mut Session) -> Result<Exit, Trouble> {
+    match (given.command, given.id) {
+        (Some(command), _) => run(command, session).await,
+        (None, Some(id)) => show(&id, session).await,
+        (None, None) => Err(Trouble::usage("nothing to do", "neither a job nor a command").next("gantry job --help")),
+    }
+}
+
 /// Commands on a job.
 #[derive(Clone, Debug, Subcommand)]
-pub enum JobCommand {
+pub(super) enum JobCommand {
     /// Show a job
     Show(Job),
     /// Wait until a job ends; prints its result
@@ -39,13 +59,7 @@ pub enum JobCommand {
     /// Print how far a job is
     Progress(Job),
     /// Cancel a job
-    Cancel {
-        #[command(flatten)]
-        job: Job,
-        /// Also if it runs
-        #[arg(long)]
-        running: bool,
-    },
+    Cancel(Cancel),
     /// Change a queued job's priority
     Priority {
         #[command(flatten)]
@@ -56,6 +70,16 @@ pub enum JobCommand {
     },
     /// Put a paused job back in the queue
     Resume(Job),
+}
+
+/// Which job is cancelled.
+#[derive(Clone, Debug, Args)]
+pub struct Cancel {
+    #[command(flatten)]
+    job: Job,
+    /// Also if it runs
+    #[arg(long)]
+    running: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -78,7 +102,7 @@ pub(super) async fn run(command: JobCommand, session: &mut Session) -> Result<Ex
         }
         JobCommand::Explain(job) => explain(&job.job, session).await,
         JobCommand::Progress(job) => progress(&job.job, session).await,
-        JobCommand::Cancel { job, running } => cancel(&job.job, running, session).await,
+        JobCommand::Cancel(wanted) => cancel(&wanted.job.job, wanted.running, session).await,
         JobCommand::Priority { job, priority } => prioritise(&job.job, priority, session).await,
         JobCommand::Resume(job) => resume(&job.job, session).await,
     }

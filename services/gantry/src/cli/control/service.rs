@@ -1,7 +1,8 @@
 //! `gantry services` and `gantry service`.
 
-use super::super::output::{Column, List, text_of};
+use super::super::output::{Column, text_of};
 use super::super::{Exit, Session, Trouble, short};
+use super::listing::{Listing, Watching};
 use super::{client, text, trouble};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -16,11 +17,35 @@ pub struct Services {
     /// Only enabled ones, or only disabled ones with =false
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     enabled: Option<bool>,
+    #[command(flatten)]
+    watching: Watching,
+}
+
+/// A command on a service, or the service itself.
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub struct ServiceOr {
+    /// A service to show
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    #[command(subcommand)]
+    command: Option<ServiceCommand>,
+}
+
+/// Shows a service, or carries out a command on it.
+pub(super) async fn show_or_run(given: ServiceOr, session: &mut Session) -> Result<Exit, Trouble> {
+    match (given.command, given.name) {
+        (Some(command), _) => run(command, session).await,
+        (None, Some(name)) => show(&name, session).await,
+        (None, None) => {
+            Err(Trouble::usage("nothing to do", "neither a service nor a command").next("gantry service --help"))
+        }
+    }
 }
 
 /// Commands on a service.
 #[derive(Clone, Debug, Subcommand)]
-pub enum ServiceCommand {
+pub(super) enum ServiceCommand {
     /// Show a service: its registration and how it stands
     Show(Name),
     /// Register a service: a container that is there, one to be made from a file, or an address
@@ -102,15 +127,25 @@ pub struct Register {
 
 /// Lists services.
 pub(super) async fn list(list: &Services, session: &mut Session) -> Result<Exit, Trouble> {
+    let client = client(session)?;
     let kind = list.kind.clone().map(|kind| ("type", kind));
     let enabled = list.enabled.map(|enabled| ("enabled", enabled.to_string()));
-    let query: Vec<_> = kind.into_iter().chain(enabled).collect();
-    let answer = client(session)?.get(&["services"], &query).await;
-    let answer = answer.map_err(|error| trouble(&error, "cannot list the services"))?;
-    let items: Vec<Value> =
-        answer["services"].as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect();
-    let is_empty = items.is_empty();
-    let columns = [
+    // A list that stays is read often, and health is told anyway.
+    let probe = list.watching.watch.then(|| ("probe", "false".to_owned()));
+    let listing = Listing {
+        path: &["services"],
+        query: kind.into_iter().chain(enabled).chain(probe).collect(),
+        what: "cannot list the services",
+        items: |answer| answer["services"].as_object().into_iter().flatten().map(|(_, item)| item.clone()).collect(),
+        columns: |_| columns(),
+        name: "name",
+        none: "no service matches; register one with `gantry service register NAME CONTAINER PORT TYPE`",
+    };
+    listing.run(&client, list.watching, |_, _| (), session).await
+}
+
+fn columns() -> Vec<Column> {
+    vec![
         Column::text("SERVICE", "name"),
         Column::text("TYPE", "type"),
         Column::new("STATE", state),
@@ -121,14 +156,7 @@ pub(super) async fn list(list: &Services, session: &mut Session) -> Result<Exit,
         Column::wide("PORT", |item| text_of(&item["port"])),
         Column::wide("NODE", |item| text_of(&item["node"])),
         Column::wide("ERROR", |item| short(&text_of(&item["last_error"]), 60)),
-    ];
-    session.list(&List { items, columns: &columns, name: "name" })?;
-    if is_empty {
-        session
-            .screen
-            .remark("no service matches; register one with `gantry service register NAME CONTAINER PORT TYPE`");
-    }
-    Ok(Exit::Ok)
+    ]
 }
 
 fn state(item: &Value) -> String {
@@ -178,6 +206,7 @@ async fn show(name: &str, session: &mut Session) -> Result<Exit, Trouble> {
 }
 
 async fn add(register: Register, session: &mut Session) -> Result<Exit, Trouble> {
+    session.screen.remark(&format!("Registering {}...", short(&register.name, 64)));
     let what = format!("cannot register '{}'", register.name);
     let mut body = match &register.file {
         None => json!({}),

@@ -45,6 +45,11 @@ impl Column {
         Self { is_wide: true, ..Self::new(title, cell) }
     }
 
+    /// The text of a thing's cell.
+    pub(super) fn text_of(&self, item: &Value) -> String {
+        (self.cell)(item)
+    }
+
     /// A column with the text of a key.
     pub(super) fn text(title: &'static str, key: &'static str) -> Self {
         Self::new(title, move |item| text_of(&item[key]))
