@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 
 /// Runs remembered before the older half is forgotten. Forgetting only means sending again, which is harmless.
-const MOST: usize = 20_000;
+const MOST: usize = 8_192;
 
-/// A run by two independent hashes: forty thousand names would take megabytes, and two runs never share both.
+/// A run by two independent hashes: many thousand names would take megabytes, and two runs never share both.
 type Key = (u64, u64);
 
 /// The last step of each run whose effects this process performed.

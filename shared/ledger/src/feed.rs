@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast;
 
-/// Steps that a slow stream may lag behind before it has to read from the ledger again.
-const BACKLOG: usize = 64;
+/// Steps that a slow stream may lag behind before it has to read from the ledger again. Room for them is made for every
+/// run that is followed, so it is small.
+const BACKLOG: usize = 16;
 
 /// Fans stored steps out by run.
 #[derive(Clone, Default)]

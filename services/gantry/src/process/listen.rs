@@ -22,6 +22,8 @@ use tower::Service;
 const CONNECTIONS: usize = 16_384;
 /// From one request to the end of the next one's headers; a connection that takes longer is closed.
 const HEADERS_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes of a request's head, and of an answer that waits for a client to take it.
+const BUFFER: usize = 64 * 1024;
 /// Pause after a connection could not be taken, for want of file descriptors say.
 const AFTER_TROUBLE: Duration = Duration::from_millis(50);
 
@@ -69,6 +71,7 @@ fn attend(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     connections.spawn(async move {

@@ -31,7 +31,7 @@ impl Runs {
         while !left.is_empty() {
             let size = ROWS.into_iter().find(|size| *size <= left.len()).unwrap_or(1);
             let (rows, rest) = left.split_at(size);
-            write_rows(&mut transaction, rows).await?;
+            write_rows(&mut transaction, rows, self.sqlite).await?;
             left = rest;
         }
         for (shard, sequence) in positions {
@@ -83,8 +83,8 @@ impl Runs {
     }
 }
 
-async fn write_rows(transaction: &mut Transaction<'_, Any>, rows: &[Change]) -> Result<(), RunsError> {
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement(rows.len())));
+async fn write_rows(transaction: &mut Transaction<'_, Any>, rows: &[Change], sqlite: bool) -> Result<(), RunsError> {
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(statement(rows.len(), sqlite)));
     for row in rows {
         let run = &row.summary;
         let lifecycle = run.vars.lifecycle.as_ref();
@@ -115,7 +115,8 @@ async fn write_rows(transaction: &mut Transaction<'_, Any>, rows: &[Change]) -> 
     query.execute(&mut **transaction).await.map(|_| ()).map_err(RunsError::database("writing runs"))
 }
 
-fn statement(rows: usize) -> String {
+/// A numbered value is a named one to SQLite, and each of many names is looked for among all of them.
+fn statement(rows: usize, sqlite: bool) -> String {
     let mut text = String::from(
         "INSERT INTO gantry_runs (plane, run_id, shard, sequence, workflow_id, status, created_at, updated_at,
          actor_id, session_id, parent_run_id, error, wait_reason, wait_until, ledger_len, steps, lifecycle, is_draft,
@@ -124,7 +125,8 @@ fn statement(rows: usize) -> String {
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..COLUMNS {
-            let _ = write!(text, "{}${}", if column == 0 { "" } else { ", " }, row * COLUMNS + column + 1);
+            text.push_str(if column == 0 { "" } else { ", " });
+            let _ = if sqlite { write!(text, "?") } else { write!(text, "${}", row * COLUMNS + column + 1) };
         }
         text.push(')');
     }

@@ -15,6 +15,7 @@ use sqlx::AnyPool;
 #[derive(Clone)]
 pub struct Runs {
     pool: AnyPool,
+    sqlite: bool,
 }
 
 impl Runs {

@@ -42,7 +42,8 @@ impl Runs {
             tokio::fs::create_dir_all(directory).await.map_err(|error| fail(error.to_string()))?;
         }
         let pool = AnyPoolOptions::new()
-            .max_connections(if sqlite { 4 } else { 8 })
+            // SQLite has one writer; a second connection lists meanwhile. Each has a thread and megabytes of its own.
+            .max_connections(if sqlite { 2 } else { 8 })
             .acquire_timeout(std::time::Duration::from_secs(10))
             .after_connect(move |connection, _| {
                 Box::pin(async move {
@@ -64,7 +65,7 @@ impl Runs {
             .connect(&full)
             .await
             .map_err(|error| fail(error.to_string()))?;
-        let runs = Self { pool };
+        let runs = Self { pool, sqlite };
         runs.prepare().await?;
         Ok(runs)
     }
