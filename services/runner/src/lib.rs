@@ -19,6 +19,7 @@ mod performed;
 mod router;
 mod run;
 mod settle;
+mod sweep;
 mod turn;
 
 pub use config::{Config, ModelConfig};

@@ -7,6 +7,7 @@ use crate::effects::ModelClient;
 use crate::hold::{Held, while_holding};
 use crate::locks::Locks;
 use crate::performed::Performed;
+use crate::sweep::Sweeps;
 use crate::{RunnerError, metrics, router};
 use bus::{Bus, Delivery};
 use domain::Plane;
@@ -44,6 +45,7 @@ pub(crate) struct Runner {
     pub(crate) begun: Performed,
     pub(crate) held: Held,
     pub(crate) crashes: Crashes,
+    pub(crate) sweeps: Sweeps,
     pub(crate) model: ModelClient,
     pub(crate) zone: TimeZone,
     pub(crate) config: Config,
@@ -62,6 +64,7 @@ pub fn spawn(parts: Parts, tasks: &Tasks) -> Result<(), RunnerError> {
         begun: Performed::default(),
         held: Held::default(),
         crashes: Crashes::new(&bus),
+        sweeps: Sweeps::new(bus.layout().shards),
         model: ModelClient::new(&config.model)?,
         zone: TimeZone::system(),
         slow: Semaphore::new(config.slow_effects),
@@ -77,6 +80,18 @@ pub fn spawn(parts: Parts, tasks: &Tasks) -> Result<(), RunnerError> {
         tasks.critical(format!("doorbells-{shard}"), async move {
             runner.ready().await;
             listen(runner, shard, permits, inner).await
+        });
+    }
+    for shard in 0..bus.layout().shards {
+        let (runner, stop) = (runner.clone(), tasks.stop_token());
+        tasks.supervised(format!("inbox-sweep-{shard}"), move || {
+            let (runner, stop) = (runner.clone(), stop.clone());
+            async move {
+                tokio::select! {
+                    swept = runner.sweeps.sweep(&runner.bus, shard) => swept,
+                    () = stop.cancelled() => Ok(()),
+                }
+            }
         });
     }
     let stop = tasks.stop_token();
@@ -126,7 +141,7 @@ impl Runner {
         let began = Instant::now();
         match while_holding(&bell, self.serve_patiently(&bell)).await {
             Ok(Served::Done) => {
-                bell.ack().await;
+                self.done(&bell).await;
                 ::metrics::histogram!(metrics::STEP_SECONDS).record(began.elapsed().as_secs_f64());
             }
             Ok(Served::Held) => {}
@@ -166,6 +181,12 @@ impl Runner {
         let served = Box::pin(self.serve(bell, poison)).await;
         self.crashes.leave(bell).await;
         served
+    }
+
+    /// A doorbell that need not ring again.
+    pub(crate) async fn done(&self, bell: &Delivery) {
+        bell.ack().await;
+        self.sweeps.acknowledged(self.bus.journal(&bell.plane).shard(&bell.run));
     }
 
     pub(crate) fn ledger(&self, plane: &Plane) -> Ledger {

@@ -28,6 +28,20 @@ pub struct Pending {
 }
 
 impl Bus {
+    /// Drops what all runners together have acknowledged of a shard's inboxes, up to the first message that they have not.
+    /// Answers with the sequence of the last one that may go.
+    pub async fn sweep(&self, shard: u16, swept: u64) -> Result<u64, BusError> {
+        let name = streams::inbox_name(shard);
+        let unavailable = |error: &dyn ToString| BusError::unavailable("sweeping inboxes", error.to_string());
+        let stream = self.inner.js.get_stream_no_info(&name).await.map_err(|error| unavailable(&error))?;
+        let info = stream.consumer_info(streams::RUNNERS).await.map_err(|error| unavailable(&error))?;
+        let floor = info.ack_floor.stream_sequence;
+        if floor > swept {
+            self.inner.purge(&name, &format!("gantry.inbox.{shard}.>"), Some(floor + 1)).await?;
+        }
+        Ok(floor.max(swept))
+    }
+
     /// The inboxes of a plane.
     pub fn inbox(&self, plane: &Plane) -> Inbox {
         Inbox { inner: self.inner.clone(), plane: plane.clone() }
@@ -73,7 +87,8 @@ impl Inbox {
         Ok((pending, more))
     }
 
-    /// Whether a message still lies in the inbox, as the leader knows it: one that does not was acknowledged.
+    /// Whether a message still lies in the inbox, as the leader knows it: one that does not was acknowledged. One that does
+    /// may have been, for what is acknowledged is dropped only now and then.
     pub async fn holds(&self, run: &RunId, sequence: u64) -> Result<bool, BusError> {
         Ok(self.stored(run, sequence).await?.is_some())
     }
@@ -83,6 +98,12 @@ impl Inbox {
         let (stream, subject) = self.place(run);
         let found = self.inner.at(&stream, sequence).await?;
         Ok(found.filter(|stored| stored.subject == subject).map(|stored| stored.payload))
+    }
+
+    /// Deletes what lies in the inbox of a run that is removed.
+    pub async fn purge(&self, run: &RunId) -> Result<(), BusError> {
+        let (stream, subject) = self.place(run);
+        self.inner.purge(&stream, &subject, None).await
     }
 
     /// The newest message of the inbox, if any is left.

@@ -118,11 +118,11 @@ pub(crate) fn ledger(shard: u16, layout: Layout) -> stream::Config {
     }
 }
 
-/// What runs have to take in, and their timers. A work queue: what a runner has applied is gone. No limit by age or
+/// What runs have to take in, and their timers. Not a work queue, which syncs a write for every acknowledgement where
+/// writes are synced: what all runners together have acknowledged is dropped many messages at a time. No limit by age or
 /// size, which would silently drop timers and messages; a stream with schedules cannot refuse new ones.
 pub(crate) fn inbox(shard: u16, layout: Layout) -> stream::Config {
     stream::Config {
-        retention: stream::RetentionPolicy::WorkQueue,
         allow_message_schedules: true,
         allow_message_ttl: true,
         allow_rollup: true,

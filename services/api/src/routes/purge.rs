@@ -144,6 +144,7 @@ async fn remove(api: &Api, data: &PlaneData, row: &Row, dry_run: bool) -> Result
     }
     for run in runs.iter().rev() {
         api.recent.forget(&data.plane, run);
+        data.inbox.purge(run).await?;
         let end = data.ledger.purge(run).await?;
         api.parts.runs.remove(&data.plane, run, end, now()).await?;
     }

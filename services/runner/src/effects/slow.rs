@@ -72,7 +72,7 @@ impl Runner {
             };
             drop(hold);
             match &reported {
-                Ok(true) if self.still_owns(&bell).await => bell.ack().await,
+                Ok(true) if self.still_owns(&bell).await => self.done(&bell).await,
                 Ok(true) => {}
                 Ok(false) | Err(_) => bell.again_in(Duration::ZERO).await,
             }

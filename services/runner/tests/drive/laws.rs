@@ -53,3 +53,18 @@ async fn a_timer_wakes_a_run_and_a_cancel_reaches_the_whole_tree() {
     assert_eq!(bench.ended(&child).await.state.status, RunStatus::Cancelled);
     bench.tasks.stop(Duration::from_secs(5)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_has_taken_in_does_not_stay_in_its_inbox() {
+    let bench = Bench::start().await;
+    let run = bench.begin("01-echo-answer-user", "swept", json!({"prompt": "hi"})).await;
+    bench.ended(&run).await;
+    let inbox = bench.bus.inbox(&bench.plane);
+    let swept = async {
+        while !inbox.pending(&run, 0).await.unwrap().0.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), swept).await.expect("the start leaves the inbox");
+    bench.tasks.stop(Duration::from_secs(5)).await;
+}
