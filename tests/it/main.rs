@@ -16,6 +16,7 @@ mod ledgers;
 mod models;
 mod notices;
 mod postgres;
+mod rebuild;
 mod runs;
 mod schedules;
 mod security;

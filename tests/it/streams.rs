@@ -1,8 +1,9 @@
 //! Ledgers as server-sent events, byte by byte.
 
 use crate::flows::{echoed, gateway, start, started};
+use futures::TryStreamExt;
 use serde_json::json;
-use testkit::{Event, Stream};
+use testkit::{Event, Gateway, SOON, Stream, until};
 
 async fn all(mut stream: Stream) -> Stream {
     while stream.next().await.unwrap().is_some() {}
@@ -91,4 +92,41 @@ async fn a_stream_that_cannot_be_is_refused_before_it_opens() {
         "msg": "Input should be greater than 0.1", "input": "0.05", "ctx": {"gt": 0.1}}]});
     assert_eq!((quick.status, quick.json()), (422, issue));
     assert_eq!(client.get(&format!("/runs/{run}/ledger/stream?heartbeat_s=61")).await.status, 422);
+}
+
+/// Consumers of all streams of the broker.
+async fn consumers(gateway: &Gateway) -> usize {
+    let read = |name: &str| std::fs::read_to_string(gateway.data_dir().join("auth").join(name)).unwrap();
+    let options =
+        async_nats::ConnectOptions::new().user_and_password("gantry".to_owned(), read("nats-gantry").trim().to_owned());
+    let context = async_nats::jetstream::new(options.connect(read("nats.url").trim()).await.unwrap());
+    let streams: Vec<_> = context.streams().try_collect().await.unwrap();
+    streams.iter().map(|stream| stream.state.consumer_count).sum()
+}
+
+#[tokio::test]
+async fn however_many_clients_follow_runs_the_broker_serves_no_more_consumers() {
+    let gateway = started(gateway()).await;
+    let client = &gateway.client;
+    let run = start(client, "ask", json!({})).await;
+    client.until_status(&run, "waiting").await;
+    let before = consumers(&gateway).await;
+    let mut open = Vec::new();
+    for _ in 0..24 {
+        let mut stream = client.stream(&run, "", None).await.unwrap();
+        assert!(matches!(stream.next().await.unwrap(), Some(Event::Step { id: 1, .. })));
+        open.push(stream);
+    }
+    until("as many consumers as before", SOON, async || {
+        let now = consumers(&gateway).await;
+        if now <= before { Ok(()) } else { Err(format!("{now} instead of {before}")) }
+    })
+    .await;
+    client.command("go-on", &run, "resume", json!({"payload": {"response": "x"}})).await.good();
+    client.until_status(&run, "completed").await;
+    let whole = client.ledger(&run).await.len();
+    for stream in open {
+        let shown = all(stream).await;
+        assert_eq!(shown.raw.matches("event: step").count(), whole, "each client sees each record once");
+    }
 }
