@@ -9,21 +9,33 @@ PIDFILE := $(TARGET)/gantry.pid
 
 # What a build, and what its tests, need of the system: command:package[,package].
 NEEDS := cc:gcc,libc6-dev
-TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm pg_ctlcluster:postgresql
+TEST_NEEDS := $(NEEDS) python3:python3 node:nodejs npm:npm pg_ctlcluster:postgresql docker-compose:docker-compose
 # Real parts that tests run against: each script finds or fetches one into the cache, in seconds.
 PARTS := services/proxy/tests/get-llama-server.sh services/proxy/tests/get-clients.sh services/gpu-monitor/tests/get-docker.sh \
 	services/notifier/tests/get-ntfy.sh
 
-.PHONY: help up down test test-parts bench fmt fmt-check lint nats-server needs
+ENVIRONMENTS := $(patsubst compose/env/%.env,env-%,$(wildcard compose/env/*.env))
+PROFILES := $(foreach environment,$(ENVIRONMENTS),--profile $(environment:env-%=%)) --profile control-plane-nvidia
+# The port of the gateway that `health` asks.
+PORT ?= 8080
+
+.PHONY: help up down demo ps logs health image test test-parts bench fmt fmt-check lint nats-server needs $(ENVIRONMENTS)
 
 help: ## list these commands
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
-up: needs nats-server ## build and run the whole gateway; ARGS="--port 9000" passes options on
+ifdef BACKEND
+up:
+	compose/compose.sh --profile $(BACKEND) up --detach $(ARGS)
+
+down:
+	compose/compose.sh $(PROFILES) down $(ARGS)
+else
+up: needs nats-server ## build and run the whole gateway; ARGS="--port 9000" passes options on; BACKEND=ollama in containers
 	$(CARGO) build -p gantry
 	@echo $$$$ > $(PIDFILE); PATH="$(TOOLS):$$PATH" exec $(TARGET)/debug/gantry up $(ARGS)
 
-down: ## stop the gateway that `make up` runs, in order
+down: ## stop the gateway that `make up` runs, in order; with BACKEND=… its containers
 	@pid=$$(cat $(PIDFILE) 2>/dev/null || true); \
 	case "$$(ps -o args= -p "$${pid:-0}" 2>/dev/null || tr '\0' ' ' 2>/dev/null </proc/"$${pid:-0}"/cmdline || true)" in \
 	  *gantry\ up*) kill -TERM "$$pid" ;; \
@@ -31,6 +43,32 @@ down: ## stop the gateway that `make up` runs, in order
 	esac; \
 	for _ in $$(seq 300); do kill -0 "$$pid" 2>/dev/null || { rm -f $(PIDFILE); echo "stopped"; exit 0; }; sleep 0.1; done; \
 	echo "process $$pid still runs after 30 seconds"; exit 1
+endif
+
+# Everything in containers: see compose/README.md.
+$(ENVIRONMENTS): env-%:
+	@compose/env.sh $* $(KEY)
+
+demo: ## Ollama with a small model and the gateway, in containers
+	@compose/env.sh ollama demo-key
+	compose/compose.sh --profile ollama up --detach
+	compose/compose.sh --profile ollama exec -T ollama ollama pull qwen2.5:0.5b-instruct
+	@echo "ask it: curl http://127.0.0.1:8080/v1/chat/completions -H \"Authorization: Bearer $$(sed -n s/^API_KEYS=//p .env)\" \\"
+	@echo "  -H 'Content-Type: application/json' -d '{\"messages\": [{\"role\": \"user\", \"content\": \"hi\"}]}'"
+
+ps: ## list the containers
+	@compose/compose.sh $(PROFILES) ps $(ARGS)
+
+logs: ## follow the logs of the containers
+	@compose/compose.sh $(PROFILES) logs --follow --tail 100 $(ARGS)
+
+health: ## ask the gateway on PORT how it is
+	@curl --silent --show-error --max-time 10 "http://127.0.0.1:$(PORT)/health" | python3 -m json.tool
+	@curl --silent --show-error --max-time 10 "http://127.0.0.1:$(PORT)/readyz"
+
+image: needs nats-server ## make the container image gantry:local out of this checkout, without a registry
+	$(CARGO) build -p gantry
+	@PATH="$(TOOLS):$$PATH" CARGO_TARGET_DIR="$(TARGET)" deploy/image.sh $(ARGS)
 
 test: test-parts nats-server ## run every test; ARGS="-p bus" passes options on
 	$(CARGO) build -p gantry

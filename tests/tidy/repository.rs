@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-const NOT_OURS: [&str; 6] = [".git", "target", ".gantry", ".cache", "node_modules", ".venv"];
+const NOT_OURS: [&str; 7] = [".git", "data", "target", ".gantry", ".cache", "node_modules", ".venv"];
 
 /// One text file.
 pub(crate) struct TextFile {
