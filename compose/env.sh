@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly KIND=${1:?usage: compose/env.sh KIND} PREFIX=${2:-gk}
-readonly TEMPLATE=compose/env/$KIND.env TARGET=${GANTRY_ENV_FILE:-.env}
+readonly TEMPLATE=compose/env/$KIND.env TARGET=${GATEWAY_ENV_FILE:-.env}
 
 if [ ! -f "$TEMPLATE" ]; then
     printf "there is no '%s'; known are: %s\n" "$KIND" "$(cd compose/env && ls | sed 's/\.env$//' | tr '\n' ' ')" >&2

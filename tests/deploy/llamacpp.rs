@@ -18,6 +18,7 @@ fn free_port() -> u16 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_profile_llamacpp_answers_who_has_the_key() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let engine = script("services/gpu-monitor/tests/get-docker.sh", &[], &[]);
     let on = [("DOCKER_HOST", engine.as_str())];
     script("tests/deploy/llama-image.sh", &on, &["gantry-test-compose-llama:1"]);
