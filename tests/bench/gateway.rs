@@ -27,6 +27,8 @@ impl Gateway {
             .env("GANTRY_DURABILITY", durability)
             .env("GANTRY_MAX_CONCURRENCY", "4096")
             .env("GANTRY_MAX_SSE", "4096")
+            // The service of the queue's figures is on this machine.
+            .env("GANTRY_SERVICE_PRIVATE_ADDRESSES", "true")
             .env("GANTRY_LOG", "warn")
             .env("GANTRY_AUDIT_LOG", "0")
             .stdout(Stdio::null())
@@ -83,7 +85,7 @@ pub(crate) fn base() -> Result<PathBuf> {
     here.parent().map(PathBuf::from).context("the program has no directory")
 }
 
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     let path = base()?.join("gantry");
     if !path.exists() {
         bail!("{} is missing; build it with `cargo build -p gantry`", path.display());

@@ -2,18 +2,23 @@
 //!
 //! Every figure stands beside the ceiling measured just before it with the same broker settings, the same bytes and as
 //! many writers, as a ratio; a lone absolute time says nothing about another machine. Processor time per run stands
-//! beside it, because rates fall on a busy machine. `-- --runs 100000` fills the store with more finished runs, and
-//! `-- --only fast` measures one durability.
+//! beside it, because rates fall on a busy machine. `-- --runs 100000` fills the store with more finished runs,
+//! `-- --only fast` measures one durability, and `-- --part jobs` the GPU control plane without the runs.
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "its tasks are clients that end with the measurement")]
 
+mod agent;
 mod ceiling;
 mod client;
+mod control;
+mod decisions;
 mod gateway;
+mod jobs;
 mod processes;
 mod runs;
 mod steps;
 mod streams;
+mod worker;
 
 use anyhow::Result;
 use gateway::Gateway;
@@ -28,7 +33,17 @@ const TIME: Duration = Duration::from_secs(3);
 async fn main() -> Result<()> {
     let wanted = Wanted::read()?;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    for durability in ["safe", "fast"].into_iter().filter(|word| wanted.only.as_ref().is_none_or(|only| only == word)) {
+    let both = ["safe", "fast"].into_iter().filter(|word| wanted.only.as_ref().is_none_or(|only| only == word));
+    if wanted.is_part("jobs") {
+        control::core()?;
+        for durability in both.clone() {
+            control::measure(durability).await?;
+        }
+    }
+    if !wanted.is_part("runs") {
+        return Ok(());
+    }
+    for durability in both {
         // Filling is what takes long, and it is quicker where nothing is synced.
         let fills = durability == "fast" || wanted.only.is_some();
         measure(durability, if fills { wanted.runs } else { 0 }).await?;
@@ -40,20 +55,26 @@ async fn main() -> Result<()> {
 struct Wanted {
     runs: usize,
     only: Option<String>,
+    part: Option<String>,
 }
 
 impl Wanted {
     fn read() -> Result<Self> {
-        let mut wanted = Self { runs: 1_000, only: None };
+        let mut wanted = Self { runs: 1_000, only: None, part: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match (argument.as_str(), arguments.next()) {
                 ("--runs", Some(count)) => wanted.runs = count.parse()?,
                 ("--only", Some(word)) if ["safe", "fast"].contains(&word.as_str()) => wanted.only = Some(word),
-                _ => anyhow::bail!("usage: bench [--runs COUNT] [--only safe|fast]"),
+                ("--part", Some(word)) if ["jobs", "runs"].contains(&word.as_str()) => wanted.part = Some(word),
+                _ => anyhow::bail!("usage: bench [--runs COUNT] [--only safe|fast] [--part jobs|runs]"),
             }
         }
         Ok(wanted)
+    }
+
+    fn is_part(&self, word: &str) -> bool {
+        self.part.as_ref().is_none_or(|part| part == word)
     }
 }
 

@@ -66,3 +66,19 @@ fn processor_seconds(pid: u32) -> f64 {
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
     fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
+
+/// Time on a core of all threads of a process, in seconds and finer than ticks.
+pub(crate) fn core_seconds(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| on_core(&thread.path().join("schedstat"))).sum()
+}
+
+/// Time on a core of this thread, in seconds.
+pub(crate) fn thread_seconds() -> f64 {
+    on_core(std::path::Path::new("/proc/thread-self/schedstat"))
+}
+
+fn on_core(schedstat: &std::path::Path) -> f64 {
+    let text = std::fs::read_to_string(schedstat).unwrap_or_default();
+    text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).map_or(f64::NAN, |nanos| nanos / 1e9)
+}
