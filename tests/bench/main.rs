@@ -22,10 +22,13 @@ mod worker;
 
 use anyhow::Result;
 use gateway::Gateway;
+use processes::Spent;
 use std::time::Duration;
 
 /// Concurrent clients of the latency table.
 const CLIENTS: [usize; 3] = [1, 16, 64];
+/// Runs of one step that are put into their inboxes without HTTP.
+const STEPS: usize = 10_000;
 /// How long one load lasts.
 const TIME: Duration = Duration::from_secs(3);
 
@@ -91,9 +94,11 @@ async fn measure(durability: &str, finished: usize) -> Result<()> {
         ceilings.push(ceiling);
     }
     let most = ceilings.last().copied().unwrap_or(f64::NAN);
-    let steps = steps::per_second(&gateway, 5_000).await?;
+    let spent = Spent::by(&gateway);
+    let steps = steps::per_second(&gateway, STEPS).await?;
+    let each = spent.each(&gateway, STEPS);
     println!(
-        "durable steps, no HTTP          {steps:>8.0} /s  ({:.0}% of the ceiling; {:.0}% as stored messages, two a step)",
+        "durable steps, no HTTP          {steps:>8.0} /s, {each}  ({:.0}% of the ceiling; {:.0}% as stored messages, two a step)",
         steps / most * 100.0,
         2.0 * steps / most * 100.0
     );

@@ -6,6 +6,9 @@
 //! 3. Everything in the inbox behind the head is taken in, in stream order, in one step.
 //! 4. The step is appended under the fence. Whoever loses the fence begins again at 1 with the leader's head.
 //! 5. Only then are the step's effects performed, and only then is the doorbell acknowledged.
+//!
+//! What a step seldom awaits, and what is large, is awaited in a box: a future is moved as a whole at each call, with room
+//! for everything that it might await.
 
 use crate::effects::{Begun, Slow};
 use crate::flows::Flows;
@@ -40,7 +43,7 @@ impl Runner {
         let _guard = self.locks.lock(&bell.plane, &bell.run).await;
         let mut head = match Self::begins(bell) {
             true => None,
-            false => self.ledger(&bell.plane).head(&bell.run).await?,
+            false => Box::pin(self.ledger(&bell.plane).head(&bell.run)).await?,
         };
         let mut broken = poison;
         for _ in 0..MOST_CONFLICTS {
@@ -54,7 +57,7 @@ impl Runner {
                 Err(error) => return Err(error),
             }
             ::metrics::counter!(metrics::FENCES_LOST).increment(1);
-            head = self.ledger(&bell.plane).head_at_leader(&bell.run).await?;
+            head = Box::pin(self.ledger(&bell.plane).head_at_leader(&bell.run)).await?;
         }
         Err(BusError::Unavailable {
             what: "a ledger append".to_owned(),
@@ -147,7 +150,7 @@ impl Runner {
                 Appended::Fenced => return Ok(None),
                 Appended::Stored(head) => *head,
             };
-            let settled = self.settle(bell, &flows, &head).await?;
+            let settled = Box::pin(self.settle(bell, &flows, &head)).await?;
             if let Some(slow) = settled.slow {
                 return Ok(Some(self.begin_slow(bell, Some(&head), slow)));
             }
@@ -161,7 +164,7 @@ impl Runner {
             };
             base = Base::Head(Box::new(head));
         }
-        self.queue_again(bell, &base).await?;
+        Box::pin(self.queue_again(bell, &base)).await?;
         Ok(Some(Served::Done))
     }
 
@@ -213,11 +216,12 @@ impl Runner {
             // Nothing can lie before the start of a run that has no step yet that would not be refused anyway.
             return Ok(Some(own().into_iter().collect()));
         }
-        let (pending, more) = self.bus.inbox(&bell.plane).pending(&bell.run, cursor).await?;
+        let inbox = self.bus.inbox(&bell.plane);
+        let (pending, more) = Box::pin(inbox.pending(&bell.run, cursor)).await?;
         let seen = pending.iter().any(|message| message.sequence == bell.sequence);
         let beyond = pending.last().is_some_and(|last| last.sequence > bell.sequence);
         if !seen && !beyond && !more && bell.sequence > cursor {
-            if !self.bus.inbox(&bell.plane).holds(&bell.run, bell.sequence).await? {
+            if !Box::pin(inbox.holds(&bell.run, bell.sequence)).await? {
                 return Ok(None);
             }
             return Err(BusError::Unavailable {

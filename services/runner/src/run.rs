@@ -139,7 +139,7 @@ impl Runner {
 
     async fn answer(self: Arc<Self>, bell: Delivery, tasks: Tasks, permit: tokio::sync::OwnedSemaphorePermit) {
         let began = Instant::now();
-        match while_holding(&bell, self.serve_patiently(&bell)).await {
+        match while_holding(&bell, Box::pin(self.serve_patiently(&bell))).await {
             Ok(Served::Done) => {
                 self.done(&bell).await;
                 ::metrics::histogram!(metrics::STEP_SECONDS).record(began.elapsed().as_secs_f64());
@@ -177,9 +177,9 @@ impl Runner {
         if !Crashes::suspects(bell) {
             return Box::pin(self.serve(bell, None)).await;
         }
-        let poison = self.crashes.enter(bell).await?;
+        let poison = Box::pin(self.crashes.enter(bell)).await?;
         let served = Box::pin(self.serve(bell, poison)).await;
-        self.crashes.leave(bell).await;
+        Box::pin(self.crashes.leave(bell)).await;
         served
     }
 

@@ -115,12 +115,12 @@ impl Runner {
         if start != Some(0) {
             // Before anything is refused the leader is asked: a replica may not have the run yet. A start needs no
             // asking, for the fence of a first append holds only if there is none.
-            if let Some(head) = self.ledger(&bell.plane).head_at_leader(&bell.run).await? {
+            if let Some(head) = Box::pin(self.ledger(&bell.plane).head_at_leader(&bell.run)).await? {
                 inputs.retain(|input| !matches!(input.message, InboxMessage::Start(_)));
                 return Ok(Some(Base::Head(Box::new(head))));
             }
             for input in inputs.drain(..start.unwrap_or(inputs.len())).collect::<Vec<_>>() {
-                self.refuse(bell, input).await?;
+                Box::pin(self.refuse(bell, input)).await?;
             }
         }
         let Some(InboxMessage::Start(request)) = inputs.first().map(|input| &input.message) else { return Ok(None) };

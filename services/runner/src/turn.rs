@@ -137,33 +137,32 @@ impl Runner {
         computed: Computed,
     ) -> Result<Appended, RunnerError> {
         let Computed { mut step, outcomes, cursor } = computed;
-        self.register_wait(bell, base, &step.state).await?;
+        Box::pin(self.register_wait(bell, base, &step.state)).await?;
         let records = self.records(&mut step).await?;
         let slow =
             step.effects.iter().any(|effect| matches!(effect, Effect::CallModel { .. } | Effect::CallTools { .. }));
         let (count, before) = (step.records.len(), base.state().cursor);
-        let appended = self
-            .ledger(&bell.plane)
-            .append(Append {
-                previous: base.head(),
-                records: &records,
-                state: step.state,
-                effects: step.effects,
-                outcomes,
-                inbox_cursor: cursor,
-                doorbell: if slow { bell.sequence } else { base.head().map_or(0, |head| head.doorbell) },
-                delivery: if slow { bell.delivery() } else { base.head().map_or(0, |head| head.delivery) },
-                writer: self.next_writer(),
-                trace: &bell.trace,
-            })
-            .await?;
+        let ledger = self.ledger(&bell.plane);
+        let append = Append {
+            previous: base.head(),
+            records: &records,
+            state: step.state,
+            effects: step.effects,
+            outcomes,
+            inbox_cursor: cursor,
+            doorbell: if slow { bell.sequence } else { base.head().map_or(0, |head| head.doorbell) },
+            delivery: if slow { bell.delivery() } else { base.head().map_or(0, |head| head.delivery) },
+            writer: self.next_writer(),
+            trace: &bell.trace,
+        };
+        let appended = Box::pin(ledger.append(append)).await?;
         if let Appended::Stored(head) = &appended {
             ::metrics::counter!(metrics::STEPS).increment(1);
             ::metrics::counter!(metrics::RECORDS).increment(count as u64);
             if let Some(key) =
                 base.head().and_then(|old| event_key(&old.state)).filter(|_| head.state.status.is_terminal())
             {
-                crate::effects::forget_wait(self, bell, key).await;
+                Box::pin(crate::effects::forget_wait(self, bell, key)).await;
             }
             if count > 0 {
                 self.tap(bell, &head.state, before, &records).await;
@@ -194,11 +193,11 @@ impl Runner {
         let run = step.state.run_id.clone();
         for record in &mut step.records {
             if let Some(result) = &mut record.result {
-                self.values.offload(&run, result).await?;
+                Box::pin(self.values.offload(&run, result)).await?;
             }
             if let Some(effect) = &mut record.effect {
                 let mut payload = serde_json::Value::Object(std::mem::take(&mut effect.payload));
-                self.values.offload(&run, &mut payload).await?;
+                Box::pin(self.values.offload(&run, &mut payload)).await?;
                 if let serde_json::Value::Object(payload) = payload {
                     effect.payload = payload;
                 }

@@ -118,7 +118,7 @@ impl Journal {
             match answer {
                 Ok(Published::Stored { sequence, .. }) => return Ok(CommitOutcome::Stored(sequence)),
                 // An earlier try of ours whose answer was lost may be what the fence met.
-                Ok(Published::Fenced { .. }) if asked_before => return self.resolve(commit).await,
+                Ok(Published::Fenced { .. }) if asked_before => return Box::pin(self.resolve(commit)).await,
                 Ok(Published::Fenced { .. }) => return Ok(CommitOutcome::Fenced),
                 Ok(Published::Busy) => {}
                 Err(error) if error.is_transient() => asked_before = true,
@@ -127,7 +127,7 @@ impl Journal {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
-        self.resolve(commit).await
+        Box::pin(self.resolve(commit)).await
     }
 
     async fn resolve(&self, commit: &Commit<'_>) -> Result<CommitOutcome, BusError> {

@@ -61,7 +61,7 @@ impl Ledger {
             Err(error) => !error.is_transient(),
         };
         if let Some(name) = blob.filter(|_| refused) {
-            self.forget(&name).await;
+            Box::pin(self.forget(&name)).await;
         }
         appended
     }
@@ -113,7 +113,7 @@ impl Ledger {
             return Ok(Appended::Fenced);
         };
         if let Some(old) = append.previous.and_then(|head| head.state_blob.as_deref()) {
-            self.forget(old).await;
+            Box::pin(self.forget(old)).await;
         }
         Ok(Appended::Stored(Box::new(Head {
             sequence,
@@ -143,7 +143,7 @@ impl Ledger {
             return Ok(None);
         }
         let name = format!("state/{}/{}", append.state.run_id, append.writer);
-        self.blobs.put(&name, state.get().as_bytes()).await?;
+        Box::pin(self.blobs.put(&name, state.get().as_bytes())).await?;
         Ok(Some(name))
     }
 }

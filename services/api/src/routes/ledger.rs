@@ -99,7 +99,7 @@ pub(super) async fn stream(api: Api, input: Input) -> Result<Response, ApiError>
     let cursor = cursor(&input);
     let (live, stop) = (api.live.subscribe(), api.parts.stop.clone());
     let mut stream = Stream::new(data, &api.parts.feed, run.clone(), cursor, heartbeat, live, stop);
-    if !stream.begin().await? && !api.recent.has(&data.plane, &run) && !exists(data, &run).await? {
+    if !stream.begin().await? && !api.recent.has(&data.plane, &run) && !Box::pin(exists(data, &run)).await? {
         return Err(ApiError::no_run(run.as_str()));
     }
     let pieces = futures::stream::unfold(stream, |mut stream| async move {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 pub(super) async fn start(api: Api, input: Input) -> Result<Response, ApiError> {
     let data = api.plane(&input.principal);
     let identity = identity(data, &input, "start")?;
-    if repeated(data, &identity).await? {
+    if Box::pin(repeated(data, &identity)).await? {
         return Ok(ok(&json!({"run_id": identity.run})));
     }
     let snapshot = data.bundles.snapshot();
@@ -27,13 +27,13 @@ pub(super) async fn start(api: Api, input: Input) -> Result<Response, ApiError> 
     }
     refuse_deprecated(&snapshot, &chosen)?;
     let vars = vars(&input, lifecycle);
-    check_references(&api, &vars).await?;
+    Box::pin(check_references(&api, &vars)).await?;
     // The flow is read before the run is accepted, so that a run that was accepted can be executed.
     let listeners = listeners(data, &chosen, &identity.run).await?;
     let session = input.text("session_id").map(str::to_owned);
     let wanted = Wanted { workflow: chosen.workflow(), source: chosen.source(), vars, session };
     accept(&api, data, &input, &identity, wanted).await?;
-    wait_until_listening(data, &listeners, api.config.listener_patience).await;
+    Box::pin(wait_until_listening(data, &listeners, api.config.listener_patience)).await;
     Ok(ok(&json!({"run_id": identity.run})))
 }
 
@@ -49,7 +49,7 @@ fn vars(input: &Input, lifecycle: Option<Value>) -> Object {
 }
 
 async fn listeners(data: &PlaneData, chosen: &Chosen, run: &RunId) -> Result<Vec<RunId>, ApiError> {
-    let loaded = data.bundles.load(&chosen.bundle.sha256).await?;
+    let loaded = Box::pin(data.bundles.load(&chosen.bundle.sha256)).await?;
     let listeners = loaded.library.listeners_of(&chosen.workflow());
     Ok(listeners.iter().map(|listener| flow::listener_run_id(run, &listener.node_id)).collect())
 }

@@ -108,7 +108,7 @@ pub async fn accept(
         .map_err(|problem| ApiError::bad_request(format!("Failed to start run: {problem}")))?;
     let sent = data.inbox.send(run, &format!("start:{run}"), &Bytes::from(body), &trace(input)).await?;
     if sent.duplicate {
-        return second(data, identity, sent.sequence).await;
+        return Box::pin(second(data, identity, sent.sequence)).await;
     }
     api.recent.note(&data.plane, run);
     api.parts.projector.accept(&data.plane, summary);

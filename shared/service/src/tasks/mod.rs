@@ -143,7 +143,8 @@ impl Tasks {
         F: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        let name = name.into();
+        // Boxed, because it would be moved as a whole several times on its way into its task.
+        let (name, future) = (name.into(), Box::pin(future));
         self.spawn(Kind::Request, name.clone(), async move {
             if let Err(reason) = outcome(future).await {
                 warn!(task = name, "the task {reason}");

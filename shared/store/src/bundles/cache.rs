@@ -53,7 +53,9 @@ impl Bundles {
         if let Some(loaded) = self.cache.get(sha256) {
             return Ok(loaded);
         }
-        let bytes = self.blobs.get(&blob_name(sha256)).await?.ok_or_else(|| InstallError::Lost(sha256.to_owned()))?;
+        // Boxed, so that those who find it in the cache, as nearly all do, need no room for reading it.
+        let bytes = Box::pin(self.blobs.get(&blob_name(sha256))).await?;
+        let bytes = bytes.ok_or_else(|| InstallError::Lost(sha256.to_owned()))?;
         let loaded = Arc::new(read(&bytes)?);
         self.cache.put(sha256, loaded.clone());
         Ok(loaded)
