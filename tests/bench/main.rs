@@ -3,7 +3,8 @@
 //! Every figure stands beside the ceiling measured just before it with the same broker settings, the same bytes and as
 //! many writers, as a ratio; a lone absolute time says nothing about another machine. Processor time per run stands
 //! beside it, because rates fall on a busy machine. `-- --runs 100000` fills the store with more finished runs,
-//! `-- --only fast` measures one durability, and `-- --part jobs` the GPU control plane without the runs.
+//! `-- --only fast` measures one durability, and `-- --part jobs` the GPU control plane without the runs,
+//! `-- --part proxy` model traffic beside other proxies.
 #![expect(clippy::print_stdout, reason = "the report is what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "its tasks are clients that end with the measurement")]
 
@@ -15,6 +16,7 @@ mod decisions;
 mod gateway;
 mod jobs;
 mod processes;
+mod proxy;
 mod runs;
 mod steps;
 mod streams;
@@ -43,6 +45,9 @@ async fn main() -> Result<()> {
             control::measure(durability).await?;
         }
     }
+    if wanted.is_part("proxy") {
+        Box::pin(proxy::measure()).await?;
+    }
     if !wanted.is_part("runs") {
         return Ok(());
     }
@@ -69,8 +74,10 @@ impl Wanted {
             match (argument.as_str(), arguments.next()) {
                 ("--runs", Some(count)) => wanted.runs = count.parse()?,
                 ("--only", Some(word)) if ["safe", "fast"].contains(&word.as_str()) => wanted.only = Some(word),
-                ("--part", Some(word)) if ["jobs", "runs"].contains(&word.as_str()) => wanted.part = Some(word),
-                _ => anyhow::bail!("usage: bench [--runs COUNT] [--only safe|fast] [--part jobs|runs]"),
+                ("--part", Some(word)) if ["jobs", "runs", "proxy"].contains(&word.as_str()) => {
+                    wanted.part = Some(word)
+                }
+                _ => anyhow::bail!("usage: bench [--runs COUNT] [--only safe|fast] [--part jobs|runs|proxy]"),
             }
         }
         Ok(wanted)

@@ -52,7 +52,7 @@ fn processes(gateway: &Gateway) -> (Option<u32>, Option<u32>) {
     (gateway.child.id(), broker.and_then(|text| text.trim().parse().ok()))
 }
 
-fn resident_mb(pid: u32) -> f64 {
+pub(crate) fn resident_mb(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: Option<f64> =
@@ -61,7 +61,7 @@ fn resident_mb(pid: u32) -> f64 {
 }
 
 /// User and system time. The fields are counted behind the program's name, which may hold blanks.
-fn processor_seconds(pid: u32) -> f64 {
+pub(crate) fn processor_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
     fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS
@@ -81,4 +81,10 @@ pub(crate) fn thread_seconds() -> f64 {
 fn on_core(schedstat: &std::path::Path) -> f64 {
     let text = std::fs::read_to_string(schedstat).unwrap_or_default();
     text.split(' ').next().and_then(|nanos| nanos.parse::<f64>().ok()).map_or(f64::NAN, |nanos| nanos / 1e9)
+}
+
+/// A process and its children.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    std::iter::once(pid).chain(children.split_whitespace().filter_map(|word| word.parse().ok())).collect()
 }
