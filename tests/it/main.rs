@@ -12,6 +12,7 @@ mod flows;
 mod fuzz;
 mod golden;
 mod history;
+mod keys;
 mod ledgers;
 mod models;
 mod notices;

@@ -14,6 +14,7 @@ mod control;
 mod error;
 mod failure;
 pub mod input;
+mod keys;
 mod metrics;
 pub mod openapi;
 pub mod operation;

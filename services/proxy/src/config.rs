@@ -26,6 +26,8 @@ pub struct Config {
     pub api_keys: Vec<SecretString>,
     /// Keys with limits, stored as hashes.
     pub keys: Vec<KeyConfig>,
+    /// Keys of services in the same process. They let these in and do not close the door for anybody else.
+    pub own_keys: Vec<SecretString>,
     /// What every caller without limits of its own may do.
     pub rate: RateConfig,
     /// How long each phase of a request may take.
@@ -84,6 +86,8 @@ pub struct ReplicaConfig {
 /// A key with a name and limits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeyConfig {
+    /// Under which all proxies count it; `file:` and its name if not said.
+    pub id: Option<String>,
     /// Its name in usage and errors.
     pub name: String,
     /// As [`crate::hash_key`] gives it.
@@ -100,7 +104,7 @@ pub struct KeyConfig {
     pub tokens_per_minute: Option<u32>,
     /// Requests at once.
     pub concurrent: Option<usize>,
-    /// Tokens in all, since the proxy started.
+    /// Tokens in all; without a broker, since the proxy started.
     pub token_budget: Option<u64>,
     /// Its weight in queues beside other tenants; 1 if not said.
     pub weight: Option<u32>,

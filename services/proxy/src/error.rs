@@ -30,6 +30,8 @@ pub(crate) enum ProxyError {
     TooLarge { limit: usize },
     #[error("{what}; try again in {} s", .retry.as_secs_f64().ceil())]
     RateLimited { what: String, retry: Duration },
+    #[error("key '{key}' has used up its budget of tokens; ask for a larger one")]
+    BudgetSpent { key: String },
     #[error("the queue of model '{model}' is full with {waiting} requests; try again in {} s", .retry.as_secs_f64().ceil())]
     QueueFull { model: String, waiting: usize, retry: Duration },
     #[error("the request waited {} s in the queue of model '{model}' without a free place", .after.as_secs_f64())]
@@ -103,6 +105,7 @@ impl ProxyError {
             }
             Self::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", "body_too_large"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded"),
+            Self::BudgetSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota"),
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
             Self::NoReplica { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available"),
@@ -136,6 +139,12 @@ impl ProxyError {
             return None;
         };
         Some(wait.clamp(Duration::from_millis(1), LONGEST_WAIT))
+    }
+
+    /// Whether a client does better not to try again, although the status would make it.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. })
+            || matches!(self, Self::Upstream(refusal) if refusal.status == StatusCode::NOT_IMPLEMENTED)
     }
 
     /// Whether another replica may be asked in its place: it says nothing about the request itself.

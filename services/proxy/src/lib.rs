@@ -8,7 +8,8 @@
 //! Nothing here is started behind the caller's back: a request is one future, and dropping it at any point (which the
 //! HTTP server does when a client leaves) closes the backend's connection and lets go of every place it held.
 //!
-//! It uses no stream of the bus: accounts go to a [`UsageSink`].
+//! Accounts go to a [`UsageSink`]. With a broker ([`Proxy::with_bus`]) keys come from the bucket of keys, their limits are
+//! shared with other proxies through the bucket of limits, and their budgets are counted from the stream of accounts.
 
 mod anthropic;
 mod backends;
@@ -31,7 +32,8 @@ pub use config::{
     BackendConfig, Bounds, Config, FileError, FileSettings, KeyConfig, ModelConfig, RateConfig, ReplicaConfig,
     Timeouts, read_address,
 };
-pub use keys::{hash_key, new_key};
+pub use domain::keys::hash_key;
+pub use keys::new_key;
 pub use proxy::{Proxy, SetupError};
 pub use routing::FleetError;
 pub use run::{RunError, run, serve};

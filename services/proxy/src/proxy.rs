@@ -2,36 +2,47 @@
 
 use crate::config::{Config, FileError, FileSettings};
 use crate::error::ProxyError;
-use crate::keys::{Buckets, Keys};
+use crate::keys::{Buckets, Common, Keys, Link, count_spending, watch_keys};
 use crate::relay::client::Upstream;
 use crate::relay::watchdog::Watchdog;
 use crate::routing::{Fleet, FleetError, Model, Permits, look};
 use crate::usage::{Discard, SharedSink};
+use bus::{Bus, BusError};
+use domain::keys::KeyRecord;
 use futures::future::join_all;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// A look at a backend that is younger than this is believed.
 const FRESH: Duration = Duration::from_secs(1);
+/// Between two words to the shared counters of limits; a third of the time after which a silent proxy holds nothing.
+const LEASES: Duration = Duration::from_secs(5);
 
 /// Everything that serves model traffic. Share it; it starts nothing by itself.
 pub struct Proxy {
     setup: RwLock<Arc<Setup>>,
     base: Config,
+    /// Keys that were made over the API.
+    stored: RwLock<Vec<KeyRecord>>,
+    common: Common,
+    bus: Option<Bus>,
+    name: String,
     permits: Arc<Permits>,
     sink: SharedSink,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     watchdog: Arc<Watchdog>,
     looking: tokio::sync::Mutex<()>,
     file_seen: Mutex<Option<std::time::SystemTime>>,
+    /// One change of the setup at a time.
+    changing: Mutex<()>,
 }
 
 /// One configuration, ready to be used. Requests keep the one that they began with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) keys: Keys,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) buckets: Option<Arc<Buckets>>,
     pub(crate) upstream: Upstream,
 }
@@ -56,9 +67,10 @@ impl Proxy {
         let merged = with_file(&config)?;
         let upstream = Upstream::new(config.timeouts.connect);
         let buckets = buckets(&merged);
+        let common = Common::default();
         let setup = Setup {
             fleet: Arc::new(Fleet::new(&merged, &Fleet::default())?),
-            keys: Keys::new(&merged, &Keys::default()).map_err(SetupError::Key)?,
+            keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
             buckets,
             upstream,
             config: merged,
@@ -67,11 +79,16 @@ impl Proxy {
             setup: RwLock::new(Arc::new(setup)),
             file_seen: Mutex::new(changed_at(&config)),
             base: config,
+            stored: RwLock::default(),
+            common,
+            bus: None,
+            name: uuid::Uuid::new_v4().simple().to_string(),
             permits: Arc::default(),
             sink: Arc::new(Discard),
             metrics: Box::new(String::new),
             watchdog: Arc::default(),
             looking: tokio::sync::Mutex::default(),
+            changing: Mutex::default(),
         })
     }
 
@@ -89,9 +106,42 @@ impl Proxy {
         self
     }
 
+    /// Takes keys from that broker, shares their limits with other proxies on it and counts their budgets. The keys that
+    /// are there now are known when this returns; [`Self::watch`] follows them.
+    pub async fn with_bus(mut self, bus: &Bus) -> Result<Self, BusError> {
+        self.common.link = Some(Link::new(bus.clone(), &self.name));
+        self.bus = Some(bus.clone());
+        let keys = bus.keys();
+        let (stored, (spending, _)) = tokio::try_join!(keys.list(), keys.spending())?;
+        self.common.spending.begin(&spending);
+        self.set_stored_keys(stored);
+        Ok(self)
+    }
+
+    /// Takes these keys beside those of the configuration.
+    pub(crate) fn set_stored_keys(&self, stored: Vec<KeyRecord>) {
+        *self.stored.write().unwrap_or_else(PoisonError::into_inner) = stored;
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.setup();
+        match self.keys_of(&before.config, &before.keys) {
+            Ok(keys) => self.replace(Setup { keys, ..Setup::clone(&before) }),
+            Err(error) => tracing::error!(%error, "the keys were not taken; the last good ones stay in force"),
+        }
+    }
+
+    fn keys_of(&self, config: &Config, before: &Keys) -> Result<Arc<Keys>, SetupError> {
+        let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Keys::new(config, &stored, &self.common, before).map(Arc::new).map_err(SetupError::Key)
+    }
+
+    fn replace(&self, setup: Setup) {
+        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
+    }
+
     /// Takes another configuration. Requests that run go on undisturbed; backends, queues and keys that did not
     /// change keep what they know.
     pub fn apply(&self, config: Config) -> Result<(), SetupError> {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.setup();
         let buckets = match (&before.buckets, config.rate == before.config.rate) {
             (Some(buckets), true) => Some(Arc::clone(buckets)),
@@ -99,12 +149,12 @@ impl Proxy {
         };
         let setup = Setup {
             fleet: Arc::new(Fleet::new(&config, &before.fleet)?),
-            keys: Keys::new(&config, &before.keys).map_err(SetupError::Key)?,
+            keys: self.keys_of(&config, &before.keys)?,
             buckets,
             upstream: before.upstream.clone(),
             config,
         };
-        *self.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
+        self.replace(setup);
         Ok(())
     }
 
@@ -121,8 +171,20 @@ impl Proxy {
         Ok(true)
     }
 
-    /// Looks at every backend and at the file, again and again. Run it as a task; it ends with its future.
+    /// Looks at every backend and at the file, again and again, and follows what is on the bus. Run it as a task; it ends
+    /// with its future.
     pub async fn watch(&self) {
+        let Some(bus) = &self.bus else { return self.watch_backends().await };
+        let leases = async {
+            loop {
+                tokio::time::sleep(LEASES).await;
+                self.setup().keys.upkeep().await;
+            }
+        };
+        tokio::join!(self.watch_backends(), watch_keys(self, bus), count_spending(self, bus), leases);
+    }
+
+    async fn watch_backends(&self) {
         loop {
             match self.reload() {
                 Ok(true) => tracing::info!("the proxy's file was read again"),
@@ -162,9 +224,23 @@ impl Proxy {
         self.setup().fleet.active().iter().map(|model| model.admission.load().0).sum()
     }
 
-    /// Whether anybody but this machine may call.
-    pub fn has_keys(&self) -> bool {
-        !self.setup().keys.is_empty()
+    /// Says so if no key is asked for.
+    pub fn say_who_may_call(&self) {
+        if self.setup().keys.is_open() {
+            tracing::warn!(
+                "no API key is configured: /v1 answers callers on this machine only; set API_KEYS, or make a key with \
+                 `gantry key create`, to let others in"
+            );
+        }
+    }
+
+    /// This proxy among others on the same broker.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn spending(&self) -> &crate::keys::Spending {
+        &self.common.spending
     }
 
     pub(crate) fn setup(&self) -> Arc<Setup> {

@@ -5,6 +5,7 @@ use crate::proxy::{Proxy, SetupError};
 use crate::surface::router::whole_router;
 use axum::Router;
 use axum::serve::ListenerExt;
+use bus::{Bus, BusError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -16,6 +17,9 @@ pub enum RunError {
     /// Its configuration cannot be used.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// Its keys cannot be read from the broker.
+    #[error(transparent)]
+    Bus(#[from] BusError),
     /// Its port cannot be had.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -34,14 +38,17 @@ pub async fn run(
     config: Config,
     address: SocketAddr,
     stop: CancellationToken,
+    bus: Option<Bus>,
     prepare: impl FnOnce(Proxy) -> Proxy,
 ) -> Result<(), RunError> {
-    let proxy = Arc::new(prepare(Proxy::new(config)?));
+    let mut proxy = prepare(Proxy::new(config)?);
+    if let Some(bus) = bus {
+        proxy = proxy.with_bus(&bus).await?;
+    }
+    let proxy = Arc::new(proxy);
     let listener = TcpListener::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
     tracing::info!(%address, "the model proxy listens");
-    if !proxy.has_keys() {
-        tracing::warn!("no API key is configured: /v1 answers callers on this machine only; set API_KEYS for others");
-    }
+    proxy.say_who_may_call();
     tokio::select! {
         served = serve(listener, whole_router(Arc::clone(&proxy)), stop) => served.map_err(RunError::Serve),
         () = proxy.watch() => Ok(()),

@@ -33,8 +33,12 @@ pub enum Outcome {
 pub struct Usage {
     /// The request's id.
     pub request_id: String,
+    /// The proxy that served it, among others on the same broker.
+    pub proxy: String,
     /// The key's name, or none where no key is asked for.
     pub key: Option<String>,
+    /// Under which the key is counted; a key that is made anew under an old name has another.
+    pub key_id: Option<String>,
     /// Who is charged.
     pub tenant: String,
     /// The path that was called.

@@ -54,6 +54,10 @@ impl ModelConfig {
             .value::<String>("GANTRY_PROXY_URL")
             .about("base URL of the proxy service that model calls go through, ending in /v1")
             .default(proxy.to_owned())?;
+        let api_key = reader
+            .value::<SecretString>("GANTRY_PROXY_KEY")
+            .about("API key that model calls send to the proxy service, where it asks for one")
+            .optional()?;
         let provider = reader
             .value::<String>("GANTRY_PROVIDER")
             .alias("ABSTRACTGATEWAY_PROVIDER")
@@ -69,6 +73,6 @@ impl ModelConfig {
             .about("seconds after which a model call counts as failed")
             .within(1..=86_400)
             .default(900)?;
-        Ok(Self { base_url, api_key: None, provider, model, timeout: Duration::from_secs(timeout) })
+        Ok(Self { base_url, api_key, provider, model, timeout: Duration::from_secs(timeout) })
     }
 }

@@ -1,8 +1,8 @@
 //! The streams and buckets, declared once. Measured on nats-server 2.15; the reasons are beside each setting.
 
 use async_nats::jetstream::{kv, object_store, stream};
+use domain::Plane;
 use domain::nodes::NodeId;
-use domain::{Plane, limits};
 use std::time::Duration;
 
 /// What an acknowledged write survives.
@@ -58,6 +58,8 @@ pub(crate) const JOBS: &str = "GANTRY_JOBS";
 pub(crate) const LEASES: &str = "GANTRY_LEASES";
 pub(crate) const CATALOG: &str = "GANTRY_CATALOG";
 pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
+pub(crate) const KEYS: &str = "GANTRY_KEYS";
+pub(crate) const LIMITS: &str = "GANTRY_LIMITS";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
 pub(crate) const NODE_ORDERS: &str = "GANTRY_NODE_ORDERS";
 pub(crate) const NODE_EVENTS: &str = "GANTRY_NODE_EVENTS";
@@ -96,7 +98,7 @@ fn base(name: String, subjects: Vec<String>, layout: Layout, description: &str) 
         num_replicas: layout.replicas,
         storage: stream::StorageType::File,
         allow_direct: true,
-        max_message_size: i32::try_from(limits::MESSAGE_BYTES).unwrap_or(i32::MAX),
+        max_message_size: i32::try_from(domain::limits::MESSAGE_BYTES).unwrap_or(i32::MAX),
         compression: Some(stream::Compression::S2),
         ..Default::default()
     }
@@ -328,6 +330,32 @@ pub(crate) fn catalog(layout: Layout) -> kv::Config {
         history: 1,
         num_replicas: layout.replicas,
         storage: stream::StorageType::File,
+        ..Default::default()
+    }
+}
+
+/// API keys of model traffic, by name, as hashes; every proxy watches them. What they have used up lies beside them.
+pub(crate) fn keys(layout: Layout) -> kv::Config {
+    kv::Config {
+        bucket: KEYS.to_owned(),
+        description: "API keys as hashes, and what they have used up".to_owned(),
+        history: 1,
+        num_replicas: layout.replicas,
+        storage: stream::StorageType::File,
+        ..Default::default()
+    }
+}
+
+/// What proxies have taken of the limits of keys. In memory, because a minute's limit is full again within minutes, and
+/// a synced write for each slice would cost more than it saves.
+pub(crate) fn limits(layout: Layout) -> kv::Config {
+    kv::Config {
+        bucket: LIMITS.to_owned(),
+        description: "what proxies have taken of the limits of API keys".to_owned(),
+        history: 1,
+        max_age: Duration::from_secs(600),
+        num_replicas: layout.replicas,
+        storage: stream::StorageType::Memory,
         ..Default::default()
     }
 }

@@ -44,11 +44,12 @@ pub fn text() -> String {
             let _ = writeln!(text, "  max age     {} days", age / 86_400);
         }
     }
-    let catalog = streams::catalog(layout);
+    let (catalog, keys, limits) = (streams::catalog(layout), streams::keys(layout), streams::limits(layout));
     let blobs = streams::blobs(layout);
     let _ = write!(
         text,
-        "\nbucket {} (key-value)\n  purpose     {}\n\nbucket {} (objects)\n  purpose     {}\n\
+        "\nbucket {} (key-value)\n  purpose     {}\n\nbucket {} (key-value)\n  purpose     {}\n\
+         \nbucket {} (key-value, in memory)\n  purpose     {}\n\nbucket {} (objects)\n  purpose     {}\n\
          \nconsumer {} on every inbox stream\n  pull, explicit ack, shared by all runners\n\
          \nconsumer {} on every command stream\n  pull, explicit ack, one message at a time\n\
          \nconsumer agent-<node> on {}, for each GPU host\n  pull, explicit ack, of that node's orders alone\n\
@@ -58,6 +59,10 @@ pub fn text() -> String {
          \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
         catalog.bucket,
         catalog.description,
+        keys.bucket,
+        keys.description,
+        limits.bucket,
+        limits.description,
         blobs.bucket,
         blobs.description.unwrap_or_default(),
         streams::RUNNERS,

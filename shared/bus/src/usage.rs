@@ -37,10 +37,10 @@ impl Bus {
 }
 
 impl UsageLog {
-    /// Stores an account. The request's id makes a second send within two minutes harmless.
-    pub async fn record(&self, request_id: &str, body: &Bytes) -> Result<(), BusError> {
+    /// Stores an account. Its id makes a second send within two minutes harmless.
+    pub async fn record(&self, id: &str, body: &Bytes) -> Result<(), BusError> {
         let mut headers = HeaderMap::new();
-        headers.insert(MESSAGE_ID, request_id);
+        headers.insert(MESSAGE_ID, id);
         let subject = format!("gantry.usage.{}", self.plane);
         self.inner.publish_surely("an account", &subject, headers, body).await.map(|_| ())
     }

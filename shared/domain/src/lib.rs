@@ -7,6 +7,7 @@ mod command;
 pub mod control;
 mod ids;
 mod inbox;
+pub mod keys;
 pub mod limits;
 pub mod nodes;
 pub mod notices;

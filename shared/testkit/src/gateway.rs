@@ -203,6 +203,18 @@ impl Gateway {
         serve(&mut self.api).await;
     }
 
+    /// Starts one more proxy beside those there are, with a client of its port that sends no key.
+    pub async fn add_proxy(&self, name: &str) -> (Process, Client) {
+        let port = free_port();
+        let mut env = self.api.env().to_vec();
+        env.retain(|(name, _)| name != "GANTRY_PROXY_PORT" && name != "GANTRY_PORT");
+        env.push(("GANTRY_PROXY_PORT".to_owned(), port.to_string()));
+        let mut proxy = service(name, "proxy", &env, self.dir.path());
+        proxy.spawn();
+        listening(port).await;
+        (proxy, Client::new(&format!("http://127.0.0.1:{port}"), None))
+    }
+
     /// Starts a runner again after it was ended.
     pub async fn restart_runner(&mut self, place: usize) {
         self.runners[place].spawn();

@@ -51,6 +51,11 @@ impl Process {
         }
     }
 
+    /// Its variables.
+    pub(crate) fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
     /// Starts it without waiting for anything.
     pub(crate) fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);

@@ -4,6 +4,7 @@ use super::{
     bundles, commands, deprecation, fields, history, identity, ledger, notices, purge, runs, schedule, start, workflows,
 };
 use crate::control;
+use crate::keys;
 use crate::operation::{Handler, Operation};
 use futures::FutureExt;
 use http::Method;
@@ -20,6 +21,7 @@ pub fn operations() -> Vec<Operation> {
         command_log(),
         undelivered(),
         control::operations(),
+        keys::operations(),
     ]
     .concat()
 }

@@ -4,6 +4,7 @@
 pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
     const PREFIXES: &[(&str, &str)] = &[
         ("/admin", "admin"),
+        ("/keys", "keys"),
         ("/audit", "audit"),
         ("/processes", "processes"),
         ("/backlog", "backlog"),

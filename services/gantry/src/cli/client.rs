@@ -145,6 +145,11 @@ impl Client {
         self.json(self.request(Method::PUT, segments).json(body).timeout(ANSWER_WITHIN)).await
     }
 
+    /// Changes parts of something.
+    pub async fn patch(&self, segments: &[&str], body: &Value) -> Result<Value, RequestError> {
+        self.json(self.request(Method::PATCH, segments).json(body).timeout(ANSWER_WITHIN)).await
+    }
+
     /// Removes something.
     pub async fn delete(&self, segments: &[&str], query: &[(&str, String)]) -> Result<Value, RequestError> {
         self.json(self.request(Method::DELETE, segments).query(query).timeout(ANSWER_WITHIN)).await

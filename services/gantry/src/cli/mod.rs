@@ -11,7 +11,7 @@ mod doctor;
 mod error;
 mod follow;
 mod gpu_monitor;
-mod keys;
+mod key;
 mod notices;
 mod output;
 mod run;
@@ -115,9 +115,9 @@ pub enum Command {
     Rebuild,
     /// Print the broker's layout: every stream, bucket and consumer
     Topology,
-    /// Make keys for model traffic, or hash them
-    #[command(subcommand)]
-    Keys(keys::KeysCommand),
+    /// Make, limit and revoke API keys for model traffic
+    #[command(subcommand, alias = "keys")]
+    Key(key::KeyCommand),
     /// What could not be delivered, channels that were switched off, and a test of them all
     #[command(subcommand)]
     Notices(notices::NoticesCommand),
@@ -199,7 +199,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
             session.screen.data(bus::topology::text().trim_end())?;
             Ok(Exit::Ok)
         }
-        Command::Keys(command) => keys::run(&command, session),
+        Command::Key(command) => key::run(command, session).await,
         Command::Notices(command) => notices::run(command, session).await,
         Command::Sim(knobs) => sim::run(&knobs, session),
         Command::Completions { shell } => complete::completions(shell, session),

@@ -122,11 +122,12 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
     let key = in_process_key(&mut all.proxy);
     let proxy = proxy::Proxy::new(all.proxy)?.with_metrics(move || metrics.render());
-    let proxy = Arc::new(proxy.with_sink(BusSink::start(&bus, tasks)));
+    let proxy = Arc::new(proxy.with_sink(BusSink::start(&bus, tasks)).with_bus(&bus).await?);
+    proxy.say_who_may_call();
     let control = bus.clone();
     if all.process.runner {
         all.runner.model.base_url = format!("http://127.0.0.1:{}/v1", address.port());
-        all.runner.model.api_key = key;
+        all.runner.model.api_key = Some(key);
         runner::spawn(runner::Parts { bus, bundles: bundles.clone(), config: all.runner }, tasks)?;
     }
     if all.process.scheduler {
@@ -219,14 +220,15 @@ async fn probes(port: Option<u16>, bus: &Bus, metrics: Metrics, tasks: &Tasks) -
 /// Model traffic alone. Accounts are kept when there is a broker to keep them.
 async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
     let (config, address, stop) = (all.proxy, all.proxy_address, tasks.stop_token());
-    let sink = match broker::join(&all.process.broker, &all.process.data_dir, "gantry-proxy").await {
-        Ok(bus) => Some(BusSink::start(&bus, tasks)),
+    let bus = match broker::join(&all.process.broker, &all.process.data_dir, "gantry-proxy").await {
+        Ok(bus) => Some(bus),
         Err(error) if all.process.broker.urls.is_empty() => {
-            tracing::info!(%error, "no accounts are kept");
+            tracing::info!(%error, "no accounts are kept, and only keys of the settings and the proxy's file are known");
             None
         }
         Err(error) => return Err(error),
     };
+    let sink = bus.as_ref().map(|bus| BusSink::start(bus, tasks));
     tasks.critical("proxy", async move {
         let prepare = |proxy: proxy::Proxy| {
             let proxy = proxy.with_metrics(move || metrics.render());
@@ -235,7 +237,7 @@ async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow
                 None => proxy,
             }
         };
-        proxy::run(config, address, stop, prepare).await
+        proxy::run(config, address, stop, bus, prepare).await
     });
     Ok(None)
 }
@@ -261,14 +263,11 @@ async fn parts(
     })
 }
 
-/// A runner beside a proxy that asks for keys has one of its own, which nobody else ever sees.
-fn in_process_key(config: &mut proxy::Config) -> Option<SecretString> {
-    if config.api_keys.is_empty() {
-        return None;
-    }
+/// A runner beside a proxy has a key of its own, which nobody else ever sees: keys may be made at any time.
+fn in_process_key(config: &mut proxy::Config) -> SecretString {
     let key: SecretString = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into();
-    config.api_keys.push(key.clone());
-    Some(key)
+    config.own_keys.push(key.clone());
+    key
 }
 
 fn install_hello(bundles: &Bundles, tasks: &Tasks) {

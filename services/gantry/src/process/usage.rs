@@ -61,7 +61,9 @@ async fn send(log: UsageLog, accounts: mpsc::Receiver<Account>) {
     accounts
         .for_each_concurrent(AT_ONCE, async |account| {
             let Ok(body) = serde_json::to_vec(&account) else { return };
-            if let Err(error) = log.record(&account.request_id, &body.into()).await {
+            // Not the request's own id: a client may choose that, and choose the same one twice.
+            let id = uuid::Uuid::now_v7().simple().to_string();
+            if let Err(error) = log.record(&id, &body.into()).await {
                 metrics::counter!(LOST).increment(1);
                 tracing::warn!(%error, request_id = account.request_id, "an account was lost");
             }
@@ -80,6 +82,8 @@ fn account(usage: Usage) -> Account {
         at: Time::from(jiff::Timestamp::now()),
         request_id: usage.request_id,
         key: usage.key,
+        key_id: usage.key_id,
+        proxy: Some(usage.proxy),
         tenant: usage.tenant,
         route: usage.route.to_owned(),
         model: usage.model,

@@ -153,6 +153,7 @@ impl From<Replica> for ReplicaConfig {
 impl From<Key> for KeyConfig {
     fn from(one: Key) -> Self {
         Self {
+            id: None,
             name: one.name,
             hash: one.hash,
             tenant: one.tenant,

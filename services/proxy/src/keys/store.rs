@@ -1,143 +1,227 @@
 //! The keys that are known, by the hash of what clients send.
 
 use super::bucket::Bucket;
+use super::lease::{Lease, Link};
+use super::spent::{Spending, Spent};
 use crate::config::{Config, KeyConfig};
 use crate::error::ProxyError;
 use crate::routing::{Guard, Ticket};
+use domain::keys::{KeyLimits, KeyRecord, KeyScope, hash_key};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// What the hash is for; another use of the same key has another hash.
-const CONTEXT: &str = "gantry proxy api key v1";
-
-/// The hash under which a key is kept. Comparing hashes tells nothing about keys, however long it takes.
-pub fn hash_key(key: &str) -> String {
-    blake3::Hash::from_bytes(blake3::derive_key(CONTEXT, key.as_bytes())).to_hex().to_string()
-}
+/// The name of the key that services in the same process use.
+const OWN: &str = "gantry";
 
 /// A new key with 244 random bits, and its hash. The key is shown once and kept nowhere.
 pub fn new_key() -> (SecretString, String) {
-    let key = format!("gk_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+    let mut random = [0; 32];
+    random[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    random[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    let key = domain::keys::key_of(random);
     let hash = hash_key(&key);
     (key.into(), hash)
 }
 
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// Call models.
-    Inference,
-    /// See which there are.
-    Models,
-    /// Change the configuration.
-    Admin,
+/// What keys of one proxy share, whatever its configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Common {
+    pub(crate) spending: Spending,
+    /// Where limits are shared with other proxies; none keeps them here.
+    pub(crate) link: Option<Link>,
 }
 
 /// All keys of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     by_hash: HashMap<String, Arc<Key>>,
+    /// Whether a key is asked for. One that was revoked counts: nobody opens a door by locking the last guest out.
+    closed: bool,
 }
 
-/// One key and what it has used.
+/// One key and what it may use here.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) config: KeyConfig,
-    requests: Option<Bucket>,
-    tokens: Option<Bucket>,
-    running: AtomicUsize,
-    used: AtomicU64,
+    /// Under which it is counted; the same in every proxy.
+    pub(crate) id: String,
+    limits: KeyLimits,
+    pub(super) requests: Option<Bucket>,
+    pub(super) tokens: Option<Bucket>,
+    running: Arc<AtomicUsize>,
+    places: AtomicUsize,
+    spent: Arc<Spent>,
+    lease: Option<Lease>,
 }
 
 impl Keys {
     /// Builds them; what a key has used stays when its limits did not change.
-    pub(crate) fn new(config: &Config, before: &Self) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config, stored: &[KeyRecord], common: &Common, before: &Self) -> Result<Self, String> {
         let mut keys = Self::default();
         for secret in &config.api_keys {
-            let hash = hash_key(secret.expose_secret());
-            let name = format!("key-{}", hash.get(..8).unwrap_or_default());
-            keys.add(KeyConfig { name, hash, ..KeyConfig::default() }, before)?;
+            keys.add(of_secret(secret), common, before)?;
         }
         for one in &config.keys {
-            keys.add(one.clone(), before)?;
+            keys.add(one.clone(), common, before)?;
+        }
+        for record in stored.iter().filter(|record| record.revoked_at.is_none()) {
+            keys.add(of_record(record), common, before)?;
+        }
+        keys.closed = !keys.by_hash.is_empty() || !stored.is_empty();
+        for secret in &config.own_keys {
+            keys.add(KeyConfig { name: OWN.to_owned(), ..of_secret(secret) }, common, before)?;
         }
         Ok(keys)
     }
 
-    fn add(&mut self, config: KeyConfig, before: &Self) -> Result<(), String> {
+    fn add(&mut self, config: KeyConfig, common: &Common, before: &Self) -> Result<(), String> {
         if blake3::Hash::from_hex(&config.hash).is_err() {
             return Err(format!(
-                "key '{}': its hash is not 64 hexadecimal digits; `gantry keys hash` makes one",
+                "key '{}': its hash is not 64 hexadecimal digits; `gantry key hash` makes one",
                 config.name
             ));
         }
-        if let Some(word) = config.scopes.iter().find(|word| Scope::parse(word).is_none()) {
+        if let Some(word) = config.scopes.iter().find(|word| KeyScope::parse(word).is_none()) {
             return Err(format!("key '{}': '{word}' is none of inference, models, admin", config.name));
         }
         let hash = config.hash.to_ascii_lowercase();
-        let known = before.by_hash.get(&hash).filter(|key| key.config == config).map(Arc::clone);
-        let key = known.unwrap_or_else(|| Arc::new(Key::new(config)));
+        let known = before.by_hash.get(&hash);
+        let same = known.filter(|key| key.config == config && key.is_shared_by(common)).map(Arc::clone);
+        let running = known.map(|key| Arc::clone(&key.running)).unwrap_or_default();
+        let key = same.unwrap_or_else(|| Arc::new(Key::new(config, common, running)));
         self.by_hash.insert(hash, key);
         Ok(())
     }
 
-    /// Whether there is none at all.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
+    /// Whether nobody needs a key.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed
     }
 
     /// The key that a client sent.
     pub(crate) fn find(&self, sent: &str) -> Option<Arc<Key>> {
         self.by_hash.get(&hash_key(sent)).cloned()
     }
-}
 
-impl Scope {
-    fn parse(word: &str) -> Option<Self> {
-        match word {
-            "inference" => Some(Self::Inference),
-            "models" => Some(Self::Models),
-            "admin" => Some(Self::Admin),
-            _ => None,
+    /// Tells the shared counters what this proxy still holds.
+    pub(crate) async fn upkeep(&self) {
+        for key in self.by_hash.values() {
+            if let Some(lease) = &key.lease {
+                lease.upkeep(key).await;
+            }
         }
     }
+}
 
-    fn title(self) -> &'static str {
-        match self {
-            Self::Inference => "call models",
-            Self::Models => "list models",
-            Self::Admin => "change the configuration",
-        }
+fn of_secret(secret: &SecretString) -> KeyConfig {
+    let hash = hash_key(secret.expose_secret());
+    let name = format!("key-{}", hash.get(..8).unwrap_or_default());
+    KeyConfig { name, hash, ..KeyConfig::default() }
+}
+
+fn of_record(record: &KeyRecord) -> KeyConfig {
+    let limits = &record.limits;
+    KeyConfig {
+        id: Some(record.id.clone()),
+        name: record.name.clone(),
+        hash: record.hash.clone(),
+        tenant: record.tenant.clone(),
+        scopes: record.scopes.iter().map(|scope| scope.as_str().to_owned()).collect(),
+        models: record.models.clone(),
+        requests_per_minute: limits.requests_per_minute,
+        tokens_per_minute: limits.tokens_per_minute,
+        concurrent: limits.concurrent.map(|count| count as usize),
+        token_budget: limits.token_budget,
+        weight: limits.weight,
+        priority: limits.priority,
+    }
+}
+
+fn title(scope: KeyScope) -> &'static str {
+    match scope {
+        KeyScope::Inference => "call models",
+        KeyScope::Models => "list models",
+        KeyScope::Admin => "change the configuration",
     }
 }
 
 impl Key {
-    fn new(config: KeyConfig) -> Self {
-        let bucket = |per_minute: Option<u32>| per_minute.map(|per_minute| Bucket::new(per_minute, per_minute));
+    fn new(config: KeyConfig, common: &Common, running: Arc<AtomicUsize>) -> Self {
+        let id = config.id.clone().unwrap_or_else(|| format!("file:{}", config.name));
+        let limits = KeyLimits {
+            requests_per_minute: config.requests_per_minute,
+            tokens_per_minute: config.tokens_per_minute,
+            concurrent: config.concurrent.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
+            token_budget: config.token_budget,
+            ..KeyLimits::default()
+        };
+        let is_limited =
+            limits.requests_per_minute.is_some() || limits.tokens_per_minute.is_some() || limits.concurrent.is_some();
+        let lease = common.link.clone().filter(|_| is_limited).map(Lease::new);
+        let bucket = |per_minute: Option<u32>| {
+            per_minute.map(|limit| if lease.is_some() { Bucket::poured() } else { Bucket::new(limit, limit) })
+        };
+        let places = match (limits.concurrent, &lease) {
+            (None, _) => usize::MAX,
+            (Some(_), Some(_)) => 0,
+            (Some(limit), None) => limit as usize,
+        };
         Self {
-            requests: bucket(config.requests_per_minute),
-            tokens: bucket(config.tokens_per_minute),
-            running: AtomicUsize::new(0),
-            used: AtomicU64::new(0),
+            requests: bucket(limits.requests_per_minute),
+            tokens: bucket(limits.tokens_per_minute),
+            running,
+            places: AtomicUsize::new(places),
+            spent: common.spending.of(&id),
+            id,
+            limits,
+            lease,
             config,
         }
     }
 
+    /// Whether its limits are counted where that says.
+    fn is_shared_by(&self, common: &Common) -> bool {
+        !self.is_limited() || self.lease.is_some() == common.link.is_some()
+    }
+
+    fn is_limited(&self) -> bool {
+        let limits = &self.limits;
+        limits.requests_per_minute.is_some() || limits.tokens_per_minute.is_some() || limits.concurrent.is_some()
+    }
+
+    pub(super) fn limits(&self) -> &KeyLimits {
+        &self.limits
+    }
+
+    pub(super) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn places(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_places(&self, places: u32) {
+        if self.limits.concurrent.is_some() {
+            self.places.store(places as usize, Ordering::Relaxed);
+        }
+    }
+
     /// Whether it may do that.
-    pub(crate) fn check_scope(&self, scope: Scope) -> Result<(), ProxyError> {
+    pub(crate) fn check_scope(&self, scope: KeyScope) -> Result<(), ProxyError> {
         let given = &self.config.scopes;
         let allowed = if given.is_empty() {
-            scope != Scope::Admin
+            scope != KeyScope::Admin
         } else {
-            given.iter().filter_map(|word| Scope::parse(word)).any(|one| one == scope)
+            given.iter().filter_map(|word| KeyScope::parse(word)).any(|one| one == scope)
         };
         if allowed {
             return Ok(());
         }
-        Err(ProxyError::Forbidden { key: self.config.name.clone(), what: scope.title().to_owned() })
+        Err(ProxyError::Forbidden { key: self.config.name.clone(), what: title(scope).to_owned() })
     }
 
     /// Whether it may use that model.
@@ -145,33 +229,46 @@ impl Key {
         self.config.models.is_empty() || self.config.models.iter().any(|one| one == model)
     }
 
-    /// Takes one request out of its limits; the guard counts it as running.
-    pub(crate) fn admit(self: &Arc<Self>, ticket: &Ticket, now: Instant) -> Result<Guard, ProxyError> {
-        let limited =
-            |what: &str, retry| ProxyError::RateLimited { what: format!("key '{}' {what}", self.config.name), retry };
-        if self.config.token_budget.is_some_and(|budget| self.used.load(Ordering::Relaxed) >= budget) {
-            return Err(limited("has used up its budget of tokens", Duration::from_secs(60)));
+    /// Takes one request out of its limits; the guard counts it as running. Where limits are shared and what this proxy
+    /// has of them is used up, more is asked for once.
+    pub(crate) async fn admit(self: &Arc<Self>, ticket: &Ticket) -> Result<Guard, ProxyError> {
+        if self.limits.token_budget.is_some_and(|budget| self.spent.total() >= budget) {
+            return Err(ProxyError::BudgetSpent { key: self.config.name.clone() });
         }
+        match (self.take(ticket, Instant::now()), &self.lease) {
+            (Err(_), Some(lease)) => {
+                lease.refill(self).await;
+                self.take(ticket, Instant::now())
+            }
+            (taken, _) => taken,
+        }
+    }
+
+    fn limited(&self, what: &str, retry: Duration) -> ProxyError {
+        ProxyError::RateLimited { what: format!("key '{}' {what}", self.config.name), retry }
+    }
+
+    fn take(self: &Arc<Self>, ticket: &Ticket, now: Instant) -> Result<Guard, ProxyError> {
         if let Some(tokens) = &self.tokens {
-            tokens.check(now).map_err(|retry| limited("has used its tokens of this minute", retry))?;
+            tokens.check(now).map_err(|retry| self.limited("has used its tokens of this minute", retry))?;
         }
         let running = self.running.fetch_add(1, Ordering::Relaxed);
-        let key = Arc::clone(self);
+        let counted = Arc::clone(&self.running);
         let guard = ticket.guard(move || {
-            key.running.fetch_sub(1, Ordering::Relaxed);
+            counted.fetch_sub(1, Ordering::Relaxed);
         });
-        if self.config.concurrent.is_some_and(|most| running >= most) {
-            return Err(limited("has as many requests running as it may", Duration::from_secs(1)));
+        if running >= self.places() {
+            return Err(self.limited("has as many requests running as it may", Duration::from_secs(1)));
         }
         if let Some(requests) = &self.requests {
-            requests.take(now).map_err(|retry| limited("has sent its requests of this minute", retry))?;
+            requests.take(now).map_err(|retry| self.limited("has sent its requests of this minute", retry))?;
         }
         Ok(guard)
     }
 
     /// Charges what a request used.
     pub(crate) fn charge(&self, tokens: u64) {
-        self.used.fetch_add(tokens, Ordering::Relaxed);
+        self.spent.charge(tokens);
         if let Some(bucket) = &self.tokens {
             bucket.charge(Instant::now(), tokens as f64);
         }

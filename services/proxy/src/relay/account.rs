@@ -14,19 +14,23 @@ pub(crate) struct Account {
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
 }
 
+/// Who served whom.
+pub(crate) struct Who {
+    pub(crate) proxy: String,
+    pub(crate) key: Option<String>,
+    pub(crate) key_id: Option<String>,
+    pub(crate) tenant: String,
+}
+
 impl Account {
     /// Opens it.
-    pub(crate) fn open(
-        sink: SharedSink,
-        request_id: String,
-        key: Option<String>,
-        tenant: String,
-        route: &'static str,
-        span: Span,
-    ) -> Self {
+    pub(crate) fn open(sink: SharedSink, request_id: String, who: Who, route: &'static str, span: Span) -> Self {
+        let Who { proxy, key, key_id, tenant } = who;
         let usage = Usage {
             request_id,
+            proxy,
             key,
+            key_id,
             tenant,
             route,
             model: String::new(),

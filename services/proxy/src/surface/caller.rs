@@ -1,8 +1,10 @@
 //! Finds out who calls.
 
 use crate::error::ProxyError;
-use crate::keys::{Key, Keys, Scope};
+use crate::keys::{Key, Keys};
+use crate::relay::account::Who;
 use crate::routing::Rank;
+use domain::keys::KeyScope;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::net::{IpAddr, SocketAddr};
@@ -21,10 +23,11 @@ impl Caller {
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
         keys: &Keys,
-        scope: Scope,
+        scope: KeyScope,
     ) -> Result<Self, ProxyError> {
         let address = peer.map(|peer| peer.ip().to_canonical());
-        if keys.is_empty() {
+        // A key that was sent is checked also where none is needed: then it is counted under its name.
+        if keys.is_open() && sent_key(headers).and_then(|sent| keys.find(sent)).is_none() {
             if address.is_some_and(|address| address.is_loopback()) {
                 return Ok(Self { key: None, address });
             }
@@ -39,6 +42,12 @@ impl Caller {
     /// The key's name.
     pub(crate) fn key_name(&self) -> Option<String> {
         self.key.as_ref().map(|key| key.config.name.clone())
+    }
+
+    /// Who is served, by which proxy.
+    pub(crate) fn who(&self, proxy: &str) -> Who {
+        let key_id = self.key.as_ref().map(|key| key.id.clone());
+        Who { proxy: proxy.to_owned(), key: self.key_name(), key_id, tenant: self.tenant() }
     }
 
     /// Who is charged and stands in queues.

@@ -23,6 +23,7 @@ pub(crate) fn anthropic(error: &ProxyError, request_id: Option<&str>) -> Vec<u8>
         404 => "not_found_error",
         413 => "request_too_large",
         502 => "api_error",
+        429 => "rate_limit_error",
         503 | 529 => "overloaded_error",
         _ => &face.kind,
     };
@@ -56,7 +57,7 @@ pub(crate) fn response(error: &ProxyError, is_anthropic: bool, request_id: &str)
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if face.status == StatusCode::NOT_IMPLEMENTED {
+    if error.is_final() {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     if let Some(wait) = error.retry_after() {

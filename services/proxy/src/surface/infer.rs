@@ -4,7 +4,6 @@ use super::caller::Caller;
 use super::headers;
 use crate::error::ProxyError;
 use crate::json::Peek;
-use crate::keys::Scope;
 use crate::proxy::{Proxy, Setup};
 use crate::relay::account::Account;
 use crate::relay::answer::answer;
@@ -14,6 +13,7 @@ use crate::trace;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use domain::keys::KeyScope;
 use http::Request;
 use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -31,13 +31,12 @@ pub(crate) async fn infer(
 ) -> Result<Response, ProxyError> {
     let setup = proxy.setup();
     let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
-    let caller = Caller::of(request.headers(), peer, &setup.keys, Scope::Inference)?;
+    let caller = Caller::of(request.headers(), peer, &setup.keys, KeyScope::Inference)?;
     let ticket = proxy.permits().ticket();
-    let key = caller.key_name();
     let span = trace::begin(request.headers(), request_id, route.operation());
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
-    let mut account = Account::open(proxy.sink(), request_id.to_owned(), key, caller.tenant(), route.path(), span);
+    let mut account = Account::open(proxy.sink(), request_id.to_owned(), caller.who(proxy.name()), route.path(), span);
     let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
@@ -47,7 +46,7 @@ pub(crate) async fn infer(
     let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
     let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
     account.model(&model.name);
-    let held = admit(&setup, &caller, &ticket, &mut account).inspect_err(|error| fail(&mut account, error))?;
+    let held = admit(&setup, &caller, &ticket, &mut account).await.inspect_err(|error| fail(&mut account, error))?;
     let job = Job {
         route,
         fleet: Arc::clone(&setup.fleet),
@@ -98,27 +97,26 @@ async fn take_in(
 }
 
 /// Holds the caller to its limits.
-fn admit(
+async fn admit(
     setup: &Setup,
     caller: &Caller,
     ticket: &crate::routing::Ticket,
     account: &mut Account,
 ) -> Result<Vec<crate::routing::Guard>, ProxyError> {
-    let now = Instant::now();
     let limited = |error: &ProxyError| {
-        if matches!(error, ProxyError::RateLimited { .. }) {
+        if matches!(error, ProxyError::RateLimited { .. } | ProxyError::BudgetSpent { .. }) {
             metrics::counter!(crate::metrics::LIMITED, "key" => caller.key_name().unwrap_or_default()).increment(1);
         }
     };
     let mut held = Vec::new();
     if let Some(key) = &caller.key {
-        held.push(key.admit(ticket, now).inspect_err(limited)?);
+        held.push(key.admit(ticket).await.inspect_err(limited)?);
         let key = Arc::clone(key);
         account.charge_to(move |tokens| key.charge(tokens));
     }
     if let Some(buckets) = &setup.buckets {
         buckets
-            .take(&caller.tenant(), now)
+            .take(&caller.tenant(), Instant::now())
             .map_err(|retry| ProxyError::RateLimited { what: "too many requests in this minute".to_owned(), retry })
             .inspect_err(limited)?;
     }

@@ -4,7 +4,6 @@ use super::caller::Caller;
 use super::infer::infer;
 use super::{envelope, headers, models, status};
 use crate::error::ProxyError;
-use crate::keys::Scope;
 use crate::metrics;
 use crate::proxy::Proxy;
 use crate::routing::Route;
@@ -13,6 +12,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use domain::keys::KeyScope;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
     CONTENT_TYPE, ORIGIN, VARY,
@@ -103,7 +103,7 @@ async fn with_models(
 ) -> Response {
     let request_id = headers::request_id(sent);
     let setup = proxy.setup();
-    let caller = Caller::of(sent, peer, &setup.keys, Scope::Models);
+    let caller = Caller::of(sent, peer, &setup.keys, KeyScope::Models);
     let listed = match caller {
         Ok(caller) => {
             proxy.refresh(&setup).await;

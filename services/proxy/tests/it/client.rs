@@ -77,6 +77,12 @@ impl Open {
         self
     }
 
+    /// Reads whatever comes next; there must be something.
+    pub(crate) async fn more(&mut self) {
+        let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read_buf(&mut self.bytes)).await;
+        assert!(read.expect("something comes").unwrap() > 0, "it has ended");
+    }
+
     /// Reads to the end.
     pub(crate) async fn reply(mut self) -> Reply {
         let reading = async { while self.stream.read_buf(&mut self.bytes).await.is_ok_and(|read| read > 0) {} };

@@ -14,6 +14,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) accounts: Accounts,
+    stop: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -73,16 +74,31 @@ impl Gateway {
         Self::measured(config, String::new).await
     }
 
+    /// One of several on that broker, with its tasks running.
+    pub(crate) async fn on(bus: &bus::Bus, config: Config) -> Self {
+        let accounts = Accounts::default();
+        let sink: SharedSink = Arc::new(accounts.clone());
+        let proxy = Proxy::new(config).unwrap().with_sink(sink).with_bus(bus).await.unwrap();
+        let gateway = Self::serving(Arc::new(proxy), accounts).await;
+        let (proxy, stop) = (Arc::clone(&gateway.proxy), gateway.stop.clone());
+        tokio::spawn(async move { Box::pin(stop.run_until_cancelled(proxy.watch())).await });
+        gateway
+    }
+
     /// With that text behind `/metrics`.
     pub(crate) async fn measured(config: Config, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         let accounts = Accounts::default();
         let sink: SharedSink = Arc::new(accounts.clone());
         let proxy = Arc::new(Proxy::new(config).unwrap().with_sink(sink).with_metrics(render));
+        Self::serving(proxy, accounts).await
+    }
+
+    async fn serving(proxy: Arc<Proxy>, accounts: Accounts) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(proxy::serve(listener, proxy::whole_router(Arc::clone(&proxy)), stop.clone()));
-        Self { address, proxy, accounts, _stop: stop.drop_guard() }
+        Self { address, proxy, accounts, stop: stop.clone(), _stop: stop.drop_guard() }
     }
 
     pub(crate) async fn post(&self, path: &str, body: &str) -> Reply {

@@ -10,6 +10,7 @@ mod config;
 mod disconnect;
 mod endings;
 mod gateway;
+mod limits;
 mod real;
 mod refusals;
 mod relay;

@@ -24,6 +24,12 @@ pub struct Account {
     pub request_id: String,
     /// The key's name; none where no key is asked for.
     pub key: Option<String>,
+    /// Under which the key is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// The proxy that served it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     /// Who is charged.
     pub tenant: String,
     /// The path that was called.
