@@ -6,6 +6,7 @@ mod bundles;
 mod command_line;
 mod commands;
 mod control;
+mod described;
 mod documents;
 mod drafts;
 mod flows;

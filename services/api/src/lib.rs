@@ -24,6 +24,7 @@ mod run;
 pub mod runs;
 pub mod security;
 mod serve;
+mod shapes;
 pub mod stream;
 
 pub use api::{Api, Parts, PlaneData, Shared};

@@ -1,8 +1,10 @@
 //! The OpenAPI 3.1 document, written from the table of operations.
 
+use crate::control::SHAPES;
 use crate::input::{Field, object_schema};
 use crate::operation::{BodyKind, Operation};
 use crate::security::guarded;
+use crate::shapes::described;
 use domain::Object;
 use serde_json::{Value, json};
 
@@ -17,6 +19,12 @@ pub fn document(operations: &[Operation]) -> Value {
             schemas.insert(name.to_owned(), schema);
         }
     }
+    for body in ["RegisterService", "UpdateService"] {
+        if let Some(taken) = schemas.get_mut(body).and_then(|body| body.pointer_mut("/properties/definition")) {
+            *taken = described("ServiceDefinition?");
+        }
+    }
+    schemas.extend(SHAPES.iter().map(|shape| (shape.name.to_owned(), shape.schema())));
     json!({
         "openapi": "3.1.0",
         "info": {"title": "AbstractGateway", "version": env!("CARGO_PKG_VERSION")},
@@ -56,7 +64,8 @@ fn describe(operation: &Operation) -> Value {
 }
 
 fn responses(operation: &Operation, checked: bool) -> Value {
-    let mut responses = json!({"200": {"description": "OK", "content": {operation.produces: {"schema": {}}}}});
+    let schema = operation.answer.map_or_else(|| json!({}), described);
+    let mut responses = json!({"200": {"description": "OK", "content": {operation.produces: {"schema": schema}}}});
     if checked {
         let schema = json!({"$ref": "#/components/schemas/HTTPValidationError"});
         responses["422"] =
@@ -136,6 +145,21 @@ mod tests {
         }
         let ids: BTreeSet<_> = operations.iter().map(|operation| operation.id).collect();
         assert_eq!(ids.len(), operations.len(), "operation ids are unique");
+    }
+
+    #[test]
+    fn every_answer_of_the_control_plane_has_a_schema_and_every_schema_is_there() {
+        let document = document(&operations());
+        for operation in crate::control::operations() {
+            assert_eq!(operation.answer.is_some(), operation.produces == "application/json", "{}", operation.id);
+        }
+        let (text, mut referred) = (document.to_string(), 0);
+        for rest in text.split("#/components/schemas/").skip(1) {
+            let name = rest.split('"').next().unwrap();
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+            referred += 1;
+        }
+        assert!(referred > 40, "{referred}");
     }
 
     #[test]

@@ -70,6 +70,8 @@ pub struct Operation {
     pub body: BodyKind,
     /// What it answers with, as a media type.
     pub produces: &'static str,
+    /// The name of its answer's schema, where the document has one.
+    pub answer: Option<&'static str>,
     /// What answers it.
     pub handler: Handler,
 }
@@ -78,7 +80,8 @@ impl Operation {
     /// A route without parameters or body that answers with JSON.
     pub fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str, handler: Handler) -> Self {
         let produces = "application/json";
-        Self { method, path, id, summary, query: &[], headers: &[], body: BodyKind::None, produces, handler }
+        let body = BodyKind::None;
+        Self { method, path, id, summary, query: &[], headers: &[], body, produces, answer: None, handler }
     }
 
     /// With query parameters.
@@ -96,6 +99,12 @@ impl Operation {
     /// With a body.
     pub fn body(mut self, body: BodyKind) -> Self {
         self.body = body;
+        self
+    }
+
+    /// Answering with JSON of a schema of this name.
+    pub fn answers(mut self, name: Option<&'static str>) -> Self {
+        self.answer = name;
         self
     }
 

@@ -56,7 +56,7 @@ pub async fn connect(connection: &Connection, options: BusOptions) -> Result<Bus
     let (mut pause, mut answer) = (Duration::from_millis(100), FIRST_ANSWER);
     loop {
         let (connects, watcher) = watch::channel(0_u64);
-        let client = open(connection, connects).await?;
+        let client = open(connection, None, connects).await?;
         match provisioned(&client, &context(&client, answer), connection, options).await {
             Ok(layout) => {
                 let js = context(&client, ANSWER);
@@ -93,6 +93,7 @@ async fn provisioned(
 
 pub(crate) async fn open(
     connection: &Connection,
+    inbox: Option<String>,
     connects: watch::Sender<u64>,
 ) -> Result<async_nats::Client, BusError> {
     let shown = connection.urls.iter().map(|url| without_credentials(url)).collect::<Vec<_>>().join(",");
@@ -120,6 +121,10 @@ pub(crate) async fn open(
             }
             std::future::ready(())
         });
+    let options = match inbox {
+        Some(prefix) => options.custom_inbox_prefix(prefix),
+        None => options,
+    };
     options.connect(addresses).await.map_err(|error| unreachable(error.to_string()))
 }
 

@@ -106,6 +106,11 @@ pub(crate) fn node_order(node: &NodeId) -> String {
     format!("gantry.node.{node}.order")
 }
 
+/// Where answers to a node's agent come, before what is made up for each.
+pub(crate) fn node_inbox(node: &NodeId) -> String {
+    format!("_INBOX.node.{node}")
+}
+
 pub(crate) fn node_event(node: &NodeId) -> String {
     format!("gantry.node.{node}.event")
 }

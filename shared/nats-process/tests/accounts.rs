@@ -13,7 +13,10 @@ const ACCOUNTS: &str = include_str!("../../../nats/accounts.conf");
 const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn server() -> Server {
-    let accounts = ACCOUNTS.replace("$GANTRY_NATS_PASSWORD", "owner").replace("$GANTRY_NATS_TAP_PASSWORD", "listener");
+    let passwords = [("", "owner"), ("_TAP", "listener"), ("_AGENT", "agent")];
+    let accounts = passwords.into_iter().fold(ACCOUNTS.to_owned(), |text, (user, password)| {
+        text.replace(&format!("$GANTRY_NATS{user}_PASSWORD"), password)
+    });
     Server::builder().accounts(accounts).start().await.unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! A container's definition as it is registered: what no engine would take, or no path, is refused.
 
 use domain::nodes::{Definition, Volume};
+use serde_json::{Value, json};
 
 /// Entries of each list.
 const MOST: usize = 128;
@@ -29,6 +30,26 @@ pub(super) fn flaw(definition: &Definition) -> Option<String> {
     None
 }
 
+/// Takes volumes as container engines' command lines have them, too: `source:target`, with `:ro` or `:rw` behind it; and
+/// `all` or `none` for GPUs.
+pub(super) fn spell_out(all: &mut Value) {
+    if let Some(gpus) = all.pointer_mut("/definition/gpus").filter(|gpus| gpus.is_string()) {
+        *gpus = json!({"gpus": gpus.take()});
+    }
+    let volumes = all.pointer_mut("/definition/volumes").and_then(Value::as_array_mut);
+    for volume in volumes.into_iter().flatten() {
+        let parts: Vec<&str> = volume.as_str().unwrap_or_default().split(':').collect();
+        let read_only = match parts.get(2) {
+            None | Some(&"rw") => false,
+            Some(&"ro") => true,
+            Some(_) => continue,
+        };
+        if let [source, target] | [source, target, _] = parts[..] {
+            *volume = json!({"source": source, "target": target, "read_only": read_only});
+        }
+    }
+}
+
 fn is_image(text: &str) -> bool {
     (1..=512).contains(&text.len())
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -52,7 +73,23 @@ fn is_volume(volume: &Volume) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+
+    #[test]
+    fn a_volume_and_a_wish_for_gpus_may_be_one_text() {
+        let mut all =
+            json!({"definition": {"gpus": "all", "volumes": ["/m:/models:ro", "cache:/c", "/x:/y:odd", "x"]}});
+        spell_out(&mut all);
+        assert_eq!(all["definition"]["gpus"], json!({"gpus": "all"}));
+        assert_eq!(
+            all["definition"]["volumes"],
+            json!([
+                {"source": "/m", "target": "/models", "read_only": true},
+                {"source": "cache", "target": "/c", "read_only": false},
+                "/x:/y:odd",
+                "x",
+            ])
+        );
+    }
 
     #[test]
     fn a_definition_that_no_engine_takes_is_refused_by_name() {

@@ -196,5 +196,6 @@ fn reserved(services: &[ServiceView]) -> f64 {
             *declared = declared.max(view.record.vram_gb * 1024.0);
         }
     }
-    most.values().sum()
+    // The sum of nothing is a negative zero.
+    most.values().fold(0.0, |sum, declared| sum + declared)
 }

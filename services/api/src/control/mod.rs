@@ -21,9 +21,11 @@ mod refusal;
 mod register;
 mod registry;
 mod request;
+mod shapes;
 mod submit;
 mod table;
 mod telemetry;
 mod view;
 
+pub(crate) use shapes::SHAPES;
 pub(crate) use table::operations;

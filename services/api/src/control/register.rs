@@ -97,6 +97,7 @@ fn beyond(input: &Input, before: ServiceMore) -> Result<Option<ServiceMore>, Api
         all.extend(given);
     }
     unhide(&mut all, kept.as_ref());
+    definition::spell_out(&mut all);
     let more: ServiceMore =
         serde_json::from_value(all).map_err(|error| refused("definition", &error.to_string(), input))?;
     if let Some(flaw) = more.definition.as_ref().and_then(definition::flaw) {

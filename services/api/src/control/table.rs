@@ -1,7 +1,8 @@
 //! The control plane's part of the table of operations.
 
 use super::{
-    availability, batch, events, fields, gpu, jobs, lifecycle, listing, preempt, progress, registry, submit, telemetry,
+    availability, batch, events, fields, gpu, jobs, lifecycle, listing, preempt, progress, registry, shapes, submit,
+    telemetry,
 };
 use crate::operation::{Handler, Operation};
 use futures::FutureExt;
@@ -15,7 +16,14 @@ macro_rules! handler {
 
 /// Every operation of the control plane.
 pub(crate) fn operations() -> Vec<Operation> {
-    [machine(), registered(), running(), submitting(), reading(), steering(), preempting(), following()].concat()
+    [machine(), registered(), running(), submitting(), reading(), steering(), preempting(), following()]
+        .concat()
+        .into_iter()
+        .map(|operation| {
+            let answer = shapes::answer(operation.id);
+            operation.answers(answer)
+        })
+        .collect()
 }
 
 fn of(method: Method, path: &'static str, id: &'static str, summary: &'static str, handler: Handler) -> Operation {

@@ -3,6 +3,7 @@
 use super::config::BrokerConfig;
 use anyhow::Context;
 use bus::{Bus, BusOptions, Connection, Durability, TAPS};
+use domain::nodes::NodeId;
 use nats_process::{Search, Server, SyncInterval};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,15 @@ pub(super) struct Broker {
 
 /// Connects to the broker that is configured, else to the child of a `gantry up` on the same data directory.
 pub(super) async fn join(config: &BrokerConfig, data_dir: &Path, name: &str) -> anyhow::Result<Bus> {
+    connect(config, &found(config, data_dir, name)?).await
+}
+
+/// The same for the agent of a GPU host, whose user may have rights to that node's subjects alone.
+pub(super) async fn attach(config: &BrokerConfig, data_dir: &Path, name: &str, node: &NodeId) -> anyhow::Result<Bus> {
+    Ok(bus::attach(&found(config, data_dir, name)?, node).await?)
+}
+
+fn found(config: &BrokerConfig, data_dir: &Path, name: &str) -> anyhow::Result<Connection> {
     let mut connection = remote(config, name);
     if connection.urls.is_empty() {
         let address = std::fs::read_to_string(address_path(data_dir)).with_context(|| {
@@ -33,7 +43,7 @@ pub(super) async fn join(config: &BrokerConfig, data_dir: &Path, name: &str) -> 
         connection.user = Some(USER.to_owned());
         connection.password = Some(password(data_dir, USER)?);
     }
-    connect(config, &connection).await
+    Ok(connection)
 }
 
 /// Connects to the broker that is configured, else starts one.

@@ -202,7 +202,8 @@ async fn notifier_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> any
 
 /// The agent of a GPU host alone.
 async fn gpu_monitor_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
-    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-gpu-monitor").await?;
+    let (process, node) = (&all.process, &all.gpu_monitor.node);
+    let bus = broker::attach(&process.broker, &process.data_dir, "gantry-gpu-monitor", node).await?;
     probes(all.process.probe_port, &bus, metrics, tasks).await?;
     gpu_monitor::spawn(gpu_monitor::Parts { bus, config: all.gpu_monitor, health: Health::new() }, tasks);
     tracing::info!("the agent offers this host");

@@ -1,6 +1,7 @@
 //! The bus against a real broker.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop at the first surprise")]
 
+mod agents;
 mod catalog;
 mod inbox;
 mod journal;

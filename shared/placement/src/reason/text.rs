@@ -90,7 +90,10 @@ fn no_service(
 }
 
 fn slots_busy(f: &mut fmt::Formatter<'_>, slots: usize, holders: &[SlotHolder]) -> fmt::Result {
-    write!(f, "all {slots} slots are taken")?;
+    match slots {
+        1 => f.write_str("the only slot is taken")?,
+        _ => write!(f, "all {slots} slots are taken")?,
+    }
     holders.iter().try_for_each(|one| {
         let SlotHolder { job, service, priority, for_ms, interrupted } = one;
         let going = if *interrupted { ", being stopped" } else { "" };
