@@ -7,7 +7,7 @@ use super::whole::{self, Whole};
 use crate::backends;
 use crate::error::ProxyError;
 use crate::metrics;
-use crate::routing::{Backend, Entry, Guard, Model, Replica, Route};
+use crate::routing::{Backend, Entry, Full, Guard, Model, Replica, Route};
 use crate::usage::Outcome;
 use ::metrics::{counter, histogram};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -129,17 +129,16 @@ async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyErro
 
 /// Waits for a place at the model's door.
 async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
-    let entry = model.admission.enter(&job.rank, Instant::now()).map_err(|full| ProxyError::QueueFull {
-        model: model.name.clone(),
-        waiting: full.waiting,
-        retry: full.retry,
-    })?;
+    let refuse =
+        |full: Full| ProxyError::QueueFull { model: model.name.clone(), waiting: full.waiting, retry: full.retry };
+    let entry = model.admission.enter(&job.rank, Instant::now()).map_err(refuse)?;
     let begun = Instant::now();
     let place = match entry {
         Entry::Free(place) => place,
         Entry::Wait(waiting) => timeout(job.timeouts.queue, waiting.turn())
             .await
-            .map_err(|_| ProxyError::QueueTimeout { model: model.name.clone(), after: job.timeouts.queue })?,
+            .map_err(|_| ProxyError::QueueTimeout { model: model.name.clone(), after: job.timeouts.queue })?
+            .map_err(refuse)?,
     };
     histogram!(metrics::QUEUE, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
     Ok(job.ticket.guard(move || drop(place)))

@@ -42,13 +42,15 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
+    tenant: String,
+    weight: f64,
     priority: i32,
     due: f64,
     since: Instant,
     go: oneshot::Sender<()>,
 }
 
-/// The queue is full.
+/// The queue is full, and nobody in it has to make room.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Full {
     pub(crate) waiting: usize,
@@ -104,14 +106,23 @@ impl Admission {
             state.running += 1;
             return Ok(Entry::Free(Place { admission: Arc::clone(self), since: now }));
         }
-        if state.waiting.len() >= state.queue {
+        if state.waiting.len() >= state.queue && !state.make_room(rank) {
             return Err(Full { waiting: state.waiting.len(), retry: state.estimate() });
         }
         let (go, turn) = oneshot::channel();
         let id = state.next;
         state.next += 1;
         let due = state.due(rank);
-        state.waiting.push(Waiter { id, priority: rank.priority, due, since: now, go });
+        let weight = weight(rank);
+        state.waiting.push(Waiter {
+            id,
+            tenant: rank.tenant.clone(),
+            weight,
+            priority: rank.priority,
+            due,
+            since: now,
+            go,
+        });
         Ok(Entry::Wait(Waiting { admission: Arc::clone(self), id, turn, done: false }))
     }
 
@@ -131,9 +142,29 @@ impl State {
             self.turns.retain(|_, due| *due > clock);
         }
         let last = self.turns.get(&rank.tenant).copied().unwrap_or(self.clock).max(self.clock);
-        let due = last + 1.0 / f64::from(rank.weight.max(1));
+        let due = last + 1.0 / weight(rank);
         self.turns.insert(rank.tenant.clone(), due);
         due
+    }
+
+    /// Sends the last one of that tenant away that fills the queue most for its weight, if the newcomer's tenant fills it
+    /// less, the newcomer included. So nobody keeps others out by asking often.
+    fn make_room(&mut self, rank: &Rank) -> bool {
+        let share = |tenant: &str, weight: f64, more: usize| {
+            let waiting = self.waiting.iter().filter(|waiter| waiter.tenant == tenant).count();
+            (waiting + more) as f64 / weight
+        };
+        let mine = share(&rank.tenant, weight(rank), 1);
+        let lesser = self.waiting.iter().enumerate().filter(|(_, waiter)| waiter.priority <= rank.priority);
+        let most = lesser
+            .map(|(at, waiter)| (at, share(&waiter.tenant, waiter.weight, 0), waiter.due))
+            .max_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
+        let Some((at, _, _)) = most.filter(|(_, theirs, _)| *theirs > mine) else { return false };
+        let gone = self.waiting.swap_remove(at);
+        if let Some(due) = self.turns.get_mut(&gone.tenant) {
+            *due -= 1.0 / gone.weight;
+        }
+        true
     }
 
     /// Seconds until a newcomer would find the queue shorter, from how long places stay taken.
@@ -165,13 +196,20 @@ impl State {
     }
 }
 
+fn weight(rank: &Rank) -> f64 {
+    f64::from(rank.weight.max(1))
+}
+
 impl Waiting {
-    /// Waits for the turn.
-    pub(crate) async fn turn(mut self) -> Place {
-        // The sender goes only after it has sent, or with the door itself, which this holds.
-        let _ = (&mut self.turn).await;
+    /// Waits for the turn; an error if this one had to make room for another tenant.
+    pub(crate) async fn turn(mut self) -> Result<Place, Full> {
+        let turn = (&mut self.turn).await;
         self.done = true;
-        Place { admission: Arc::clone(&self.admission), since: Instant::now() }
+        if turn.is_err() {
+            let state = self.admission.lock();
+            return Err(Full { waiting: state.waiting.len(), retry: state.estimate() });
+        }
+        Ok(Place { admission: Arc::clone(&self.admission), since: Instant::now() })
     }
 }
 
@@ -184,10 +222,11 @@ impl Drop for Waiting {
         match state.waiting.iter().position(|waiter| waiter.id == self.id) {
             Some(at) => drop(state.waiting.swap_remove(at)),
             // The turn was given in the moment of leaving.
-            None => {
+            None if self.turn.try_recv().is_ok() => {
                 state.running -= 1;
                 state.fill();
             }
+            None => {}
         }
     }
 }

@@ -12,7 +12,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use admission::{Entry, Rank};
+pub(crate) use admission::{Entry, Full, Rank};
 pub(crate) use affinity::fingerprint;
 pub(crate) use backend::{Backend, ModelState};
 pub(crate) use fleet::Fleet;

@@ -41,6 +41,10 @@ impl Accounts {
         }
     }
 
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
     pub(crate) fn all(&self) -> Vec<Usage> {
         self.0.lock().unwrap().clone()
     }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its own parts too")]
 
 mod admission;
+mod chaos;
 mod client;
 mod clients;
 mod config;
