@@ -3,11 +3,12 @@
 #![expect(clippy::expect_used, reason = "a test without its gateway has nothing to go on with")]
 
 use crate::client::Client;
+use crate::engine::Engine;
+use crate::host;
 use crate::model::FakeModel;
 use crate::process::Process;
 use crate::until::{SOON, until};
 use nats_process::{Cluster, Server};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -19,6 +20,8 @@ pub const TOKEN: &str = "a-token-of-the-tests-1";
 pub struct Builder {
     runners: Option<usize>,
     cluster: bool,
+    schedulers: usize,
+    host: bool,
     model: Option<String>,
     env: Vec<(String, String)>,
 }
@@ -57,6 +60,21 @@ impl Builder {
         self
     }
 
+    /// So many schedulers, each in a process of its own. Only apart.
+    #[must_use]
+    pub fn schedulers(mut self, count: usize) -> Self {
+        self.schedulers = count;
+        self
+    }
+
+    /// This machine is a GPU host: its containers are those of the engine, and it says that it has one GPU of
+    /// [`GPU_MB`](crate::GPU_MB) which nobody uses. Apart, the agent is a process of its own.
+    #[must_use]
+    pub fn host(mut self, engine: &Engine) -> Self {
+        self.host = true;
+        self.env("GANTRY_DOCKER_HOST", engine.address())
+    }
+
     /// Model calls end at this server.
     #[must_use]
     pub fn model(mut self, model: &FakeModel) -> Self {
@@ -85,6 +103,8 @@ impl Builder {
                 client: Client::new(&url, Some(TOKEN)),
                 api,
                 runners: Vec::new(),
+                schedulers: Vec::new(),
+                agent: None,
                 proxy: None,
                 broker: None,
                 dir,
@@ -95,7 +115,7 @@ impl Builder {
         if self.cluster {
             env.push(("GANTRY_DURABILITY".to_owned(), "cluster".to_owned()));
         }
-        let proxy_port = free_port();
+        let proxy_port = host::free_port();
         env.push(("GANTRY_PROXY_PORT".to_owned(), proxy_port.to_string()));
         let mut proxy = service("proxy", "proxy", &env, dir.path());
         proxy.spawn();
@@ -105,11 +125,16 @@ impl Builder {
             client: Client::new(&url, Some(TOKEN)),
             api,
             runners: (0..runners).map(|n| service(&format!("runner-{n}"), "runner", &env, dir.path())).collect(),
+            schedulers: (0..self.schedulers)
+                .map(|n| service(&format!("scheduler-{n}"), "scheduler", &env, dir.path()))
+                .collect(),
+            agent: self.host.then(|| service("agent", "gpu-monitor", &env, dir.path())),
             proxy: Some(proxy),
             broker: Some(broker),
             dir,
         };
-        gateway.runners.iter_mut().for_each(Process::spawn);
+        let others = gateway.schedulers.iter_mut().chain(&mut gateway.agent);
+        gateway.runners.iter_mut().chain(others).for_each(Process::spawn);
         for runner in &mut gateway.runners {
             runner.said("the runner takes runs").await;
         }
@@ -121,7 +146,7 @@ impl Builder {
         let own = [
             ("GANTRY_TOKEN", TOKEN.to_owned()),
             ("GANTRY_DATA_DIR", dir.join("data").display().to_string()),
-            ("GANTRY_PORT", free_port().to_string()),
+            ("GANTRY_PORT", host::free_port().to_string()),
             ("GANTRY_LOG", "info".to_owned()),
             ("GANTRY_MODEL", "fake-model".to_owned()),
             // Tests measure what is promised, not how many clients a test may have.
@@ -129,6 +154,11 @@ impl Builder {
             ("GANTRY_MAX_CONCURRENCY", "256".to_owned()),
         ];
         let mut env: Vec<(String, String)> = own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        if self.host {
+            let recording = host::recording(dir).display().to_string();
+            let shown = [("SOURCE", "recorded"), ("RECORDING", &recording), ("INTERVAL", "250ms"), ("RESERVE_MB", "0")];
+            env.extend(shown.map(|(name, value)| (format!("GANTRY_GPU_{name}"), value.to_owned())));
+        }
         env.extend(self.model.iter().map(|url| ("OPENAI_COMPATIBLE_BASE_URL".to_owned(), url.clone())));
         for (name, value) in &self.env {
             env.retain(|(known, _)| known != name);
@@ -158,11 +188,6 @@ async fn broker(cluster: bool) -> Broker {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound port").port()
-}
-
 async fn listening(port: u16) {
     until("the proxy to listen", SOON, async || {
         tokio::net::TcpStream::connect(("127.0.0.1", port)).await.map(|_| ()).map_err(|error| error.to_string())
@@ -179,6 +204,10 @@ pub struct Gateway {
     pub api: Process,
     /// The runners, when they run apart.
     pub runners: Vec<Process>,
+    /// The schedulers that run apart.
+    pub schedulers: Vec<Process>,
+    /// The agent of this host, when it runs apart.
+    pub agent: Option<Process>,
     /// The proxy, when it runs apart.
     pub proxy: Option<Process>,
     /// The broker, when it runs apart.
@@ -205,7 +234,7 @@ impl Gateway {
 
     /// Starts one more proxy beside those there are, with a client of its port that sends no key.
     pub async fn add_proxy(&self, name: &str) -> (Process, Client) {
-        let port = free_port();
+        let port = host::free_port();
         let mut env = self.api.env().to_vec();
         env.retain(|(name, _)| name != "GANTRY_PROXY_PORT" && name != "GANTRY_PORT");
         env.push(("GANTRY_PROXY_PORT".to_owned(), port.to_string()));
@@ -219,6 +248,16 @@ impl Gateway {
     pub async fn restart_runner(&mut self, place: usize) {
         self.runners[place].spawn();
         self.runners[place].said("the runner takes runs").await;
+    }
+
+    /// Starts a scheduler again after it was ended, and does not wait for it.
+    pub fn restart_scheduler(&mut self, place: usize) {
+        self.schedulers[place].spawn();
+    }
+
+    /// Starts the agent again after it was ended, and does not wait for it.
+    pub fn restart_agent(&mut self) {
+        self.agent.as_mut().expect("the agent runs apart").spawn();
     }
 
     /// The only server of the broker.

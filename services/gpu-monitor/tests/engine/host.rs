@@ -171,7 +171,7 @@ pub(crate) fn now() -> jiff::Timestamp {
 /// A container of the test image with these arguments.
 pub(crate) fn definition(command: &[&str]) -> Box<Definition> {
     Box::new(Definition {
-        image: crate::engine::IMAGE.to_owned(),
+        image: testkit::service_image(),
         command: command.iter().map(|argument| (*argument).to_owned()).collect(),
         env: Default::default(),
         volumes: Vec::new(),

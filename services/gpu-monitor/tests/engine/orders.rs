@@ -116,8 +116,7 @@ async fn an_order_that_may_not_or_cannot_be_carried_out_says_why() {
         name: Some("gantry-test-foreign".to_owned()),
         ..Default::default()
     };
-    let body =
-        bollard::models::ContainerCreateBody { image: Some(crate::engine::IMAGE.to_owned()), ..Default::default() };
+    let body = bollard::models::ContainerCreateBody { image: Some(testkit::service_image()), ..Default::default() };
     docker.create_container(Some(options), body).await.unwrap();
     let foreign = failed(host.carry_out("f", "gantry-test-foreign", Some(1), start(&["sleep"])).await);
     assert_eq!(foreign.kind, FailureKind::NotAllowed);
