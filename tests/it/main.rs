@@ -12,6 +12,7 @@ mod drafts;
 mod flows;
 mod fuzz;
 mod golden;
+mod gpu;
 mod history;
 mod keys;
 mod ledgers;

@@ -50,10 +50,13 @@ impl Reporter {
     /// Reports until it is told to stop.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), std::convert::Infallible> {
         let mut seen = self.engine.watch();
+        // Nothing is said before the first look: a host without GPUs is one that no job can wait for.
+        let (look, next_look) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            looked = self.chooser.look(self.interval) => looked,
+        };
         let now = Instant::now();
-        let nothing = Look::Absent { because: "not looked yet".to_owned() };
-        let mut state =
-            State { began: now, look: nothing, next_look: now, settled: now, sent: None, number: 0, pending: true };
+        let mut state = State { began: now, look, next_look, settled: now, sent: None, number: 0, pending: true };
         loop {
             let next_send = self.next_send(&state);
             tokio::select! {

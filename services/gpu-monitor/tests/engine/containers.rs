@@ -2,7 +2,7 @@
 
 use crate::engine::{Cleanup, shared};
 use crate::host::{Host, config, done, start};
-use domain::nodes::{Cause, ContainerState, Devices, Operation, Owner, ProcessKind, Reading, SourceKind};
+use domain::nodes::{Cause, ContainerState, Devices, NodeReport, Operation, Owner, ProcessKind, Reading, SourceKind};
 use gpu_monitor::devices::{Choice, Frame, RawProcess, simulated};
 use std::io::Write;
 
@@ -74,7 +74,9 @@ async fn gpu_memory_is_attributed_to_the_container_whose_process_holds_it() {
     host.config.source = Choice::Recorded(recording.path().to_owned());
     host.start_agent();
 
-    let report = host.report("the GPU", |report| !report.devices.seen().is_empty()).await;
+    // A report that was made before the engine answered names no container.
+    let known = |report: &NodeReport| !report.devices.seen().is_empty() && !report.engine.containers().is_empty();
+    let report = host.report("the GPU and the container", known).await;
     let Devices::Seen { source: SourceKind::Recorded, devices } = &report.devices else { panic!("{report:#?}") };
     let processes = devices[0].processes.value().unwrap();
     assert_eq!(processes[0].owner.value(), Some(&Owner::Container { id, name: Some(name.to_owned()) }));

@@ -5,10 +5,10 @@ use crate::board::EXTERNAL_NODE;
 use crate::names;
 use bus::NodeUpdate;
 use domain::nodes::{
-    ContainerEvent, ContainerReport, ContainerState, EngineReport, FailureKind, NodeEvent, NodeReport, OperationEvent,
-    Outcome, Owner, Phase, What,
+    ContainerEvent, ContainerReport, ContainerState, Devices, EngineReport, FailureKind, NodeEvent, NodeReport,
+    OperationEvent, Outcome, Owner, Phase, What,
 };
-use placement::{Change, Container, DeviceInfo, GpuId, NodeId, Spot, State};
+use placement::{Change, Container, Device, DeviceInfo, GpuId, NodeId, Spot, State};
 use std::collections::BTreeMap;
 
 /// A smaller change of used memory is not worth an entry, unless the GPU is waited for to become quiet.
@@ -32,7 +32,7 @@ impl Desk {
 
     fn node_report(&mut self, report: &NodeReport) {
         let node = NodeId::from(report.node.as_str());
-        let devices = devices_of(report);
+        let Some(devices) = self.devices_of(&node, report) else { return };
         let running = self.running_on(&node, &report.engine);
         if self.is_news(&node, &devices, &running) {
             self.happened(Change::NodeSeen { node: node.clone(), devices, running });
@@ -41,6 +41,24 @@ impl Desk {
             self.found(&node, container);
         }
         self.measure(&node, report);
+    }
+
+    /// The node's GPUs. While they cannot be read they are those that are known; a node of which none was ever read is
+    /// not there yet, so that jobs wait for it instead of failing for want of a GPU.
+    fn devices_of(&self, id: &NodeId, report: &NodeReport) -> Option<Vec<DeviceInfo>> {
+        let info = |(id, device): (&GpuId, &Device)| DeviceInfo {
+            id: id.clone(),
+            total_mb: device.total_mb,
+            reserve_mb: device.reserve_mb,
+        };
+        match report.devices {
+            Devices::Seen { .. } | Devices::Absent { .. } => Some(read_devices(report)),
+            Devices::Failing { .. } => {
+                let cluster = self.board.cluster();
+                let known = cluster.nodes.get(id)?.devices.iter();
+                Some(known.filter_map(|id| Some((id, cluster.devices.get(id)?))).map(info).collect())
+            }
+        }
     }
 
     /// Our containers that run on the node, under the number that each is known by.
@@ -238,7 +256,7 @@ impl Desk {
 }
 
 /// The node's GPUs whose memory is known: without it nothing can be admitted.
-fn devices_of(report: &NodeReport) -> Vec<DeviceInfo> {
+fn read_devices(report: &NodeReport) -> Vec<DeviceInfo> {
     debug_assert!(report.node.as_str() != EXTERNAL_NODE, "no agent can have that name");
     let devices = report.devices.seen().iter();
     devices

@@ -245,3 +245,20 @@ async fn a_container_that_a_person_started_is_taken_over_as_it_is() {
     assert_eq!(view(&world, "one").await.state, ServiceState::Idle, "what a person started is not stopped when idle");
     assert!(host.orders().await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gpus_that_cannot_be_read_for_a_while_fail_no_job_and_cost_no_container() {
+    let world = World::with(|config| config.policy.settle_timeout_ms = 500).await;
+    let (one, two) = (image(4_096), image(1_024));
+    let host = host(&world, &[("one", &one), ("two", &two)]).await;
+    register(&world, "one", &one, |_| {}).await;
+    register(&world, "two", &two, |_| {}).await;
+    let held = world.run("one", &json!({"wait": true})).await;
+    world.until_state(&held, JobState::Running).await;
+    host.blinded(true).await;
+    let other = world.run("two", &json!({"x": 1})).await;
+    assert_eq!(world.ended(&other).await.status, JobState::Completed);
+    one.seen.release();
+    let ended = world.ended(&held).await;
+    assert_eq!((ended.status, ended.attempts), (JobState::Completed, 1), "{ended:?}");
+}

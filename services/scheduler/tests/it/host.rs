@@ -28,6 +28,8 @@ struct Inside {
     running: BTreeMap<String, (Worker, Option<u64>)>,
     orders: Vec<(String, String)>,
     number: u64,
+    /// Whether its GPUs cannot be read.
+    blind: bool,
 }
 
 pub(crate) struct Host {
@@ -48,7 +50,7 @@ impl Host {
         let node = NodeId::new(name).unwrap();
         let images = images.iter().map(|(name, image)| ((*name).to_owned(), (*image).clone())).collect();
         let (running, orders) = (BTreeMap::new(), Vec::new());
-        let inside = Inside { bus: bus.clone(), node: node.clone(), images, running, orders, number: 0 };
+        let inside = Inside { bus: bus.clone(), node: node.clone(), images, running, orders, number: 0, blind: false };
         let inside = Arc::new(Mutex::new(inside));
         let (kick, mut kicked) = mpsc::channel(16);
         let host = Self { inside: inside.clone(), tasks: service::Tasks::new(), kick };
@@ -82,6 +84,12 @@ impl Host {
     pub(crate) async fn vanish(self) {
         self.tasks.stop(Duration::from_secs(2)).await;
         self.inside.lock().await.running.clear();
+    }
+
+    /// Its GPUs can be read no longer, or again.
+    pub(crate) async fn blinded(&self, blind: bool) {
+        self.inside.lock().await.blind = blind;
+        self.kick.send(()).await.unwrap();
     }
 
     /// A person starts a container.
@@ -135,7 +143,11 @@ impl Inside {
             number: self.number,
             at: now(),
             version: "test".to_owned(),
-            devices: Devices::Seen { source: SourceKind::Recorded, devices: vec![device] },
+            devices: if self.blind {
+                Devices::Failing { source: SourceKind::Recorded, because: "a test".to_owned() }
+            } else {
+                Devices::Seen { source: SourceKind::Recorded, devices: vec![device] }
+            },
             engine: EngineReport::Up { version: "test".to_owned(), containers: containers.collect() },
             system_total_mb: Reading::unavailable("a test"),
             system_available_mb: Reading::unavailable("a test"),

@@ -1,0 +1,5 @@
+//! Services that are real containers of a real engine, on a host that says it has one GPU.
+
+mod llama;
+mod services;
+pub(crate) mod world;

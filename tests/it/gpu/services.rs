@@ -1,0 +1,49 @@
+//! Services good and bad in containers, and what their jobs see of it.
+
+use crate::gpu::world::World;
+use serde_json::{Value, json};
+use testkit::Tally;
+
+#[tokio::test]
+async fn a_service_that_becomes_healthy_late_does_the_job_that_started_it() {
+    let mut world = World::start().await;
+    let name = world.service("late", &["health-after=1500"], json!({})).await;
+    let job = world.client().submit(&json!({"service_type": "late", "payload": {"x": 1}})).await;
+    let done = world.client().until_job_is(&job, "completed").await;
+    assert_eq!((&done["service_name"], &done["attempts"]), (&json!(name), &json!(1)), "{done}");
+    assert_eq!(world.client().service(&name).await["failed_starts"], 0);
+}
+
+#[tokio::test]
+async fn a_service_that_exits_after_its_start_says_so_and_can_be_taken_back() {
+    let mut world = World::start().await;
+    let name = world.service("exits", &["health=never", "exit-after=100"], json!({})).await;
+    let job = world.client().submit(&json!({"service_type": "exits", "payload": {"x": 1}})).await;
+    let failed =
+        world.client().until_service(&name, "given up", |service| service["failed_starts"].as_u64() >= Some(1)).await;
+    assert!(failed["last_error"].as_str().is_some_and(|error| error.contains("exited with code 1")), "{failed}");
+    let waiting = world.client().job(&job).await;
+    assert_eq!((&waiting["status"], &waiting["attempts"]), (&json!("queued"), &json!(0)), "{waiting}");
+    let cancelled = world.client().delete(&format!("//queue/{job}")).await.good();
+    assert_eq!(cancelled["cancelled"], true);
+}
+
+#[tokio::test]
+async fn a_job_that_made_way_resumes_from_its_snapshot_and_no_slot_is_doubled() {
+    let mut world = World::start().await;
+    let tally = Tally::start();
+    let name = world.service("slow", &[&tally.argument()], json!({"stop_endpoint": "/stop"})).await;
+    let client = world.client();
+    let job =
+        |work: u32, priority: i32| json!({"service_type": "slow", "payload": {"work_ms": work}, "priority": priority});
+    let long = client.submit(&job(3_000, 5)).await;
+    client.until_job_is(&long, "running").await;
+    let urgent = client.submit(&job(10, 0)).await;
+    client.until_job_is(&urgent, "completed").await;
+    let done = client.until_job_is(&long, "completed").await;
+    assert_eq!((&done["attempts"], &done["preempt_count"], &done["failures"]), (&json!(2), &json!(1), &json!(0)));
+    let result: Value = serde_json::from_str(done["result"].as_str().unwrap()).unwrap();
+    assert_eq!(result["attempt"], 2, "{result}");
+    assert_eq!((tally.most_at_once(), tally.worked().len()), (1, 3), "{:?}", tally.worked());
+    assert!(world.is_running(&name).await, "a service that lets go is not stopped for it");
+}
