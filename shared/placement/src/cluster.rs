@@ -2,7 +2,7 @@
 
 use crate::{
     Change, Device, DeviceInfo, Event, GpuId, Job, JobEvent, JobId, JobSpec, JobStatus, Node, NodeId, Place, Policy,
-    Refusal, Registered, Service, ServiceName,
+    Refusal, Registered, Service, ServiceName, Wanted,
 };
 use domain::Time;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,11 @@ impl Cluster {
             }
             Change::StartAsked { service } => self.start_asked(service)?,
             Change::StopAsked { service, drain } => self.stop_asked(service, *drain, at)?,
+            Change::SeatTaken { service, holder, priority, waiting, running } => {
+                let wanted = Wanted { priority: *priority, waiting: *waiting, running: *running };
+                self.seat_taken(service, holder, wanted, at)?;
+            }
+            Change::SeatLeft { service, holder } => self.seat_left(service, holder, at)?,
             Change::JobSubmitted { spec } => self.submit(spec, at)?,
             Change::Job { job, what } => self.job_event(job, what, at)?,
             Change::JobForgotten { job } => self.forget(job)?,
@@ -101,7 +106,7 @@ impl Cluster {
     fn remove(&mut self, name: &ServiceName) -> Result<(), Refusal> {
         let registered = self.known(name)?;
         let jobs = registered.running.len();
-        if jobs > 0 {
+        if jobs > 0 || registered.in_use() {
             return Err(Refusal::InUse { service: name.clone(), jobs });
         }
         self.release(name);
@@ -163,7 +168,7 @@ impl Cluster {
             return;
         };
         registered.running.remove(&place);
-        if registered.running.is_empty() {
+        if registered.has_nothing_to_do() {
             registered.container.idle_since = Some(at);
         }
         if matches!(what, JobEvent::Completed { .. }) {

@@ -1,6 +1,6 @@
 //! What can happen to the cluster. Replaying these gives the same state.
 
-use crate::{DeviceInfo, GpuId, JobEvent, JobId, JobSpec, NodeId, Policy, Service, ServiceName, Spot, StopReason};
+use crate::{DeviceInfo, GpuId, Holder, JobEvent, JobId, JobSpec, NodeId, Policy, Service, ServiceName, Spot, StopReason};
 use domain::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -138,6 +138,26 @@ pub enum Change {
         service: ServiceName,
         /// Whether its jobs may end first.
         drain: bool,
+    },
+    /// The requests of a proxy want a service, or are at work on it.
+    SeatTaken {
+        /// Which service.
+        service: ServiceName,
+        /// Which proxy.
+        holder: Holder,
+        /// The most urgent of them.
+        priority: i32,
+        /// Whether some wait for the service.
+        waiting: bool,
+        /// Whether it works at some.
+        running: bool,
+    },
+    /// A proxy has no more requests for a service, or is silent.
+    SeatLeft {
+        /// Which service.
+        service: ServiceName,
+        /// Which proxy.
+        holder: Holder,
     },
     /// A job was accepted.
     JobSubmitted {

@@ -56,6 +56,10 @@ name!(
     ServiceType
 );
 name!(
+    /// A proxy, for as long as its process runs.
+    Holder
+);
+name!(
     /// One GPU host, which is one agent.
     NodeId
 );

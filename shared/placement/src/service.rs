@@ -1,8 +1,9 @@
 //! What is registered of a service, and what was learned of it by watching.
 
-use crate::{Container, GpuId, NodeId, Place, Policy, ServiceName, ServiceType};
+use crate::{Container, GpuId, Holder, NodeId, Place, Policy, Seat, ServiceName, ServiceType};
+use domain::Time;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A registered service: one container that does one type of work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +77,9 @@ pub struct Registered {
     pub starts: Spans,
     /// The jobs that hold its slots.
     pub running: BTreeSet<Place>,
+    /// The seats that proxies hold for requests.
+    #[serde(default)]
+    pub seats: BTreeMap<Holder, Seat>,
 }
 
 impl Registered {
@@ -87,6 +91,7 @@ impl Registered {
             runtimes: Spans::default(),
             starts: Spans::default(),
             running: BTreeSet::new(),
+            seats: BTreeMap::new(),
         }
     }
 
@@ -119,6 +124,27 @@ impl Registered {
     /// How long its start may take.
     pub fn start_timeout_ms(&self, policy: &Policy) -> u64 {
         self.service.start_timeout_ms.unwrap_or(policy.start_timeout_ms)
+    }
+
+    /// Whether it works at requests.
+    pub fn in_use(&self) -> bool {
+        self.seats.values().any(|seat| seat.running)
+    }
+
+    /// The most urgent priority and oldest place of those whose requests wait for it, and since when they do.
+    pub fn wish(&self) -> Option<(i32, Place, Time)> {
+        let waiting = self.seats.values().filter(|seat| seat.waiting);
+        waiting.map(|seat| (seat.priority, seat.place, seat.since)).min()
+    }
+
+    /// Neither a job nor a request is at work on it or waits for it alone.
+    pub(crate) fn has_nothing_to_do(&self) -> bool {
+        self.running.is_empty() && self.seats.is_empty()
+    }
+
+    /// The most urgent priority among its seats.
+    pub(crate) fn most_urgent_seat(&self) -> Option<i32> {
+        self.seats.values().map(|seat| seat.priority).min()
     }
 
     pub(crate) fn free_slots(&self) -> usize {

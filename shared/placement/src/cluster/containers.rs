@@ -84,7 +84,7 @@ impl Cluster {
         registered.container.state = State::Ready { since: at };
         registered.container.failures = 0;
         registered.container.last_error = None;
-        if registered.running.is_empty() {
+        if registered.has_nothing_to_do() {
             registered.container.idle_since = Some(at);
         }
         if started {

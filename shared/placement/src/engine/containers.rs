@@ -65,13 +65,18 @@ impl Engine {
             return;
         };
         let asked = matches!(reason, StopReason::Asked);
+        let overdue = asked && after(since, self.cluster.policy.drain_timeout_ms) <= self.now;
         if known.running.is_empty() {
+            // Requests under way may end first, however long that takes, unless a person asked.
+            if known.in_use() && !overdue {
+                return;
+            }
             if asked || self.may_operate_on(name) {
                 self.stop(name, reason);
             }
             return;
         }
-        if asked && after(since, self.cluster.policy.drain_timeout_ms) <= self.now {
+        if overdue {
             let grace = self.cluster.policy.interrupt_grace_ms;
             let jobs = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
             let jobs = jobs.filter(|job| job.run.as_ref().is_some_and(|run| run.interrupt.is_none()));
@@ -84,7 +89,7 @@ impl Engine {
     fn is_idle_too_long(&self, known: &Registered) -> bool {
         let waiting =
             self.index.types.get(&known.service.service_type).is_some_and(super::index::TypeIndex::has_waiting);
-        !waiting && known.running.is_empty() && idle_until(known).is_some_and(|until| until <= self.now)
+        !waiting && known.has_nothing_to_do() && idle_until(known).is_some_and(|until| until <= self.now)
     }
 
     /// Whether no GPU of the container is just taking or giving back memory: one such operation at a time on each.

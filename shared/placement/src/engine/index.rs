@@ -67,6 +67,8 @@ pub(crate) struct TypeIndex {
     pub(crate) live: BTreeSet<ServiceName>,
     /// Slots of those that are starting.
     pub(crate) coming_slots: usize,
+    /// Services that requests wait for, with the urgency of the first.
+    pub(crate) wished: BTreeMap<ServiceName, Rank>,
     /// Who asked for room when last looked at.
     pub(crate) wants: Vec<Want>,
     /// The priorities at the heads of the queues when last looked at.
@@ -189,6 +191,9 @@ impl Index {
         if matches!(known.container.state, crate::State::Starting { .. }) {
             kind.coming_slots += known.service.max_concurrency as usize;
         }
+        if let Some((priority, place, _)) = known.wish() {
+            kind.wished.insert(name.clone(), (priority, place));
+        }
         if can_start(known, now) {
             kind.startable.insert(name.clone());
         }
@@ -202,6 +207,7 @@ impl Index {
         kind.free.remove(&(known.running.len(), name.clone()));
         kind.live.remove(name);
         kind.startable.remove(name);
+        kind.wished.remove(name);
         if known.service.enabled && matches!(known.container.state, crate::State::Starting { .. }) {
             kind.coming_slots -= known.service.max_concurrency as usize;
         }

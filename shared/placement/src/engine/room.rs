@@ -6,6 +6,7 @@ use super::yields::Yield;
 use super::{Engine, Want};
 use crate::{Action, Interruption, ServiceName, Spot, StopReason};
 use domain::Time;
+use std::collections::BTreeSet;
 
 /// What was asked for in vain. Who is no more urgent, came no earlier and asks for no less asks in vain too, and not
 /// before the moment at which this is looked at again.
@@ -38,6 +39,7 @@ impl Engine {
         self.refresh_shelves();
         let mut wake: Option<Time> = None;
         let mut hopeless: Vec<Hopeless> = Vec::new();
+        let mut promised: BTreeSet<ServiceName> = BTreeSet::new();
         for want in wants {
             if !self.still_wanted(&want) {
                 continue;
@@ -50,7 +52,12 @@ impl Engine {
             let offer = self.best_offer(&mut asker);
             wake = [wake, asker.wake].into_iter().flatten().min();
             match offer {
-                Some(offer) => self.take_up(&offer, &want),
+                // Jobs and requests may want the same service; its room is made once.
+                Some(offer) if promised.contains(&offer.service) => {}
+                Some(offer) => {
+                    self.take_up(&offer, &want);
+                    promised.insert(offer.service);
+                }
                 None => hopeless.extend(asks),
             }
         }
@@ -140,7 +147,8 @@ impl Engine {
         };
         let jobs = known.running.iter().filter_map(|place| self.cluster.jobs.get(place));
         let jobs = jobs.filter(|job| job.run.as_ref().is_some_and(|run| run.interrupt.is_none()));
-        let cause = Interruption::Preempted { by };
+        // Whoever makes way for a job is resumed when that job has ended; who makes way for requests goes back to the queue.
+        let cause = if by.is_some() { Interruption::Preempted { by } } else { Interruption::Drained };
         let actions: Vec<_> = jobs.filter_map(|job| Action::interrupt(job, cause.clone(), self.now, grace)).collect();
         actions.into_iter().for_each(|action| self.decide(action));
     }

@@ -76,6 +76,10 @@ pub(crate) struct View {
     pub(crate) jobs: usize,
     /// When it has worked long enough to be worth its start.
     pub(crate) paid_off_at: Option<Time>,
+    /// The most urgent priority among the seats at it.
+    pub(crate) seat: Option<i32>,
+    /// Whether it works at requests.
+    pub(crate) used: bool,
     /// The priority at the head of its queue.
     pub(crate) head: Option<i32>,
     /// The most urgent priority among its jobs.
@@ -182,6 +186,8 @@ impl Engine {
             idle_since: known.container.idle_since,
             jobs: known.running.len(),
             paid_off_at: None,
+            seat: known.most_urgent_seat(),
+            used: known.in_use(),
             head: kind.and_then(|kind| kind.head_for(name)).map(|(priority, _)| priority),
             most_urgent: i32::MAX,
             fresh_urgent: None,

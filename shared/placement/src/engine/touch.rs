@@ -52,6 +52,9 @@ impl Engine {
                 names.insert(service.clone());
                 Touch::Services(names)
             }
+            Change::SeatTaken { service, .. } | Change::SeatLeft { service, .. } => {
+                Touch::Services([service.clone()].into())
+            }
             Change::JobSubmitted { spec } => Touch::Job(&spec.id),
             Change::Job { job, .. } | Change::JobForgotten { job } => Touch::Job(job),
         }

@@ -1,4 +1,5 @@
-//! Who wants room: queues that no service serves, services a person asked for, and further services of busy types.
+//! Who wants room: queues that no service serves, requests that wait for one service, services a person asked for, and
+//! further services of busy types.
 
 use super::index::TypeIndex;
 use super::timers::Owner;
@@ -25,7 +26,11 @@ pub(crate) const NOBODY: Place = Place(u64::MAX);
 impl Want {
     /// Since when it has been waited for.
     pub(crate) fn since(&self, cluster: &Cluster) -> Option<Time> {
-        cluster.jobs.get(&self.place).map(|job| job.queued_at)
+        let of_job = cluster.jobs.get(&self.place).map(|job| job.queued_at);
+        of_job.or_else(|| {
+            let mut seats = cluster.services.get(self.pin.as_ref()?)?.seats.values();
+            seats.find(|seat| seat.place == self.place).map(|seat| seat.since)
+        })
     }
 }
 
@@ -96,6 +101,11 @@ fn wants_of(kind: &ServiceType, index: &TypeIndex) -> Vec<Want> {
             wants.push(want(*priority, *place, None, false));
         } else if index.queue.len() > index.coming_slots {
             wants.push(want(*priority, NOBODY, None, true));
+        }
+    }
+    for (pin, (priority, place)) in &index.wished {
+        if index.startable.contains(pin) {
+            wants.push(want(*priority, *place, Some(pin.clone()), false));
         }
     }
     for (pin, queue) in &index.pinned {

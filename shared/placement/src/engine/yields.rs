@@ -53,7 +53,9 @@ impl Asker<'_> {
             Standing::Draining | Standing::Serving => {}
         }
         let draining = view.standing == Standing::Draining;
-        if view.jobs == 0 {
+        // Requests that only wait do not hold up the end of what drains: they wait for its next start.
+        let seated = if draining { view.used } else { view.seat.is_some() };
+        if view.jobs == 0 && !seated {
             return if draining { Some((Class::Wait, (0, 0))) } else { self.idle_class(view) };
         }
         if !self.want.further
@@ -88,9 +90,10 @@ impl Asker<'_> {
         self.want.priority < view.priority || self.is_past(patience.min(paid_off))
     }
 
-    /// All jobs of the container are interrupted, or already were; none if one of them may not be.
+    /// All jobs of the container are interrupted, or already were; none if one of them may not be. Requests cannot be
+    /// resumed, so they are never interrupted.
     fn preempt_class(&mut self, view: &View) -> Option<(Class, (i64, u64))> {
-        if !view.owned || self.since.is_none() {
+        if !view.owned || self.since.is_none() || view.seat.is_some() {
             return None;
         }
         let Some(fresh_urgent) = view.fresh_urgent else {
@@ -112,10 +115,11 @@ impl Asker<'_> {
         if !view.owned || self.want.place == NOBODY {
             return false;
         }
-        if self.want.priority < view.most_urgent.min(view.head.unwrap_or(i32::MAX)) {
+        let least = |priority: Option<i32>| priority.unwrap_or(i32::MAX);
+        if self.want.priority < view.most_urgent.min(least(view.head)).min(least(view.seat)) {
             return true;
         }
-        if view.head.is_some_and(|head| head < self.want.priority) {
+        if least(view.head).min(least(view.seat)) < self.want.priority {
             return false;
         }
         let Some(waiting) = self.since else { return false };

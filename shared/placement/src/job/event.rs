@@ -178,8 +178,8 @@ pub enum Refusal {
         /// Which.
         job: JobId,
     },
-    /// The service still has running jobs.
-    #[error("'{service}' still runs {jobs} jobs; stop it first")]
+    /// The service still has running jobs or requests.
+    #[error("'{service}' still runs {jobs} jobs, or requests; stop it first")]
     InUse {
         /// Which.
         service: ServiceName,
