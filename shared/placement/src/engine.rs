@@ -17,6 +17,7 @@ mod yields;
 
 pub(crate) use containers::is_settled;
 pub(crate) use index::{Index, TypeIndex};
+pub(crate) use want::NOBODY;
 use want::Want;
 
 /// The cluster with the indexes that make a decision cost what the event touched.

@@ -1,9 +1,9 @@
 //! Finds why a job waits, where it stands and for how long it may.
 
 use crate::clock::since_ms;
-use crate::engine::{TypeIndex, is_settled};
+use crate::engine::{NOBODY, TypeIndex, is_settled};
 use crate::{
-    Condition, Device, Engine, Estimate, Frees, GpuId, Job, JobId, JobStatus, Reason, Registered, RoomHolder,
+    Condition, Device, Engine, Estimate, Frees, GpuId, Job, JobId, JobSpec, JobStatus, Reason, Registered, RoomHolder,
     ServiceName, ServiceType, SlotHolder, State, Waiting,
 };
 use domain::Time;
@@ -20,6 +20,16 @@ impl Engine {
         let job = self.cluster.job(job)?;
         let position = self.position(job);
         self.waiting(job, position, &mut BTreeMap::new())
+    }
+
+    /// Why requests that want a service wait; none if it serves.
+    pub fn explain_service(&self, name: &ServiceName) -> Option<Reason> {
+        let known = self.cluster.services.get(name)?;
+        if known.container.serves() {
+            return None;
+        }
+        let spec = JobSpec { service_name: Some(name.clone()), ..JobSpec::new("", known.service.service_type.clone()) };
+        Some(self.reason_of_group(&Job::submitted(spec, NOBODY, self.now)))
     }
 
     /// Why every queued and paused job waits, most urgent first within its type.
@@ -203,7 +213,7 @@ impl Engine {
             State::Draining { .. } => Condition::Draining,
             State::Stopping { .. } => Condition::Stopping,
             State::Stopped | State::Ready { .. } | State::Unhealthy { .. } | State::Lost { .. } => {
-                if known.running.is_empty() { Condition::Idle } else { Condition::Busy }
+                if known.has_nothing_to_do() { Condition::Idle } else { Condition::Busy }
             }
         }
     }

@@ -41,6 +41,6 @@ pub use event::{Change, Event};
 pub use ids::{GpuId, Holder, JobId, NodeId, Place, ServiceName, ServiceType};
 pub use job::{Interrupt, Interruption, Job, JobEvent, JobSpec, JobStatus, Loss, Pause, Refusal, Run};
 pub use policy::Policy;
-pub use reason::{Condition, Estimate, Frees, Reason, RoomHolder, SlotHolder, StartWait, Waiting};
+pub use reason::{Condition, Estimate, Frees, Reason, RoomHolder, SlotHolder, Waiting};
 pub use seat::{Seat, Wanted};
 pub use service::{Learned, Registered, Service, Spans};

@@ -128,6 +128,24 @@ pub enum Reason {
     },
 }
 
+impl Reason {
+    /// Whether waiting is of no use as things are: no GPU host that is connected could ever do it.
+    pub fn is_hopeless(&self) -> bool {
+        match self {
+            Self::NoNode | Self::NoService { .. } | Self::NoRoom { frees: Frees::Nothing, .. } => true,
+            Self::BackingOff { .. }
+            | Self::PausedFor { .. }
+            | Self::SlotsBusy { .. }
+            | Self::Starting { .. }
+            | Self::Unhealthy { .. }
+            | Self::Stopping { .. }
+            | Self::StartFailed { .. }
+            | Self::NodeLost { .. }
+            | Self::NoRoom { .. } => false,
+        }
+    }
+}
+
 /// A job that holds a slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotHolder {

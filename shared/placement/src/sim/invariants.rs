@@ -1,6 +1,6 @@
 //! What must hold at every step, whatever happened.
 
-use crate::{Action, Cluster, Engine, Interruption, Job, JobStatus, State};
+use crate::{Action, Cluster, Engine, Interruption, Job, JobStatus, Registered, State, StopReason};
 use domain::Time;
 use std::collections::BTreeSet;
 
@@ -102,7 +102,13 @@ pub(crate) fn check_reasons(engine: &Engine) -> Result<(), String> {
 }
 
 /// Checks an action against the state after it: no victim is younger than its minimum runtime.
+/// What is in use is stopped for nobody's room.
 pub(crate) fn check_action(cluster: &Cluster, action: &Action, now: Time) -> Result<(), String> {
+    if let Action::Stop { service, reason: StopReason::Idle | StopReason::Evicted { .. }, .. } = action
+        && cluster.services.get(service).is_some_and(Registered::in_use)
+    {
+        return Err(format!("{service} is stopped while requests use it: {action:?}"));
+    }
     let Action::Interrupt { job, service, cause: Interruption::Preempted { by: Some(by) }, .. } = action else {
         return Ok(());
     };

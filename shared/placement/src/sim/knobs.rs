@@ -67,6 +67,8 @@ pub struct Knobs {
     pub ttl_ms: Option<u64>,
     /// How long an attempt may take.
     pub job_timeout_ms: u64,
+    /// How often the requests of a proxy want a service for a while, beside the jobs.
+    pub visits: u64,
     /// What goes wrong.
     pub faults: Faults,
     /// The rules' numbers.
@@ -127,6 +129,7 @@ impl Default for Knobs {
             cancel_percent: 0,
             ttl_ms: None,
             job_timeout_ms: 300_000,
+            visits: 0,
             faults: Faults::default(),
             policy: Policy::default(),
             check: true,
@@ -158,6 +161,7 @@ impl Knobs {
             cancel_percent: 5,
             ttl_ms: chance.percent(20).then_some(60_000),
             job_timeout_ms: 40_000,
+            visits: chance.below(5),
             faults: Faults {
                 duplicate_percent: 5,
                 delay_percent: 5,

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 mod happen;
 mod perform;
+mod visits;
 
 /// How often an agent measures although nothing has changed.
 const HEARTBEAT_MS: u64 = 20_000;
@@ -52,6 +53,15 @@ pub(crate) enum Happening {
         service: ServiceName,
         generation: u64,
     },
+    /// Requests of one proxy want a service.
+    VisitBegins(usize),
+    /// They look again whether it serves.
+    VisitLooks {
+        number: usize,
+        since_ms: u64,
+    },
+    /// They are answered, or have waited long enough.
+    VisitEnds(usize),
     AgentCrash,
     AgentReturn {
         node: NodeId,
@@ -154,6 +164,7 @@ impl World {
             self.agenda.insert((at, self.sequence), Happening::Arrive(number));
             self.sequence += 1;
         }
+        self.invite();
         self.later(HEARTBEAT_MS, Happening::Heartbeat);
         if self.knobs.faults.agent_crash_ms > 0 {
             let first = self.chance.exponential_ms(self.knobs.faults.agent_crash_ms);

@@ -37,6 +37,9 @@ impl World {
             }
             Happening::ServiceInterrupt { job, attempt, service } => self.service_interrupt(job, attempt, &service),
             Happening::Ends { job, attempt, service, generation } => self.ends(job, attempt, &service, generation),
+            Happening::VisitBegins(number) => return self.visit_begins(number),
+            Happening::VisitLooks { number, since_ms } => return self.visit_looks(number, since_ms),
+            Happening::VisitEnds(number) => return self.visit_ends(number),
             Happening::AgentCrash => self.agent_crash(),
             Happening::AgentReturn { node } => return self.agent_appears(&node),
             Happening::SchedulerRestart => {
