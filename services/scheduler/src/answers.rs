@@ -175,6 +175,7 @@ fn dry_run(request: &JobRequest, board: &Board) -> Option<JobView> {
         particulars: board.particulars.clone(),
         last_at: board.last_at,
         probed_ms: board.probed_ms.clone(),
+        said: board.said.clone(),
     };
     let (_, taken) = copy.engine.on_event(&Event { at: now, change: Change::JobSubmitted { spec } });
     taken.is_ok().then(|| copy.explained(&id)).flatten()

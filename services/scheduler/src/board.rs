@@ -2,6 +2,7 @@
 
 mod apply;
 mod convert;
+mod offers;
 mod views;
 
 pub(crate) use convert::{EXTERNAL_NODE, job_spec, placement_service};
@@ -10,7 +11,7 @@ pub(crate) use views::order_state;
 use crate::names;
 use crate::step::{Entry, Notes, Step};
 use domain::Time;
-use domain::control::{Answer, ServiceRecord};
+use domain::control::{Answer, Seats, ServiceRecord};
 use placement::{Cluster, Engine, Job};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,15 @@ pub(crate) struct Board {
     pub(crate) last_at: Time,
     /// When and how fast each service last answered its health check.
     pub(crate) probed_ms: BTreeMap<names::Service, f64>,
+    /// What each proxy said last that it needs, and until when that holds.
+    pub(crate) said: BTreeMap<placement::Holder, Said>,
+}
+
+/// The last word of a proxy.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) seats: Seats,
+    pub(crate) until: Time,
 }
 
 impl Board {
@@ -91,6 +101,7 @@ impl Board {
             particulars: saved.particulars,
             last_at,
             probed_ms: BTreeMap::new(),
+            said: BTreeMap::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod attempts;
 mod nodes;
 mod orders;
+mod seats;
 mod services;
 mod tell;
 
@@ -67,6 +68,7 @@ impl Desk {
         self.board.particulars.epoch = epoch;
         self.note(Entry::Lead { leader: leader.to_owned() });
         self.tell_lead(leader, epoch);
+        self.await_holders();
         if self.board.cluster().policy != self.config.policy {
             let policy = self.config.policy.clone();
             self.happened(Change::PolicySet { policy });
@@ -114,6 +116,7 @@ impl Desk {
 
     /// Decides what is due by now.
     pub(crate) fn time(&mut self) {
+        self.clear_seats();
         let due = self.board.engine.wake_at().is_some_and(|due| due <= self.now);
         if due {
             for action in self.board.engine.on_time(self.now) {
@@ -151,7 +154,7 @@ impl Desk {
         let oldest = self.board.particulars.ended.first().map(|(at, _)| at.plus_micros(micros));
         let too_many = self.board.particulars.ended.len() > self.config.remembered;
         let forget = if too_many { Some(self.now) } else { oldest };
-        [self.board.engine.wake_at(), forget].into_iter().flatten().min()
+        [self.board.engine.wake_at(), forget, self.seats_due()].into_iter().flatten().min()
     }
 
     /// The step to store, if there is one, and what to do after.

@@ -15,10 +15,12 @@ use crate::desk::{AttemptReport, Desk};
 use crate::effects::{Effects, Http, Shared};
 use crate::error::SchedulerError;
 use crate::names::{self, As};
+use crate::offers::Offers;
 use crate::step::Step;
 use crate::{load, metrics, pumps};
 use bus::control::{Asked, Request};
 use bus::{Bus, CommitOutcome, NodeUpdate};
+use domain::control::Seats;
 use domain::nodes::NodeEvent;
 use placement::outstanding;
 use service::Tasks;
@@ -41,6 +43,7 @@ pub(crate) enum Input {
     Healthy { service: names::Service, generation: u64, took_ms: f64 },
     LetBe { service: names::Service, generation: u64 },
     Asked(Box<Asked>),
+    Seats(Box<Seats>),
 }
 
 /// What a leadership is made of.
@@ -59,6 +62,7 @@ struct Leader {
     desk: Desk,
     effects: Effects,
     answers: Answers,
+    offers: Offers,
     /// Position of the last step.
     last: u64,
     /// Steps since the last snapshot.
@@ -82,7 +86,8 @@ pub(crate) async fn lead(term: Term) -> Result<(), SchedulerError> {
     });
     let effects = Effects::new(shared.clone());
     let started = Instant::now();
-    let mut leader = Leader { term, desk, effects, answers: Answers::default(), last, unsaved: 0, writes: 0, started };
+    let (answers, offers) = (Answers::default(), Offers::start(&shared));
+    let mut leader = Leader { term, desk, effects, answers, offers, last, unsaved: 0, writes: 0, started };
     leader.take_over().await?;
     pumps::start(&shared, &leader.desk.board).await?;
     leader.run(&mut incoming).await
@@ -130,13 +135,16 @@ impl Leader {
                 self.answers.ask(asked, &self.desk.board, &self.effects.shared);
             }
             self.answers.look(&self.desk.board, &self.effects.shared);
+            self.offers.look(&self.desk.board, &self.effects.shared.http);
         }
     }
 
     fn wake_in(&self) -> Option<std::time::Duration> {
         let due = self.desk.wake_at().map(clock::until);
-        let asked = self.answers.next_due().map(|at| at.saturating_duration_since(tokio::time::Instant::now()));
-        [due, asked].into_iter().flatten().min()
+        let waits = [self.answers.next_due(), self.offers.next_due()];
+        let now = tokio::time::Instant::now();
+        let waits = waits.map(|at| at.map(|at| at.saturating_duration_since(now)));
+        [due].into_iter().chain(waits).flatten().min()
     }
 
     fn take(&mut self, input: Input, questions: &mut Vec<Asked>) {
@@ -153,6 +161,7 @@ impl Leader {
             Input::Healthy { service, generation, took_ms } => self.desk.healthy(service, generation, took_ms),
             Input::LetBe { service, generation } => self.desk.let_be(service, generation),
             Input::Asked(asked) => questions.push(*asked),
+            Input::Seats(seats) => self.desk.seats(*seats),
         }
     }
 

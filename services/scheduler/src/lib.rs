@@ -28,6 +28,7 @@ mod error;
 mod load;
 pub mod metrics;
 mod names;
+mod offers;
 mod pumps;
 mod run;
 mod step;

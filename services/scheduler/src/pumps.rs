@@ -34,6 +34,14 @@ pub(crate) async fn start(shared: &Arc<Shared>, board: &Board) -> Result<(), Sch
             inner.send(Input::Node(Box::new(update))).await;
         }
     });
+    let inner = shared.clone();
+    shared.spawn("seats", async move {
+        let mut seats = inner.bus.seats();
+        loop {
+            let said = seats.next().await;
+            inner.send(Input::Seats(Box::new(said))).await;
+        }
+    });
     let (inner, cursor) = (shared.clone(), board.particulars.node_cursor);
     shared.spawn("node-events", async move {
         let mut events = inner.bus.nodes().events(cursor + 1);

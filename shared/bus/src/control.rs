@@ -15,6 +15,7 @@ mod log;
 mod notices;
 mod orders;
 mod requests;
+mod seats;
 
 pub use answers::{Asked, Questions};
 pub use client::{Control, Submitted};
@@ -23,6 +24,7 @@ pub use lease::Lease;
 pub use log::{ControlLog, LogMessage, SnapshotMark};
 pub use notices::{NoticeDelivery, NoticeFeed, NoticeTail};
 pub use requests::{Request, RequestBody, Requests};
+pub use seats::{OfferTail, SeatTail};
 
 use crate::BusError;
 use bytes::Bytes;

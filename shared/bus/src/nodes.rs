@@ -5,6 +5,7 @@ mod orders;
 mod watch;
 
 pub use follow::NodeEvents;
+pub(crate) use follow::Tail;
 pub use orders::{OrderDelivery, Orders};
 pub use watch::{NodeUpdate, NodeWatch};
 

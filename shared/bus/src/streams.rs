@@ -61,6 +61,8 @@ pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
 pub(crate) const KEYS: &str = "GANTRY_KEYS";
 pub(crate) const LIMITS: &str = "GANTRY_LIMITS";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
+pub(crate) const SEATS: &str = "GANTRY_SEATS";
+pub(crate) const OFFERS: &str = "GANTRY_OFFERS";
 pub(crate) const NODE_ORDERS: &str = "GANTRY_NODE_ORDERS";
 pub(crate) const NODE_EVENTS: &str = "GANTRY_NODE_EVENTS";
 pub(crate) const NOTICES: &str = "GANTRY_NOTICES";
@@ -192,6 +194,25 @@ pub(crate) fn node_reports(layout: Layout) -> stream::Config {
             layout,
             "the last report of each GPU host",
         )
+    }
+}
+
+/// What each proxy's requests need of services. In memory: a proxy says it again and again.
+pub(crate) fn seats(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        storage: stream::StorageType::Memory,
+        max_age: Duration::from_secs(60),
+        ..base(SEATS.to_owned(), vec!["gantry.seat.*".to_owned()], layout, "what model requests need, by proxy")
+    }
+}
+
+/// How services that serve models stand. In memory: whoever leads says all of it anew.
+pub(crate) fn offers(layout: Layout) -> stream::Config {
+    stream::Config {
+        max_messages_per_subject: 1,
+        storage: stream::StorageType::Memory,
+        ..base(OFFERS.to_owned(), vec!["gantry.offer.*".to_owned()], layout, "services that serve models, for proxies")
     }
 }
 
@@ -385,6 +406,8 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(requests(layout));
     configs.push(jobs(layout));
     configs.push(leases(layout));
+    configs.push(seats(layout));
+    configs.push(offers(layout));
     configs.push(node_reports(layout));
     configs.push(node_orders(layout));
     configs.push(node_events(layout));

@@ -1,6 +1,6 @@
 //! Every subject, built and taken apart here.
 
-use domain::control::JobId;
+use domain::control::{JobId, ServiceName};
 use domain::nodes::{ContainerName, NodeId};
 use domain::notices::{Notice, Outgoing};
 use domain::{Plane, RunId, digest_hex, is_token};
@@ -96,6 +96,14 @@ pub(crate) fn job_snapshot(job: &JobId) -> String {
 
 pub(crate) fn job_any(job: &JobId) -> String {
     format!("gantry.job.{}.*", job_token(job))
+}
+
+pub(crate) fn seats(holder: &str) -> String {
+    format!("gantry.seat.{}", short(holder))
+}
+
+pub(crate) fn offer(service: &ServiceName) -> String {
+    format!("gantry.offer.{}", short(service.as_str()))
 }
 
 pub(crate) fn node_report(node: &NodeId) -> String {

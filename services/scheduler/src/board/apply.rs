@@ -71,6 +71,8 @@ impl Particulars {
                 }
             }
             Change::PolicySet { .. }
+            | Change::SeatTaken { .. }
+            | Change::SeatLeft { .. }
             | Change::ServiceRegistered { .. }
             | Change::NodeSeen { .. }
             | Change::NodeLost { .. }

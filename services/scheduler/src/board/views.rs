@@ -206,7 +206,7 @@ fn state_of(known: &Registered) -> ServiceState {
     match known.container.state {
         State::Stopped => ServiceState::Stopped,
         State::Starting { .. } => ServiceState::Starting,
-        State::Ready { .. } if known.running.is_empty() => ServiceState::Idle,
+        State::Ready { .. } if known.running.is_empty() && !known.in_use() => ServiceState::Idle,
         State::Ready { .. } => ServiceState::Busy,
         State::Unhealthy { .. } => ServiceState::Unhealthy,
         State::Draining { .. } => ServiceState::Draining,

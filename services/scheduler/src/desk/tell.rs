@@ -47,6 +47,8 @@ impl Desk {
             | Change::ContainerFound { service, .. }
             | Change::ContainerReady { service, .. }
             | Change::ContainerUnhealthy { service, .. }
+            | Change::SeatTaken { service, .. }
+            | Change::SeatLeft { service, .. }
             | Change::ContainerStopped { service, .. } => self.tell_of_service(service, None),
             Change::DrainBegun { service, reason, .. } | Change::StopRequested { service, reason, .. } => {
                 self.tell_of_service(service, Some(stop_text(reason)));

@@ -3,6 +3,7 @@
 use super::Target;
 use crate::address;
 use crate::config::Config;
+use domain::control::ServiceRecord;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
@@ -82,6 +83,12 @@ impl Http {
         url.set_path(path);
         url.set_query(query);
         Ok(url)
+    }
+
+    /// Where a service is reached, without a path; none if its registration leads nowhere.
+    pub(crate) fn base(&self, record: &ServiceRecord, node: Option<&str>) -> Option<String> {
+        let target = Target { record: record.clone(), node: node.unwrap_or_default().to_owned() };
+        self.url(&target, "").ok().map(|url| url.as_str().trim_end_matches('/').to_owned())
     }
 
     /// A GET of a path of a service.

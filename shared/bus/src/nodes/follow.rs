@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// Everything of one stream from a position on. A reader lost with its connection is made anew.
-pub(super) struct Tail<T> {
+pub(crate) struct Tail<T> {
     inner: Arc<Inner>,
     stream: &'static str,
     next: u64,
@@ -24,13 +24,13 @@ pub(super) struct Tail<T> {
 }
 
 impl<T: DeserializeOwned> Tail<T> {
-    pub(super) fn new(inner: Arc<Inner>, stream: &'static str, from: u64, from_oldest: bool) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, stream: &'static str, from: u64, from_oldest: bool) -> Self {
         let connects = inner.connects.clone();
         Self { inner, stream, next: from.max(1), from_oldest, messages: None, connects, holds: PhantomData }
     }
 
     /// The next message and its position. Waits for ever.
-    pub(super) async fn next(&mut self) -> (u64, T) {
+    pub(crate) async fn next(&mut self) -> (u64, T) {
         let mut pause = Duration::from_millis(20);
         loop {
             match self.try_next().await {
@@ -56,15 +56,15 @@ impl<T: DeserializeOwned> Tail<T> {
         tokio::select! {
             // The server forgets such a reader when it restarts, and only missed heartbeats would tell.
             changed = self.connects.changed() => {
-                changed.map_err(|error| BusError::unavailable("following nodes", error))?;
+                changed.map_err(|error| BusError::unavailable("following a stream", error))?;
                 self.messages = None;
                 Ok(None)
             }
             next = messages.next() => {
                 let Some(message) = next else {
-                    return Err(BusError::unavailable("following nodes", "the reader ended"));
+                    return Err(BusError::unavailable("following a stream", "the reader ended"));
                 };
-                let message = message.map_err(|error| BusError::unavailable("following nodes", error))?;
+                let message = message.map_err(|error| BusError::unavailable("following a stream", error))?;
                 let info = message.info().map_err(|error| BusError::corrupt(self.stream, error))?;
                 let sequence = info.stream_sequence;
                 if sequence < self.next && !self.from_oldest {
@@ -84,7 +84,7 @@ impl<T: DeserializeOwned> Tail<T> {
 }
 
 async fn open(inner: &Inner, name: &'static str, start_sequence: u64) -> Result<pull::Ordered, BusError> {
-    let unavailable = |error: &dyn ToString| BusError::unavailable("following nodes", error.to_string());
+    let unavailable = |error: &dyn ToString| BusError::unavailable("following a stream", error.to_string());
     let stream = inner.js.get_stream_no_info(name).await.map_err(|error| unavailable(&error))?;
     let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence };
     let config = pull::OrderedConfig { deliver_policy, ..Default::default() };

@@ -88,6 +88,12 @@ pub struct ServiceMore {
     pub devices: Vec<String>,
     /// How its container is made; none takes the container as it is.
     pub definition: Option<Definition>,
+    /// The names under which model requests reach it; empty for a service that takes jobs alone.
+    pub models: Vec<String>,
+    /// What speaks there, such as `llamacpp` or `vllm`; none for plain OpenAI.
+    pub backend_kind: Option<String>,
+    /// The model's name there, if it differs from the first of `models`.
+    pub upstream_model: Option<String>,
 }
 
 impl Default for ServiceMore {
@@ -108,6 +114,9 @@ impl Default for ServiceMore {
             nodes: Vec::new(),
             devices: Vec::new(),
             definition: None,
+            models: Vec::new(),
+            backend_kind: None,
+            upstream_model: None,
         }
     }
 }
