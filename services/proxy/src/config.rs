@@ -130,6 +130,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// In the queue of the model.
     pub queue: Duration,
+    /// For a service to be started, room for it included.
+    pub start: Duration,
     /// Until a stream's first event.
     pub first_token: Duration,
     /// From one event to the next.
@@ -166,6 +168,7 @@ impl Default for Timeouts {
         Self {
             connect: Duration::from_secs(5),
             queue: Duration::from_secs(300),
+            start: Duration::from_secs(300),
             first_token: Duration::from_secs(300),
             between_tokens: Duration::from_secs(120),
             total: Duration::from_secs(3_600),
@@ -254,6 +257,7 @@ fn read_timeouts(reader: &mut Reader) -> Result<Timeouts, ConfigError> {
     Ok(Timeouts {
         connect: read("CONNECT_TIMEOUT", "until a backend takes the connection", usual.connect)?,
         queue: read("QUEUE_TIMEOUT", "longest wait in a model's queue", usual.queue)?,
+        start: read("START_TIMEOUT", "longest wait for a service to be started", usual.start)?,
         first_token: read("FIRST_TOKEN_TIMEOUT", "until a stream's first event", usual.first_token)?,
         between_tokens: read("BETWEEN_TOKENS_TIMEOUT", "from one event to the next", usual.between_tokens)?,
         total: read("TOTAL_TIMEOUT", "longest request", usual.total)?,

@@ -38,6 +38,12 @@ pub(crate) enum ProxyError {
     QueueTimeout { model: String, after: Duration },
     #[error("no backend of model '{model}' is answering; try again in {} s", .retry.as_secs_f64().ceil())]
     NoReplica { model: String, retry: Duration },
+    #[error("service '{service}' cannot be started: {why}")]
+    CannotStart { service: String, why: String },
+    #[error("service '{service}' did not start: {why}; try again in {} s", .retry.as_secs_f64().ceil())]
+    StartFailed { service: String, why: String, retry: Duration },
+    #[error("service '{service}' did not serve within {} s: {why}; try again in {} s", .after.as_secs_f64(), .retry.as_secs_f64().ceil())]
+    StartTimeout { service: String, after: Duration, why: String, retry: Duration },
     #[error("backend '{backend}' cannot be reached: {reason}")]
     Unreachable { backend: String, reason: String },
     #[error("backend '{backend}' took no connection within {} s", .after.as_secs_f64())]
@@ -109,6 +115,9 @@ impl ProxyError {
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
             Self::NoReplica { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available"),
+            Self::CannotStart { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "cannot_start"),
+            Self::StartFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "start_failed"),
+            Self::StartTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "start_timeout"),
             Self::Unreachable { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_unreachable"),
             Self::ConnectTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "connect_timeout"),
             Self::FirstTokenTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "first_token_timeout"),
@@ -128,7 +137,9 @@ impl ProxyError {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let wait = if let Self::RateLimited { retry, .. }
         | Self::QueueFull { retry, .. }
-        | Self::NoReplica { retry, .. } = self
+        | Self::NoReplica { retry, .. }
+        | Self::StartFailed { retry, .. }
+        | Self::StartTimeout { retry, .. } = self
         {
             *retry
         } else if let Self::Upstream(refusal) = self {
@@ -143,13 +154,14 @@ impl ProxyError {
 
     /// Whether a client does better not to try again, although the status would make it.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. })
+        matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. } | Self::CannotStart { .. })
             || matches!(self, Self::Upstream(refusal) if refusal.status == StatusCode::NOT_IMPLEMENTED)
     }
 
     /// Whether another replica may be asked in its place: it says nothing about the request itself.
     pub(crate) fn is_failover(&self) -> bool {
         matches!(self, Self::NoReplica { .. } | Self::BadReply { .. })
+            || matches!(self, Self::CannotStart { .. } | Self::StartFailed { .. } | Self::StartTimeout { .. })
             || matches!(self, Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. })
             || matches!(self, Self::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529))
     }

@@ -22,6 +22,7 @@ mod proxy;
 mod relay;
 mod routing;
 mod run;
+mod seats;
 mod sse;
 mod surface;
 mod trace;

@@ -11,6 +11,8 @@ pub const DURATION: &str = "gantry_proxy_request_seconds";
 pub const FIRST_TOKEN: &str = "gantry_proxy_first_token_seconds";
 /// Seconds that requests waited in a model's queue.
 pub const QUEUE: &str = "gantry_proxy_queue_seconds";
+/// Seconds that requests waited for a service to be started and to be theirs to use.
+pub const START: &str = "gantry_proxy_start_seconds";
 /// Seconds that the proxy itself took before it called a backend.
 pub const OVERHEAD: &str = "gantry_proxy_overhead_seconds";
 /// Tokens, by model and direction.

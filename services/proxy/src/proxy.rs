@@ -6,10 +6,13 @@ use crate::keys::{Buckets, Common, Keys, Link, count_spending, watch_keys};
 use crate::relay::client::Upstream;
 use crate::relay::watchdog::Watchdog;
 use crate::routing::{Fleet, FleetError, Model, Permits, look};
+use crate::seats::{Served, Voice, follow_offers};
 use crate::usage::{Discard, SharedSink};
 use bus::{Bus, BusError};
+use domain::control::{ModelOffer, ServiceName};
 use domain::keys::KeyRecord;
 use futures::future::join_all;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -27,6 +30,9 @@ pub struct Proxy {
     common: Common,
     bus: Option<Bus>,
     name: String,
+    /// Services that are started on demand, by their names.
+    served: RwLock<BTreeMap<ServiceName, Arc<Served>>>,
+    voice: Arc<Voice>,
     permits: Arc<Permits>,
     sink: SharedSink,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
@@ -68,8 +74,9 @@ impl Proxy {
         let upstream = Upstream::new(config.timeouts.connect);
         let buckets = buckets(&merged);
         let common = Common::default();
+        let name = uuid::Uuid::new_v4().simple().to_string();
         let setup = Setup {
-            fleet: Arc::new(Fleet::new(&merged, &Fleet::default())?),
+            fleet: Arc::new(Fleet::new(&merged, &[], &Fleet::default())?),
             keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
             buckets,
             upstream,
@@ -82,7 +89,9 @@ impl Proxy {
             stored: RwLock::default(),
             common,
             bus: None,
-            name: uuid::Uuid::new_v4().simple().to_string(),
+            voice: Voice::new(&name),
+            name,
+            served: RwLock::default(),
             permits: Arc::default(),
             sink: Arc::new(Discard),
             metrics: Box::new(String::new),
@@ -129,6 +138,44 @@ impl Proxy {
         }
     }
 
+    /// Takes these services as those that are started on demand; what is known of each goes on.
+    pub(crate) fn set_offers(&self, offers: Vec<ModelOffer>) {
+        let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.served.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut next = BTreeMap::new();
+        let mut renamed = before.len() != offers.len();
+        for offer in offers {
+            let service = offer.service.clone();
+            let served = match before.get(&service) {
+                Some(known) => {
+                    renamed |= known.standing().offer.models != offer.models;
+                    known.update(offer);
+                    Arc::clone(known)
+                }
+                None => {
+                    renamed = true;
+                    Served::new(offer, &self.voice)
+                }
+            };
+            next.insert(service, served);
+        }
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = next;
+        if !renamed {
+            return;
+        }
+        let setup = self.setup();
+        match Fleet::new(&setup.config, &self.served(), &setup.fleet) {
+            Ok(fleet) => self.replace(Setup { fleet: Arc::new(fleet), ..Setup::clone(&setup) }),
+            Err(error) => {
+                tracing::error!(%error, "models of services were not taken; the last good ones stay in force")
+            }
+        }
+    }
+
+    fn served(&self) -> Vec<Arc<Served>> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     fn keys_of(&self, config: &Config, before: &Keys) -> Result<Arc<Keys>, SetupError> {
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner).clone();
         Keys::new(config, &stored, &self.common, before).map(Arc::new).map_err(SetupError::Key)
@@ -148,7 +195,7 @@ impl Proxy {
             (_, _) => buckets(&config),
         };
         let setup = Setup {
-            fleet: Arc::new(Fleet::new(&config, &before.fleet)?),
+            fleet: Arc::new(Fleet::new(&config, &self.served(), &before.fleet)?),
             keys: self.keys_of(&config, &before.keys)?,
             buckets,
             upstream: before.upstream.clone(),
@@ -181,7 +228,15 @@ impl Proxy {
                 self.setup().keys.upkeep().await;
             }
         };
-        tokio::join!(self.watch_backends(), watch_keys(self, bus), count_spending(self, bus), leases);
+        let seats = self.voice.speak(bus, || self.served());
+        tokio::join!(
+            self.watch_backends(),
+            watch_keys(self, bus),
+            count_spending(self, bus),
+            leases,
+            follow_offers(self, bus),
+            seats,
+        );
     }
 
     async fn watch_backends(&self) {

@@ -6,7 +6,8 @@ use super::open::{Opened, Raw, open};
 use super::watchdog::Watch;
 use crate::error::ProxyError;
 use crate::routing::{Guard, Route};
-use crate::sse::frame::{KEEP_ALIVE, event, named_event};
+use crate::seats::Stage;
+use crate::sse::frame::{event, named_event};
 use crate::surface::envelope;
 use crate::usage::{Outcome, Tally};
 use axum::body::Body;
@@ -17,6 +18,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
@@ -26,6 +28,7 @@ type Opening = Pin<Box<dyn Future<Output = Result<Opened, ProxyError>> + Send>>;
 /// takes longer than the keep-alive does the head go first, with comments behind it.
 pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
     let (route, patience, is_stream, watch) = (job.route, job.timeouts.keep_alive, job.is_stream(), job.watch());
+    let stage = Arc::clone(&job.stage);
     let mut opening: Opening = Box::pin(open(job));
     if !is_stream || patience.is_zero() {
         return opening.await.map(|opened| respond(opened, &watch));
@@ -33,7 +36,7 @@ pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
     match timeout(patience, &mut opening).await {
         Ok(opened) => opened.map(|opened| respond(opened, &watch)),
         Err(_) => {
-            let patient = Patient { opening, route, patience };
+            let patient = Patient { opening, route, patience, stage };
             Ok(events(Phase::Greeting(Box::new(patient)), &watch))
         }
     }
@@ -70,6 +73,7 @@ struct Patient {
     opening: Opening,
     route: Route,
     patience: Duration,
+    stage: Arc<Stage>,
 }
 
 fn events(phase: Phase, watch: &Watch) -> Response {
@@ -85,9 +89,9 @@ type Piece = Result<Bytes, BrokenOff>;
 
 async fn advance(phase: Phase) -> Option<(Piece, Phase)> {
     match phase {
-        Phase::Greeting(patient) => Some((Ok(KEEP_ALIVE), Phase::Waiting(patient))),
+        Phase::Greeting(patient) => Some((Ok(patient.stage.comment()), Phase::Waiting(patient))),
         Phase::Waiting(mut patient) => match timeout(patient.patience, &mut patient.opening).await {
-            Err(_) => Some((Ok(KEEP_ALIVE), Phase::Waiting(patient))),
+            Err(_) => Some((Ok(patient.stage.comment()), Phase::Waiting(patient))),
             Ok(Ok(Opened::Live(mut live))) => live.next().await.map(|piece| (piece, Phase::Live(live))),
             Ok(Ok(Opened::Whole(_) | Opened::Raw(_))) => {
                 let error = ProxyError::Unsupported("the backend did not answer with a stream".to_owned());

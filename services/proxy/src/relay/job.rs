@@ -7,11 +7,15 @@ use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
 use crate::json::{Change, Edit, Peek, Pieces};
 use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
+use crate::seats::{Stage, Want};
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use tokio::time::Instant;
+
+/// The priority of jobs that name none, which requests have too.
+const USUAL_PRIORITY: i32 = 3;
 
 /// A request on its way. Dropping it at any point lets go of everything, the backend's connection included.
 pub(crate) struct Job {
@@ -33,12 +37,25 @@ pub(crate) struct Job {
     /// What the key and the limits hold for this request. Goes before the ticket.
     pub(crate) held: Vec<Guard>,
     pub(crate) ticket: Ticket,
+    /// What it waits for.
+    pub(crate) stage: Arc<Stage>,
 }
 
 impl Job {
     /// Whether the client wants events.
     pub(crate) fn is_stream(&self) -> bool {
         self.peek.as_ref().is_some_and(|peek| peek.stream)
+    }
+
+    /// What it brings to a service that is started on demand. Keys count urgency upwards from 0, jobs downwards from 3.
+    pub(crate) fn want(&self) -> Want<'_> {
+        Want {
+            priority: USUAL_PRIORITY.saturating_sub(self.rank.priority),
+            most_waiting: self.bounds.queue,
+            patience: self.timeouts.start,
+            stage: &self.stage,
+            ticket: &self.ticket,
+        }
     }
 
     /// Who drops the answer when its client stands still: it must take a piece in the longest time in which a backend

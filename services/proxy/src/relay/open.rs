@@ -8,6 +8,7 @@ use crate::backends;
 use crate::error::ProxyError;
 use crate::metrics;
 use crate::routing::{Backend, Entry, Full, Guard, Model, Replica, Route};
+use crate::seats::{Served, best};
 use crate::usage::Outcome;
 use ::metrics::{counter, histogram};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -77,8 +78,12 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
     let mut last = None;
     let fallbacks = named.fallbacks.iter().filter_map(|name| job.fleet.resolve(Some(name)).ok());
     let models: Vec<Arc<Model>> = std::iter::once(Arc::clone(&named)).chain(fallbacks).take(MODELS).collect();
-    for model in models.iter().filter(|model| !model.replicas.is_empty()) {
-        match try_model(job, model).await {
+    for model in models.iter().filter(|model| !(model.replicas.is_empty() && model.services.is_empty())) {
+        let tried = match best(&model.services) {
+            Some(service) => try_service(job, model, service).await,
+            None => try_model(job, model).await,
+        };
+        match tried {
             Err(error) if error.is_failover() || matches!(error, ProxyError::QueueFull { .. }) => {
                 // What the model's own backends said tells more than that a fallback was not there either.
                 last = last.or(Some(error));
@@ -98,33 +103,60 @@ async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyErro
             Ok(at) => at,
             Err(nobody) => return Err(last.unwrap_or(nobody)),
         };
-        let replica = &model.replicas[at];
-        let backend = &replica.backend;
-        backend.breaker.begins(Instant::now());
-        histogram!(metrics::OVERHEAD).record(job.account.begun().elapsed().as_secs_f64());
-        let held = vec![backend.carry(&job.ticket)];
-        match attempt(job, replica, held).await {
+        match ask(job, &model.replicas[at]).await {
             Ok(mut found) => {
-                backend.breaker.succeeded();
-                job.account.backend(backend.name());
                 found.hold(place);
                 return Ok(found);
             }
             Err(error) => {
-                if error.blames_replica() {
-                    backend.breaker.failed(Instant::now());
-                }
                 if !error.is_failover() {
-                    job.account.backend(backend.name());
                     return Err(error);
                 }
-                counter!(metrics::FAILOVERS, "backend" => backend.name().to_owned()).increment(1);
+                let backend = model.replicas[at].backend.name().to_owned();
+                counter!(metrics::FAILOVERS, "backend" => backend).increment(1);
                 tried.push(at);
                 last = Some(error);
             }
         }
     }
     Err(last.unwrap_or(ProxyError::NoReplica { model: model.name.clone(), retry: Duration::from_secs(5) }))
+}
+
+/// Has the service started if need be, and asks it.
+async fn try_service(job: &mut Job, model: &Arc<Model>, service: &Arc<Served>) -> Result<Found, ProxyError> {
+    let place = admit(job, model).await?;
+    let begun = Instant::now();
+    let (backend, seat) = service.seat(job.want()).await?;
+    histogram!(metrics::START, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
+    let upstream_name = service.upstream_name();
+    let mut found = ask(job, &Replica { backend, upstream_name, weight: 1 }).await?;
+    found.hold(seat);
+    found.hold(place);
+    Ok(found)
+}
+
+/// Asks one replica, and remembers how that went.
+async fn ask(job: &mut Job, replica: &Replica) -> Result<Found, ProxyError> {
+    let backend = &replica.backend;
+    backend.breaker.begins(Instant::now());
+    histogram!(metrics::OVERHEAD).record(job.account.begun().elapsed().as_secs_f64());
+    let held = vec![backend.carry(&job.ticket)];
+    match attempt(job, replica, held).await {
+        Ok(found) => {
+            backend.breaker.succeeded();
+            job.account.backend(backend.name());
+            Ok(found)
+        }
+        Err(error) => {
+            if error.blames_replica() {
+                backend.breaker.failed(Instant::now());
+            }
+            if !error.is_failover() {
+                job.account.backend(backend.name());
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Waits for a place at the model's door.

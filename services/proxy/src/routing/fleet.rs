@@ -6,7 +6,8 @@ use super::backend::Backend;
 use super::model::{Model, Replica};
 use crate::config::{Bounds, Config, ModelConfig};
 use crate::error::ProxyError;
-use std::collections::{BTreeSet, HashMap};
+use crate::seats::Served;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,8 +47,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Builds it, taking over what did not change.
-    pub(crate) fn new(config: &Config, before: &Self) -> Result<Self, FleetError> {
+    /// Builds it, taking over what did not change. A service whose model's name the configuration takes is passed over.
+    pub(crate) fn new(config: &Config, served: &[Arc<Served>], before: &Self) -> Result<Self, FleetError> {
         let mut fleet =
             Self { default_model: config.default_model.clone(), bounds: Some(config.bounds), ..Self::default() };
         for one in &config.backends {
@@ -61,7 +62,32 @@ impl Fleet {
         for one in &config.models {
             fleet.add(one, before)?;
         }
+        fleet.serve(served, before);
         Ok(fleet)
+    }
+
+    /// Adds the models of services that are started on demand; several services may have one model.
+    fn serve(&mut self, served: &[Arc<Served>], before: &Self) {
+        let mut by_name: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
+        for one in served {
+            for name in &one.standing().offer.models {
+                by_name.entry(name.clone()).or_default().push(Arc::clone(one));
+            }
+        }
+        for (name, services) in by_name {
+            if self.configured.contains_key(&name) {
+                tracing::warn!(
+                    model = name,
+                    "the configuration has a model of that name, so no service is started for it"
+                );
+                continue;
+            }
+            let known = before.configured.get(&name).map(|model| Arc::clone(&model.admission));
+            let admission = known.unwrap_or_else(|| Admission::new(None, 0));
+            admission.resize(None, 0);
+            let model = Model::served(name.clone(), services, admission);
+            self.configured.insert(name, Arc::new(model));
+        }
     }
 
     fn add(&mut self, config: &ModelConfig, before: &Self) -> Result<(), FleetError> {

@@ -5,6 +5,7 @@ use super::affinity::Affinity;
 use super::backend::Backend;
 use super::route::Route;
 use crate::error::ProxyError;
+use crate::seats::Served;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) replicas: Vec<Replica>,
+    /// Services that are started for it, where it has no replicas.
+    pub(crate) services: Vec<Arc<Served>>,
     pub(crate) fallbacks: Vec<String>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) affinity: Affinity,
@@ -36,7 +39,13 @@ const AFFINITY_SLACK: f64 = 2.0;
 impl Model {
     /// A model with its door.
     pub(crate) fn new(name: String, replicas: Vec<Replica>, fallbacks: Vec<String>, admission: Arc<Admission>) -> Self {
-        Self { name, replicas, fallbacks, admission, affinity: Affinity::default(), turn: AtomicUsize::new(0) }
+        let (affinity, turn) = (Affinity::default(), AtomicUsize::new(0));
+        Self { name, replicas, services: Vec::new(), fallbacks, admission, affinity, turn }
+    }
+
+    /// A model of services that are started on demand.
+    pub(crate) fn served(name: String, services: Vec<Arc<Served>>, admission: Arc<Admission>) -> Self {
+        Self { services, ..Self::new(name, Vec::new(), Vec::new(), admission) }
     }
 
     /// Requests that all replicas take at once; none if one of them has no bound.
@@ -46,6 +55,12 @@ impl Model {
 
     /// Whether any replica can do that; the refusal names the first backend.
     pub(crate) fn check(&self, route: Route) -> Result<(), ProxyError> {
+        if self.services.iter().any(|service| service.can(route)) {
+            return Ok(());
+        }
+        if let Some(service) = self.services.first() {
+            return Err(ProxyError::NotSupported { backend: service.name().to_string(), what: route.needs().title() });
+        }
         if self.replicas.is_empty() || self.replicas.iter().any(|replica| route.is_served_by(&replica.backend)) {
             return Ok(());
         }

@@ -191,7 +191,7 @@ fn a_guard_that_outlives_its_request_is_counted_as_leaked_until_it_goes() {
 }
 
 fn fleet(config: &Config, before: &Fleet) -> Fleet {
-    Fleet::new(config, before).unwrap()
+    Fleet::new(config, &[], before).unwrap()
 }
 
 fn two_backends() -> Config {
@@ -258,7 +258,7 @@ fn a_configuration_that_contradicts_itself_is_refused_with_the_name() {
     let wrong = |change: fn(&mut Config)| {
         let mut config = two_backends();
         change(&mut config);
-        Fleet::new(&config, &Fleet::default()).unwrap_err().to_string()
+        Fleet::new(&config, &[], &Fleet::default()).unwrap_err().to_string()
     };
     assert_eq!(wrong(|config| config.backends[1].name = "a".to_owned()), "backend 'a': is named twice");
     assert!(

@@ -63,6 +63,7 @@ pub(crate) async fn infer(
         deadline,
         held,
         ticket,
+        stage: Arc::default(),
     };
     answer(job).await
 }

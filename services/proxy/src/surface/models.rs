@@ -2,6 +2,7 @@
 
 use crate::proxy::Setup;
 use crate::routing::{Backend, Model, ModelState};
+use domain::control::OfferStage;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,9 +43,16 @@ fn configured(model: &Arc<Model>) -> Value {
             replica.backend.state_of(entry.unwrap_or(&Value::Null))
         })
         .collect();
+    states.extend(model.services.iter().map(|service| match service.standing().offer.stage {
+        OfferStage::Ready => ModelState::Loaded,
+        OfferStage::Stopped | OfferStage::Starting | OfferStage::Leaving => ModelState::Loadable,
+        OfferStage::Unavailable => ModelState::Unreachable,
+    }));
     states.sort();
     let state = states.first().copied().unwrap_or(ModelState::Loadable);
-    let backends: Vec<&str> = model.replicas.iter().map(|replica| replica.backend.name()).collect();
+    let backends = model.replicas.iter().map(|replica| replica.backend.name());
+    let services = model.services.iter().map(|service| service.name().as_str());
+    let backends: Vec<&str> = backends.chain(services).collect();
     json!({
         "id": model.name, "object": "model", "created": 0, "owned_by": "gantry",
         "state": state.as_str(), "backends": backends, "fallbacks": model.fallbacks,

@@ -1,0 +1,1 @@
+//! Offers of leaders, and what is told to who waits.
