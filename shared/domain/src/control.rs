@@ -11,7 +11,7 @@ pub use ask::{Ask, JobFilter, Reply, ServiceWant};
 pub use job::{JobDetail, JobEnd, JobRequest, JobState, JobView, Payload, WaitView};
 pub use notice::{Notice, NoticeKind};
 pub use order::{Answer, ControlOrder, Order, Refused, RefusedKind};
-pub use seat::{ModelOffer, OfferStage, OfferUpdate, OfferWait, SeatWish, Seats};
+pub use seat::{BACKEND_KINDS, ModelOffer, OfferStage, OfferUpdate, OfferWait, SeatWish, Seats};
 pub use service::{
     DeviceView, HolderView, Overview, ProgressMode, ServiceChange, ServiceMore, ServiceRecord, ServiceState,
     ServiceView,

@@ -1,6 +1,8 @@
 //! What can happen to the cluster. Replaying these gives the same state.
 
-use crate::{DeviceInfo, GpuId, Holder, JobEvent, JobId, JobSpec, NodeId, Policy, Service, ServiceName, Spot, StopReason};
+use crate::{
+    DeviceInfo, GpuId, Holder, JobEvent, JobId, JobSpec, NodeId, Policy, Service, ServiceName, Spot, StopReason,
+};
 use domain::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

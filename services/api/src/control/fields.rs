@@ -29,6 +29,9 @@ pub(super) const BEYOND: &[Field] = &[
     Field::given("nodes", Kind::Texts),
     Field::given("devices", Kind::Texts),
     Field::optional("definition", Kind::Object),
+    Field::given("models", Kind::Texts),
+    Field::optional("backend_kind", Kind::Text),
+    Field::optional("upstream_model", Kind::Text),
 ];
 
 const REGISTERED: &[Field] = &[
@@ -58,6 +61,9 @@ const REGISTERED: &[Field] = &[
     BEYOND[12],
     BEYOND[13],
     BEYOND[14],
+    BEYOND[15],
+    BEYOND[16],
+    BEYOND[17],
 ];
 
 const CHANGED: &[Field] = &[
@@ -85,6 +91,9 @@ const CHANGED: &[Field] = &[
     BEYOND[12],
     BEYOND[13],
     BEYOND[14],
+    BEYOND[15],
+    BEYOND[16],
+    BEYOND[17],
 ];
 
 /// Body of `POST /services/register`.

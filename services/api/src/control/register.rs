@@ -3,7 +3,7 @@
 use super::{address, definition, fields};
 use crate::ApiError;
 use crate::input::{Input, Issue, Place};
-use domain::control::{ProgressMode, ServiceChange, ServiceMore, ServiceRecord};
+use domain::control::{BACKEND_KINDS, ProgressMode, ServiceChange, ServiceMore, ServiceRecord};
 use domain::nodes::ContainerName;
 use domain::{Object, Time};
 use serde_json::{Value, json};
@@ -82,6 +82,9 @@ fn progress_mode(input: &Input) -> Result<Option<ProgressMode>, ApiError> {
     }
 }
 
+/// Names under which one service may serve models.
+const MODELS: usize = 64;
+
 /// The settings beyond the contract, if one of them is given.
 fn beyond(input: &Input, before: ServiceMore) -> Result<Option<ServiceMore>, ApiError> {
     let given: Object = fields::BEYOND
@@ -102,6 +105,14 @@ fn beyond(input: &Input, before: ServiceMore) -> Result<Option<ServiceMore>, Api
         serde_json::from_value(all).map_err(|error| refused("definition", &error.to_string(), input))?;
     if let Some(flaw) = more.definition.as_ref().and_then(definition::flaw) {
         return Err(refused("definition", &flaw, input));
+    }
+    let is_name = |name: &String| (1..=256).contains(&name.len()) && !name.chars().any(char::is_control);
+    if more.models.len() > MODELS || !more.models.iter().chain(&more.upstream_model).all(is_name) {
+        return Err(refused("models", "must be at most 64 names of 1 to 256 characters", input));
+    }
+    if let Some(kind) = more.backend_kind.as_deref().filter(|kind| !BACKEND_KINDS.contains(kind)) {
+        let why = format!("'{kind}' is none of {}", BACKEND_KINDS.join(", "));
+        return Err(refused("backend_kind", &why, input));
     }
     Ok(Some(more))
 }

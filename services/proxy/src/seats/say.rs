@@ -42,6 +42,10 @@ impl Voice {
         heard.is_some_and(|at| at.elapsed() < BELIEVED)
     }
 
+    pub(super) fn was_heard(&self, at: Instant) {
+        *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    }
+
     /// Speaks for as long as it is polled.
     pub(crate) async fn speak(&self, bus: &Bus, served: impl Fn() -> Vec<Arc<Served>>) {
         let mut said = Seats { holder: self.holder.clone(), ..Seats::default() };
@@ -68,7 +72,7 @@ impl Voice {
             }
             due = match bus.say_seats(&said).await {
                 Ok(()) => {
-                    *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+                    self.was_heard(now);
                     let renewal = (!said.wishes.is_empty()).then_some(now + Bus::SEAT_HEARTBEAT);
                     [renewal, changes_at].into_iter().flatten().min()
                 }

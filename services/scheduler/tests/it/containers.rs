@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-fn image(vram_mb: u64) -> Image {
+pub(crate) fn image(vram_mb: u64) -> Image {
     Image { port: free_port(), vram_mb, seen: Arc::new(Seen::default()) }
 }
 
-async fn register(world: &World, name: &str, image: &Image, change: impl FnOnce(&mut ServiceMore)) {
+pub(crate) async fn register(world: &World, name: &str, image: &Image, change: impl FnOnce(&mut ServiceMore)) {
     let mut record = ServiceRecord::of_container(name, name, image.port, name, now());
     #[expect(clippy::cast_precision_loss, reason = "a test's sizes are small")]
     let vram_gb = image.vram_mb as f64 / 1024.0;
@@ -26,11 +26,11 @@ async fn register(world: &World, name: &str, image: &Image, change: impl FnOnce(
     assert!(matches!(answer, Answer::Service(_)), "{answer:?}");
 }
 
-async fn view(world: &World, name: &str) -> ServiceView {
+pub(crate) async fn view(world: &World, name: &str) -> ServiceView {
     world.control.service(&ServiceName::from(name), false, SOON).await.unwrap().unwrap()
 }
 
-async fn host(world: &World, images: &[(&str, &Image)]) -> Host {
+pub(crate) async fn host(world: &World, images: &[(&str, &Image)]) -> Host {
     let host = Host::start(&world.bus, "gpu-1", images);
     let deadline = Instant::now() + SOON;
     while world.control.overview(SOON).await.unwrap().devices.is_empty() {

@@ -7,6 +7,7 @@ mod host;
 mod jobs;
 mod orders;
 mod preemption;
+mod seats;
 mod services;
 mod takeover;
 mod worker;

@@ -5,6 +5,9 @@ use crate::Time;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What may speak where a model is served.
+pub const BACKEND_KINDS: [&str; 8] = ["vllm", "ollama", "llamacpp", "tgi", "sglang", "localai", "lmstudio", "openai"];
+
 /// What the requests of one proxy need of services. Said anew when it changes, and again and again while it is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seats {

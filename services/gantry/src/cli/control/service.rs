@@ -120,6 +120,15 @@ pub struct Register {
     /// Jobs that it does at once
     #[arg(long, value_name = "COUNT")]
     max_concurrency: Option<u32>,
+    /// A name under which model requests at /v1 reach it, and start it; may be given again for aliases
+    #[arg(long = "model", value_name = "NAME")]
+    models: Vec<String>,
+    /// What speaks there: vllm, ollama, llamacpp, tgi, sglang, localai, lmstudio or openai
+    #[arg(long, value_name = "KIND")]
+    backend_kind: Option<String>,
+    /// The model's name there, if it differs
+    #[arg(long, value_name = "NAME")]
+    upstream_model: Option<String>,
     /// A JSON file with further fields, such as a `definition` to make the container from
     #[arg(short, long)]
     file: Option<PathBuf>,
@@ -233,6 +242,9 @@ async fn add(register: Register, session: &mut Session) -> Result<Exit, Trouble>
         ("progress_endpoint", json!(register.progress_endpoint)),
         ("description", json!(register.description)),
         ("max_concurrency", json!(register.max_concurrency)),
+        ("models", if register.models.is_empty() { Value::Null } else { json!(register.models) }),
+        ("backend_kind", json!(register.backend_kind)),
+        ("upstream_model", json!(register.upstream_model)),
     ];
     for (key, value) in given.into_iter().filter(|(_, value)| !value.is_null()) {
         body[key] = value;
