@@ -238,7 +238,7 @@ async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow
                 None => proxy,
             }
         };
-        proxy::run(config, address, stop, bus, prepare).await
+        Box::pin(proxy::run(config, address, stop, bus, prepare)).await
     });
     Ok(None)
 }
