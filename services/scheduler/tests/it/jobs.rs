@@ -141,6 +141,8 @@ async fn a_key_is_one_job_for_ever_and_another_request_under_it_is_a_conflict() 
     assert_eq!(again, Submitted::Accepted { sequence, repeated: true });
     request.payload = payload(&json!({"x": 2}));
     assert_eq!(world.control.submit(&request, &trace).await.unwrap(), Submitted::Conflict);
+    // A list shows what was taken in; the job is stored, and may not be yet.
+    world.control.seen(&id, sequence, SOON).await.unwrap().unwrap();
     let (jobs, next) = world.control.jobs(JobFilter { limit: 10, ..JobFilter::default() }, SOON).await.unwrap();
     assert_eq!((jobs.len(), next), (1, None));
 }
