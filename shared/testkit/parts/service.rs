@@ -138,6 +138,9 @@ impl Service {
         let tell = |word: &str| {
             if let Some(mut tally) = tally.as_ref() {
                 let _ = writeln!(tally, "{word} {job} {attempt}");
+                // What comes next must not be counted before this is.
+                let _ = tally.set_read_timeout(Some(Duration::from_secs(5)));
+                let _ = tally.read(&mut [0]);
             }
         };
         tell("begin");

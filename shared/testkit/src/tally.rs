@@ -4,7 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test without its tally has nothing to go on with")]
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -104,6 +104,8 @@ fn listen(stream: TcpStream, seen: &Mutex<Seen>) {
         while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = said.drain(..=end).collect();
             take(String::from_utf8_lossy(&line).trim(), &stream, &mut place, seen);
+            // The other side waits until it was counted.
+            let _ = (&stream).write_all(b"\n");
         }
     }
     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);

@@ -38,6 +38,9 @@ const RECORD: Shape = shape(
         ("definition?", "ServiceDefinition?"),
         ("nodes?", "[string]"),
         ("devices?", "[string]"),
+        ("models?", "[string]"),
+        ("backend_kind?", "string?"),
+        ("upstream_model?", "string?"),
     ],
 );
 
