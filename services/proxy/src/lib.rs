@@ -10,6 +10,8 @@
 //!
 //! Accounts go to a [`UsageSink`]. With a broker ([`Proxy::with_bus`]) keys come from the bucket of keys, their limits are
 //! shared with other proxies through the bucket of limits, and their budgets are counted from the stream of accounts.
+//! Models of services that are started on demand come as offers of the leading scheduler (`GANTRY_OFFERS`); what requests
+//! need of them is said in `GANTRY_SEATS`.
 
 mod anthropic;
 mod backends;

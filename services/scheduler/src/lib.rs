@@ -6,6 +6,9 @@
 //! per step, and only then done: orders to nodes (`GANTRY_NODE_ORDERS`), calls to services. Payloads stay in the request
 //! stream, results and snapshots in `GANTRY_JOBS`. It keeps nothing that the streams do not hold.
 //!
+//! Requests of proxies take part: what they need of services comes in by `GANTRY_SEATS` and becomes events like any other;
+//! how services that serve models stand goes out by `GANTRY_OFFERS`, after it is stored.
+//!
 //! What a service sees: one POST per attempt, the payload verbatim, at the path of its type (`/v1/chat/completions` for
 //! `llm` and `vlm`, `/execute` for `code-runner`, else `/process`) or at its own `job_endpoint`, with the headers
 //! `Gantry-Job-Id`, `Gantry-Attempt`, `Gantry-Deadline` (RFC 3339) and `Idempotency-Key` (one per attempt). A resumed job

@@ -29,7 +29,7 @@ async fn a_service_that_exits_after_its_start_says_so_and_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn a_job_that_made_way_resumes_from_its_snapshot_and_no_slot_is_doubled() {
+async fn a_job_that_made_way_is_run_again_and_no_slot_is_doubled() {
     let mut world = World::start().await;
     let tally = Tally::start();
     let name = world.service("slow", &[&tally.argument()], json!({"stop_endpoint": "/stop"})).await;
