@@ -250,6 +250,7 @@ impl Proxy {
             }
             self.sweep();
             let setup = self.setup();
+            setup.upstream.sweep();
             self.look(&setup, Duration::ZERO).await;
             tokio::time::sleep(setup.config.timeouts.probe.max(Duration::from_millis(100))).await;
         }

@@ -4,6 +4,7 @@ use super::job::Job;
 use super::live::{BrokenOff, Live};
 use super::open::{Opened, Raw, open};
 use super::watchdog::Watch;
+use super::wire::Answer;
 use crate::error::ProxyError;
 use crate::routing::{Guard, Route};
 use crate::seats::Stage;
@@ -139,7 +140,7 @@ fn passed_on(raw: Raw, watch: &Watch) -> Response {
 }
 
 struct Flow {
-    body: hyper::body::Incoming,
+    body: Answer,
     held: Vec<Guard>,
     job: Job,
     name: String,

@@ -1,151 +1,126 @@
-//! The one pooled HTTP client, and one request over it.
+//! One request to a backend, over a connection that stands or a new one.
 
-use super::connect::{Counted, Uses};
+use super::connect::{ConnectError, Connector};
+use super::wire::{Answer, Idle, Wire};
 use crate::error::ProxyError;
 use crate::json::Pieces;
 use crate::routing::Backend;
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, Method, Request, Response, Uri};
-use hyper::body::Incoming;
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::error::Error as _;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-
-type Pool = Client<Counted, Pieces>;
-
-/// Idle connections are closed before most servers close them.
-const IDLE: Duration = Duration::from_secs(4);
-const IDLE_PER_HOST: usize = 256;
 
 /// Connections to every backend.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    pool: Pool,
+    connector: Connector,
     connect_timeout: Duration,
+    homes: Arc<Mutex<Vec<Weak<Idle>>>>,
 }
 
 /// A request that can be sent more than once.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct Call<'a> {
     pub(crate) method: Method,
+    /// Without scheme and host: those are the backend's, and so is its key.
     pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Pieces,
 }
 
 impl Upstream {
-    /// A client whose connections must stand within that time.
+    /// Connections must stand within that time.
     pub(crate) fn new(connect_timeout: Duration) -> Self {
-        let mut http = HttpConnector::new();
-        http.set_nodelay(true);
-        http.enforce_http(false);
-        http.set_connect_timeout(Some(connect_timeout));
-        http.set_keepalive(Some(Duration::from_secs(60)));
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1().wrap_connector(http);
-        let pool = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .build(Counted(connector));
-        Self { pool, connect_timeout }
+        Self { connector: Connector::new(connect_timeout), connect_timeout, homes: Arc::default() }
     }
 
-    /// Sends it and waits for the head of the answer. A pooled connection that the backend had closed in the meantime
-    /// is no failure: the call is repeated once, on a fresh one. Dropping the future closes the connection.
-    pub(crate) async fn send(&self, backend: &Backend, call: &Call) -> Result<Response<Incoming>, ProxyError> {
-        match self.send_once(backend, call).await {
-            Err((_, true)) => self.send_once(backend, call).await,
-            other => other,
+    /// Sends it and waits for the head of the answer. A connection that the backend had closed in the meantime is no
+    /// failure: the call is repeated once, on a fresh one. Dropping the future closes the connection.
+    pub(crate) async fn send(&self, backend: &Backend, call: &Call<'_>) -> Result<Response<Answer>, ProxyError> {
+        if let Some(wire) = backend.idle.take() {
+            match exchange(backend, wire, call).await {
+                Err(error) if is_closed(&error) => {}
+                other => return other.map_err(|error| disconnected(backend, &error)),
+            }
         }
-        .map_err(|(error, _)| error)
+        let wire = self.connect(backend).await?;
+        exchange(backend, wire, call).await.map_err(|error| disconnected(backend, &error))
     }
 
-    async fn send_once(&self, backend: &Backend, call: &Call) -> Result<Response<Incoming>, (ProxyError, bool)> {
-        let mut request = Request::new(call.body.clone());
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = call.uri.clone();
-        *request.headers_mut() = call.headers.clone();
-        let connection = capture_connection(&mut request);
-        let answer = self.pool.request(request).await;
-        let used = uses(&connection).map_or(0, |uses| uses.fetch_add(1, Ordering::Relaxed));
-        answer.map_err(|error| (self.explain(backend, &error), used > 0 && is_closed(&error)))
+    /// Closes connections that were not used for long.
+    pub(crate) fn sweep(&self) {
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        homes.retain(|home| home.upgrade().inspect(|idle| idle.sweep()).is_some());
     }
 
-    fn explain(&self, backend: &Backend, error: &legacy::Error) -> ProxyError {
+    async fn connect(&self, backend: &Backend) -> Result<Box<Wire>, ProxyError> {
+        // Boxed: it is large, and most requests find a connection that stands.
+        let connecting = Box::pin(self.connector.connect(backend.origin().clone()));
+        let stream = connecting.await.map_err(|error| self.unreachable(backend, &error))?;
+        self.remember(&backend.idle);
+        Wire::new(stream).await.map_err(|error| disconnected(backend, &error))
+    }
+
+    fn remember(&self, home: &Arc<Idle>) {
+        let home = Arc::downgrade(home);
+        let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+        if !homes.iter().any(|known| known.ptr_eq(&home)) {
+            homes.push(home);
+        }
+    }
+
+    fn unreachable(&self, backend: &Backend, error: &ConnectError) -> ProxyError {
         let backend = backend.name().to_owned();
-        if !error.is_connect() {
-            return ProxyError::Disconnected { backend, reason: root(error) };
-        }
-        if chain(error).any(|cause| is_io(cause, std::io::ErrorKind::TimedOut)) {
+        if chain(error.as_ref()).any(|cause| is_io(cause, std::io::ErrorKind::TimedOut)) {
             return ProxyError::ConnectTimeout { backend, after: self.connect_timeout };
         }
-        ProxyError::Unreachable { backend, reason: root(error) }
+        ProxyError::Unreachable { backend, reason: root(error.as_ref()) }
     }
 }
 
-/// Plain TLS with the machine's certificate authorities, read once; without any, `https` backends cannot be trusted.
-fn tls() -> rustls::ClientConfig {
-    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    CONFIG.get_or_init(build_tls).clone()
-}
-
-#[expect(clippy::expect_used, reason = "ring offers both versions that are asked for, whatever the machine")]
-fn build_tls() -> rustls::ClientConfig {
-    use hyper_rustls::ConfigBuilderExt;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = || {
-        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .expect("the default versions")
-    };
-    match builder().with_native_roots() {
-        Ok(config) => config.with_no_client_auth(),
-        Err(error) => {
-            tracing::warn!(%error, "no certificate authorities were found; backends with https will be refused");
-            builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
-        }
+async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Result<Response<Answer>, hyper::Error> {
+    let mut request = Request::new(call.body.clone());
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = call.uri.clone();
+    let headers = request.headers_mut();
+    headers.clone_from(call.headers);
+    headers.insert(HOST, backend.host().clone());
+    if let Some(key) = backend.authorization() {
+        headers.insert(AUTHORIZATION, key.clone());
     }
+    let answer = wire.ask(request).await?;
+    Ok(answer.map(|incoming| Answer::new(incoming, wire, &backend.idle)))
 }
 
-fn uses(connection: &legacy::connect::CaptureConnection) -> Option<Arc<AtomicU32>> {
-    let mut extras = http::Extensions::new();
-    connection.connection_metadata().as_ref()?.get_extras(&mut extras);
-    extras.get::<Uses>().map(|uses| Arc::clone(&uses.0))
+fn disconnected(backend: &Backend, error: &hyper::Error) -> ProxyError {
+    ProxyError::Disconnected { backend: backend.name().to_owned(), reason: root(error) }
 }
 
-fn chain<'a>(error: &'a legacy::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(error.source(), |cause| {
-        let cause: &'a (dyn std::error::Error + 'static) = *cause;
-        cause.source()
-    })
+type Cause = dyn std::error::Error + 'static;
+
+fn chain(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |&cause| cause.source())
 }
 
-fn is_io(cause: &(dyn std::error::Error + 'static), kind: std::io::ErrorKind) -> bool {
+fn is_io(cause: &Cause, kind: std::io::ErrorKind) -> bool {
     cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == kind)
 }
 
 /// Whether the connection was closed before a byte of the answer came.
-fn is_closed(error: &legacy::Error) -> bool {
+fn is_closed(error: &hyper::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
-    chain(error).any(|cause| {
-        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message)
-            || is_io(cause, ConnectionReset)
-            || is_io(cause, BrokenPipe)
-    })
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || chain(error).any(|cause| is_io(cause, ConnectionReset) || is_io(cause, BrokenPipe))
 }
 
-fn root(error: &legacy::Error) -> String {
+fn root(error: &Cause) -> String {
     chain(error).last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Reads an answer whole, up to a bound.
-pub(crate) async fn read_whole(backend: &Backend, body: Incoming, limit: usize) -> Result<Bytes, ProxyError> {
+pub(crate) async fn read_whole(backend: &Backend, body: Answer, limit: usize) -> Result<Bytes, ProxyError> {
     use http_body_util::{BodyExt, LengthLimitError, Limited};
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),

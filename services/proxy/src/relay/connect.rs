@@ -1,89 +1,59 @@
-//! A connector whose connections count the requests that they carried.
+//! How a connection to a backend is made: TCP, and TLS where its URL asks for it.
 
 use http::Uri;
-use hyper_rustls::HttpsConnector;
-use hyper_rustls::MaybeHttpsStream;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::task::{Context, Poll};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tower::Service;
 
-type Stream = MaybeHttpsStream<TokioIo<tokio::net::TcpStream>>;
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// What a connection is made of.
+pub(super) type Stream = MaybeHttpsStream<TokioIo<tokio::net::TcpStream>>;
+pub(super) type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How many requests a connection has carried; travels with it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Uses(pub(super) Arc<AtomicU32>);
-
-/// The connector around which it is.
+/// Makes connections.
 #[derive(Clone, Debug)]
-pub(super) struct Counted(pub(super) HttpsConnector<HttpConnector>);
+pub(super) struct Connector(HttpsConnector<HttpConnector>);
 
-impl Service<Uri> for Counted {
-    type Response = CountedStream;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<CountedStream, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+impl Connector {
+    /// One whose connections must stand within that time.
+    pub(super) fn new(connect_timeout: Duration) -> Self {
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        http.set_connect_timeout(Some(connect_timeout));
+        http.set_keepalive(Some(Duration::from_secs(60)));
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1();
+        Self(builder.wrap_connector(http))
     }
 
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let connecting = self.0.call(uri);
-        Box::pin(async move { Ok(CountedStream { inner: connecting.await?, uses: Uses::default() }) })
-    }
-}
-
-/// A connection that counts.
-pub(super) struct CountedStream {
-    inner: Stream,
-    uses: Uses,
-}
-
-impl Connection for CountedStream {
-    fn connected(&self) -> Connected {
-        self.inner.connected().extra(self.uses.clone())
+    /// A new connection to the server of that URL.
+    pub(super) async fn connect(&self, origin: Uri) -> Result<Stream, ConnectError> {
+        self.0.clone().call(origin).await
     }
 }
 
-impl hyper::rt::Read for CountedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
-    }
+/// Plain TLS with the machine's certificate authorities, read once; without any, `https` backends cannot be trusted.
+fn tls() -> rustls::ClientConfig {
+    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
+    CONFIG.get_or_init(build_tls).clone()
 }
 
-impl hyper::rt::Write for CountedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+#[expect(clippy::expect_used, reason = "ring offers both versions that are asked for, whatever the machine")]
+fn build_tls() -> rustls::ClientConfig {
+    use hyper_rustls::ConfigBuilderExt;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = || {
+        rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .expect("the default versions")
+    };
+    match builder().with_native_roots() {
+        Ok(config) => config.with_no_client_auth(),
+        Err(error) => {
+            tracing::warn!(%error, "no certificate authorities were found; backends with https will be refused");
+            builder().with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        }
     }
 }

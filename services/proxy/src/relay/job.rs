@@ -10,7 +10,6 @@ use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket}
 use crate::seats::{Stage, Want};
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -100,14 +99,5 @@ impl Job {
             ask_usage: matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option,
             ask_floats: self.route == Route::Embeddings && kind.floats_only,
         })
-    }
-
-    /// The client's headers with the backend's own key.
-    pub(crate) fn headers_for(&self, backend: &Backend) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if let Some(value) = backend.authorization() {
-            headers.insert(AUTHORIZATION, value.clone());
-        }
-        headers
     }
 }

@@ -8,6 +8,7 @@ use super::account::Account;
 use super::dialect::{Dialect, Verdict};
 use super::job::Job;
 use super::native::Native;
+use super::wire::Answer;
 use crate::config::Timeouts;
 use crate::error::ProxyError;
 use crate::relay::completion::Completion;
@@ -17,7 +18,6 @@ use crate::sse::{Frame, Splitter};
 use crate::usage::Outcome;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(crate) struct BrokenOff(pub(crate) ProxyError);
 
 /// One stream.
 pub(crate) struct Live {
-    body: Option<Incoming>,
+    body: Option<Answer>,
     splitter: Splitter,
     dialect: Box<dyn Dialect>,
     ready: VecDeque<Bytes>,
@@ -56,7 +56,7 @@ enum Ending {
 
 impl Live {
     /// A stream that reads that body.
-    pub(crate) fn new(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Incoming) -> Self {
+    pub(crate) fn new(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Answer) -> Self {
         Self::build(job, backend, held, Some(body))
     }
 
@@ -73,7 +73,7 @@ impl Live {
         Ok(live)
     }
 
-    fn build(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Option<Incoming>) -> Self {
+    fn build(job: &Job, backend: Arc<Backend>, held: Vec<Guard>, body: Option<Answer>) -> Self {
         Self {
             body,
             splitter: Splitter::new(job.bounds.event_bytes),

@@ -13,3 +13,4 @@ pub(crate) mod open;
 pub(crate) mod repair;
 pub(crate) mod watchdog;
 pub(crate) mod whole;
+pub(crate) mod wire;

@@ -4,6 +4,7 @@ use super::client::{Call, read_whole};
 use super::job::Job;
 use super::live::Live;
 use super::whole::{self, Whole};
+use super::wire::Answer;
 use crate::backends;
 use crate::error::ProxyError;
 use crate::metrics;
@@ -13,7 +14,6 @@ use crate::usage::Outcome;
 use ::metrics::{counter, histogram};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{timeout, timeout_at};
@@ -39,7 +39,7 @@ pub(crate) enum Opened {
 pub(crate) struct Raw {
     pub(crate) content_type: Option<http::HeaderValue>,
     pub(crate) length: Option<http::HeaderValue>,
-    pub(crate) body: Incoming,
+    pub(crate) body: Answer,
     pub(crate) backend: Arc<Backend>,
     pub(crate) held: Vec<Guard>,
     pub(crate) job: Job,
@@ -70,7 +70,7 @@ pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
 enum Found {
     Live(Box<Live>),
     Whole(whole::Read, Arc<Backend>, Vec<Guard>),
-    Raw(Box<Response<Incoming>>, Arc<Backend>, Vec<Guard>),
+    Raw(Box<Response<Answer>>, Arc<Backend>, Vec<Guard>),
 }
 
 async fn find(job: &mut Job) -> Result<Found, ProxyError> {
@@ -182,12 +182,9 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
     if job.route == Route::CountTokens {
         return count_tokens(job, replica, held).await;
     }
-    let path = if job.is_translated(backend) { Route::Chat.upstream_path() } else { job.route.upstream_path() };
-    let uri = backend.api(path).ok_or_else(|| ProxyError::Unreachable {
-        backend: backend.name().to_owned(),
-        reason: "its URL cannot be used".to_owned(),
-    })?;
-    let call = Call { method: Method::POST, uri, headers: job.headers_for(backend), body: job.body_for(replica)? };
+    let route = if job.is_translated(backend) { Route::Chat } else { job.route };
+    let uri = backend.route(route).clone();
+    let call = Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)? };
     if !job.is_stream() {
         let answer = job.upstream.send(backend, &call).await?;
         let answer = accept(backend, answer).await?;
@@ -225,11 +222,11 @@ async fn count_tokens(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<
 
 async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, ProxyError> {
     let backend = &replica.backend;
-    let uri = backend.api(job.route.upstream_path()).filter(|_| !job.is_translated(backend));
-    let Some(uri) = uri else {
+    if job.is_translated(backend) {
         return crate::anthropic::count(job, replica).await;
-    };
-    let call = Call { method: Method::POST, uri, headers: job.headers_for(backend), body: job.body_for(replica)? };
+    }
+    let uri = backend.route(job.route).clone();
+    let call = Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)? };
     let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
     let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
     // Some servers answer 200 to what they do not know.
@@ -241,7 +238,7 @@ async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, Prox
 
 async fn read(
     job: &Job,
-    answer: Response<Incoming>,
+    answer: Response<Answer>,
     backend: &Arc<Backend>,
     held: Vec<Guard>,
 ) -> Result<Found, ProxyError> {
@@ -256,7 +253,7 @@ async fn read(
 }
 
 /// The answer, unless it is an error.
-async fn accept(backend: &Backend, answer: Response<Incoming>) -> Result<Response<Incoming>, ProxyError> {
+async fn accept(backend: &Backend, answer: Response<Answer>) -> Result<Response<Answer>, ProxyError> {
     let status = answer.status();
     if status.is_success() {
         return Ok(answer);
@@ -278,7 +275,7 @@ fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains(wanted))
 }
 
-fn raw(job: Job, answer: Response<Incoming>, backend: Arc<Backend>, held: Vec<Guard>) -> Raw {
+fn raw(job: Job, answer: Response<Answer>, backend: Arc<Backend>, held: Vec<Guard>) -> Raw {
     let (head, body) = answer.into_parts();
     let content_type = head.headers.get(CONTENT_TYPE).cloned();
     let length = head.headers.get(http::header::CONTENT_LENGTH).cloned();

@@ -2,8 +2,11 @@
 
 use super::breaker::Breaker;
 use super::permits::{Guard, Ticket};
+use super::route::Route;
 use crate::backends::{self, Capability, Kind};
 use crate::config::BackendConfig;
+use crate::relay::wire::Idle;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -18,10 +21,23 @@ pub(crate) struct Backend {
     /// What is true of all servers of its kind.
     pub(crate) kind: &'static Kind,
     base: String,
+    place: Place,
+    pub(crate) idle: Arc<Idle>,
     authorization: Option<HeaderValue>,
     pub(crate) breaker: Breaker,
     outstanding: AtomicUsize,
     seen: RwLock<Seen>,
+}
+
+/// Where it is.
+#[derive(Debug)]
+struct Place {
+    origin: Uri,
+    host: HeaderValue,
+    /// The path of the API.
+    prefix: String,
+    /// The paths of every route, in the order of [`Route::ALL`].
+    routes: Vec<Uri>,
 }
 
 /// What the last look at it found.
@@ -71,7 +87,9 @@ impl Backend {
         Ok(Self {
             config,
             kind,
+            place: Place::of(&base)?,
             base,
+            idle: Arc::default(),
             authorization,
             breaker: Breaker::default(),
             outstanding: AtomicUsize::new(0),
@@ -100,14 +118,29 @@ impl Backend {
             && key(&self.config) == key(config)
     }
 
-    /// The URL of a path of the API, such as `/chat/completions`.
-    pub(crate) fn api(&self, path: &str) -> Option<Uri> {
-        format!("{}{path}", self.base).parse().ok()
+    /// Scheme, host and port.
+    pub(crate) fn origin(&self) -> &Uri {
+        &self.place.origin
     }
 
-    /// The URL of a path beside the API, such as `/health`.
+    /// What it is called in `Host`.
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.place.host
+    }
+
+    /// The path that serves that route there.
+    pub(crate) fn route(&self, route: Route) -> &Uri {
+        &self.place.routes[route as usize]
+    }
+
+    /// A path of the API, such as `/models`.
+    pub(crate) fn api(&self, path: &str) -> Option<Uri> {
+        format!("{}{path}", self.place.prefix).parse().ok()
+    }
+
+    /// A path beside the API, such as `/health`.
     pub(crate) fn beside_api(&self, path: &str) -> Option<Uri> {
-        format!("{}{path}", self.base.strip_suffix("/v1").unwrap_or(&self.base)).parse().ok()
+        format!("{}{path}", self.place.prefix.strip_suffix("/v1").unwrap_or(&self.place.prefix)).parse().ok()
     }
 
     /// What it wants as `Authorization`.
@@ -182,6 +215,24 @@ impl ModelState {
             Self::Loadable => "loadable",
             Self::Unreachable => "unreachable",
         }
+    }
+}
+
+impl Place {
+    /// The parts of a base URL in its normal form.
+    fn of(base: &str) -> Result<Self, String> {
+        let refuse = |error: &dyn std::error::Error| format!("'{base}' cannot be used: {error}");
+        let uri: Uri = base.parse().map_err(|error| refuse(&error))?;
+        let prefix = uri.path().to_owned();
+        let routes = Route::ALL.map(|route| format!("{prefix}{}", route.upstream_path()).parse());
+        let routes = routes.into_iter().collect::<Result<Vec<Uri>, _>>().map_err(|error| refuse(&error))?;
+        let port = uri.port_u16().filter(|port| *port != if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let name = uri.host().unwrap_or_default();
+        let host = port.map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let host = HeaderValue::try_from(host).map_err(|error| refuse(&error))?;
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        Ok(Self { origin: Uri::from_parts(parts).map_err(|error| refuse(&error))?, host, prefix, routes })
     }
 }
 

@@ -4,7 +4,6 @@ use super::backend::{Backend, Seen};
 use crate::backends::Health;
 use crate::json::Pieces;
 use crate::relay::client::{Call, Upstream, read_whole};
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use std::sync::Arc;
@@ -39,11 +38,8 @@ pub(crate) async fn look(client: &Upstream, backend: &Backend) {
 
 async fn ask(client: &Upstream, backend: &Backend, uri: Option<Uri>) -> Result<bytes::Bytes, String> {
     let uri = uri.ok_or("its URL cannot be used")?;
-    let mut headers = HeaderMap::new();
-    if let Some(value) = backend.authorization() {
-        headers.insert(AUTHORIZATION, value.clone());
-    }
-    let call = Call { method: Method::GET, uri, headers, body: Pieces::default() };
+    let headers = HeaderMap::new();
+    let call = Call { method: Method::GET, uri, headers: &headers, body: Pieces::default() };
     let whole = async {
         let answer = client.send(backend, &call).await.map_err(|error| error.to_string())?;
         let status = answer.status();
