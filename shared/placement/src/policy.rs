@@ -64,7 +64,7 @@ impl Default for Policy {
             assumed_start_ms: 20_000,
             batch_patience_ms: 30_000,
             batch_factor: 8,
-            batch_min_ms: 10_000,
+            batch_min_ms: 2_000,
             batch_max_ms: 300_000,
             scale_out_idle_ms: 30_000,
             max_losses: 10,

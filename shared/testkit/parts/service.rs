@@ -160,6 +160,8 @@ impl Service {
             _ if fell => Some((500, r#"{"error":"as it was told"}"#.to_owned())),
             _ => {
                 let echo = if request.body.is_empty() { "null" } else { &request.body };
+                // A model request is no job and has no attempt.
+                let attempt = if attempt.is_empty() { "null" } else { &attempt };
                 Some((200, format!(r#"{{"echo":{echo},"attempt":{attempt},"resumed_from":{done}}}"#)))
             }
         }

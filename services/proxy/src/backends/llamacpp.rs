@@ -14,6 +14,8 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Responses,
         Capability::Rerank,
     ],
+    // It has a handful of threads, and a connection holds one for seconds after its answer.
+    keeps_connections: false,
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::Role, Repair::ToolFinish],

@@ -13,6 +13,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Messages,
         Capability::Responses,
     ],
+    keeps_connections: true,
     usage_option: true,
     floats_only: true,
     repairs: &[Repair::Role, Repair::ToolName, Repair::ToolIndex, Repair::ToolFinish],

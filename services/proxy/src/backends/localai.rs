@@ -16,6 +16,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Transcriptions,
         Capability::Images,
     ],
+    keeps_connections: true,
     usage_option: true,
     floats_only: true,
     repairs: &[

@@ -44,6 +44,9 @@ pub(crate) struct Kind {
     pub(crate) health: Health,
     /// What it can do.
     pub(crate) can: &'static [Capability],
+    /// Whether a connection is kept for the next request; else each request has one of its own, because an idle one would
+    /// keep the server from taking another.
+    pub(crate) keeps_connections: bool,
     /// Whether it takes `stream_options.include_usage`.
     pub(crate) usage_option: bool,
     /// Whether embeddings must be asked for as numbers and turned into base64 here.

@@ -7,6 +7,7 @@ pub(crate) static KIND: Kind = Kind {
     title: "Ollama",
     health: Health::Path("/api/version"),
     can: &[Capability::Chat, Capability::Completions, Capability::Embeddings],
+    keeps_connections: true,
     usage_option: true,
     floats_only: true,
     repairs: &[Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],

@@ -7,6 +7,7 @@ pub(crate) static KIND: Kind = Kind {
     title: "OpenAI-compatible",
     health: Health::ModelList,
     can: OPENAI_ALL,
+    keeps_connections: true,
     usage_option: true,
     floats_only: false,
     repairs: ALL_REPAIRS,

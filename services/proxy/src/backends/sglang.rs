@@ -13,6 +13,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Responses,
         Capability::Rerank,
     ],
+    keeps_connections: true,
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::Role, Repair::EmptyFinish, Repair::SecondFinish, Repair::ToolFinish],

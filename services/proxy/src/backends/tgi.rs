@@ -8,6 +8,7 @@ pub(crate) static KIND: Kind = Kind {
     health: Health::Path("/health"),
     can: &[Capability::Chat, Capability::Completions],
     // Versions of 2024 refuse the option.
+    keeps_connections: true,
     usage_option: false,
     floats_only: true,
     repairs: &[Repair::Envelope, Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],

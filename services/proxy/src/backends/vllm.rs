@@ -15,6 +15,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Rerank,
         Capability::Transcriptions,
     ],
+    keeps_connections: true,
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::ToolFinish],

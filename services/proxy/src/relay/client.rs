@@ -6,8 +6,8 @@ use crate::error::ProxyError;
 use crate::json::Pieces;
 use crate::routing::Backend;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::header::{AUTHORIZATION, CONNECTION, HOST};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -88,6 +88,9 @@ async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Re
     headers.insert(HOST, backend.host().clone());
     if let Some(key) = backend.authorization() {
         headers.insert(AUTHORIZATION, key.clone());
+    }
+    if !backend.kind.keeps_connections {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let answer = wire.ask(request).await?;
     Ok(answer.map(|incoming| Answer::new(incoming, wire, &backend.idle)))

@@ -8,6 +8,7 @@ mod chaos;
 mod client;
 mod clients;
 mod config;
+mod deaths;
 mod disconnect;
 mod endings;
 mod gateway;

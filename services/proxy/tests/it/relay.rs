@@ -117,6 +117,30 @@ async fn connections_to_a_backend_are_used_again_after_streams_and_plain_answers
 }
 
 #[tokio::test]
+async fn a_backend_with_few_threads_has_no_connection_left_when_its_answers_are_given() {
+    let upstream = Upstream::start(|seen, mut conn| async move {
+        let lists = conn.lists_models(&seen).await;
+        if !lists && seen.text().contains("\"stream\":true") {
+            conn.events().await;
+            conn.chunk(hello().as_bytes()).await;
+            conn.end().await;
+        } else if !lists {
+            conn.json("200 OK", ANSWER).await;
+        }
+        assert_eq!(seen.header("connection"), Some("close"));
+        conn.hung_up().await;
+        None
+    })
+    .await;
+    let gateway = Gateway::of("llamacpp", &upstream).await;
+    for request in [STREAM, PLAIN, STREAM] {
+        assert!(gateway.chat(request).await.whole);
+    }
+    let counts = upstream.until("left alone", |counts| counts.hung_up == counts.connections).await;
+    assert_eq!(counts.connections, counts.requests);
+}
+
+#[tokio::test]
 async fn a_connection_that_the_backend_closed_while_it_was_idle_is_no_failure() {
     let upstream = Upstream::start(|seen, mut conn| async move {
         if conn.lists_models(&seen).await {
