@@ -36,7 +36,10 @@ async fn why_a_job_waits_is_explained_before_and_after_it_is_submitted() {
     let dry = gateway.cli(&["submit", "echo-type", "--payload", "[1]", "--dry-run"]).await;
     assert!(dry.good().starts_with("it would wait: "), "{dry:?}");
     let waiting = gateway.cli(&["submit", "echo-type", "--payload", "[1]"]).await.good().to_owned();
-    assert!(gateway.cli(&["explain", &waiting]).await.good().contains("the only slot is taken"));
+    let explained = gateway.cli(&["explain", &waiting]).await;
+    assert!(explained.good().contains("the only slot is taken"));
+    assert!(explained.data.contains(&format!("\n  held by: {} (P3) on echo for ", &held[..8])), "{explained:?}");
+    assert!(!explained.data.contains(['{', '"']), "{explained:?}");
     let listed = gateway.cli(&["jobs", "--status", "running,queued", "--urgent", "--why", "-o", "json"]).await.json();
     let ids: Vec<&str> = listed.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
     assert_eq!(ids, [&held, &waiting], "the running one comes first");

@@ -8,7 +8,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Client, Gateway, SOON, until};
+use testkit::{Builder, Client, Gateway, SOON, until};
 use tokio::sync::watch;
 
 /// A service that answers with what it was sent, fails when it is told to, and holds on until it is let go.
@@ -41,7 +41,12 @@ async fn process(State(mut held): State<watch::Receiver<bool>>, Json(payload): J
 }
 
 pub(crate) async fn world() -> (Gateway, Worker) {
-    let gateway = gateway().env("GANTRY_SERVICE_PRIVATE_ADDRESSES", "true").start().await;
+    world_of(gateway()).await
+}
+
+/// A gateway, configured so far, and a healthy service `echo` of the type `echo-type`.
+pub(crate) async fn world_of(builder: Builder) -> (Gateway, Worker) {
+    let gateway = builder.env("GANTRY_SERVICE_PRIVATE_ADDRESSES", "true").start().await;
     let worker = Worker::start().await;
     let body = json!({"name": "echo", "url": worker.url, "type": "echo-type"});
     let record = ask(&gateway.client, Method::POST, "//services/register", Some(&body)).await.good();

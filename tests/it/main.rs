@@ -9,6 +9,7 @@ mod control;
 mod described;
 mod documents;
 mod drafts;
+mod faults;
 mod flows;
 mod fuzz;
 mod golden;

@@ -6,6 +6,7 @@
 
 mod dependencies;
 mod documents;
+mod faults;
 mod inheritance;
 mod lengths;
 mod purity;

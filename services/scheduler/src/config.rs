@@ -63,6 +63,16 @@ impl Config {
             .about("milliseconds that a job runs before it may be preempted")
             .within(0..=86_400_000)
             .default(usual.policy.min_runtime_ms)?;
+        let drain_timeout = reader
+            .value::<u64>("GANTRY_DRAIN_TIMEOUT_MS")
+            .about("milliseconds that a stop asked for with draining waits for running jobs")
+            .within(0..=86_400_000)
+            .default(usual.policy.drain_timeout_ms)?;
+        let interrupt_grace = reader
+            .value::<u64>("GANTRY_INTERRUPT_GRACE_MS")
+            .about("milliseconds that a job told to stop may take before its container is stopped")
+            .within(0..=3_600_000)
+            .default(usual.policy.interrupt_grace_ms)?;
         let retention = reader
             .value::<u64>("GANTRY_JOB_RETENTION_S")
             .about("seconds for which ended jobs are remembered")
@@ -82,8 +92,15 @@ impl Config {
             .about("where the containers of GPU hosts are reached: gpu-1=10.0.0.5,gpu-2=10.0.0.6; others are this host")
             .check("a list such as gpu-1=10.0.0.5,gpu-2=10.0.0.6", |text: &String| node_addresses(text).is_some())
             .default(String::new())?;
+        let policy = Policy {
+            preempt_priority_gap: gap,
+            min_runtime_ms: min_runtime,
+            drain_timeout_ms: drain_timeout,
+            interrupt_grace_ms: interrupt_grace,
+            ..usual.policy.clone()
+        };
         Ok(Self {
-            policy: Policy { preempt_priority_gap: gap, min_runtime_ms: min_runtime, ..usual.policy.clone() },
+            policy,
             idle_timeout: Duration::from_secs(idle_timeout),
             retention: Duration::from_secs(retention),
             remembered,

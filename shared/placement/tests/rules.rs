@@ -262,6 +262,17 @@ fn what_other_programs_hold_is_not_given_away() {
 }
 
 #[test]
+fn a_host_without_a_gpu_has_no_room_for_what_needs_one_however_much_memory_it_has() {
+    let mut host = Host::new(&[]);
+    host.service(Service::new("needs-one", "t", 1));
+    host.service(Service::new("needs-none", "u", 0));
+    assert_eq!(started(&host.submit("1", "t", 3)), []);
+    assert_eq!(host.status("1"), JobStatus::Failed);
+    assert!(host.engine.cluster().job(&"1".into()).unwrap().error.is_some());
+    assert_eq!(started(&host.submit("2", "u", 3)), [("needs-none".to_owned(), vec![])]);
+}
+
+#[test]
 fn a_learned_peak_with_margin_replaces_a_wrong_declaration() {
     let cluster = |declared: u64, measured: u64, runs: u32| {
         let mut host = Host::new(&[24_000]);
@@ -518,6 +529,15 @@ fn a_running_job_can_be_cancelled_and_a_paused_one_too() {
     assert_eq!(interrupted(&told), [("1".to_owned(), Interruption::Cancelled)]);
     host.job("1", JobEvent::Interrupted { attempt: 1 });
     assert_eq!(host.status("1"), JobStatus::Cancelled);
+    host.submit("victim", "t", 5);
+    host.at(5_000);
+    host.submit("urgent", "t", 1);
+    let attempt = host.engine.cluster().job(&"victim".into()).unwrap().attempt;
+    host.job("victim", JobEvent::Interrupted { attempt });
+    assert_eq!(host.status("victim"), JobStatus::Paused);
+    assert_eq!(interrupted(&host.job("victim", JobEvent::CancelRequested)), [], "it does not run");
+    assert_eq!(host.status("victim"), JobStatus::Cancelled);
+    assert_eq!(dispatched(&host.complete("urgent")), []);
 }
 
 #[test]

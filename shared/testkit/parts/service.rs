@@ -4,7 +4,7 @@
 //! `exit CODE MILLISECONDS`: ends by itself after a while.
 //! `serve PORT [WORD=VALUE …]`: a service as the control plane expects one. It answers `/health`, `/progress`, `/stop`,
 //! `/env/NAME` and `/file/PATH`, and takes everything else that is posted as a job, which does nothing and answers with
-//! its own payload. How it is good or bad is told by its words, and those with a `*` by a job's payload too (`work_ms`,
+//! its own payload, the piece of work that it resumed from and how many pieces it did. How it is good or bad is told by its words, and those with a `*` by a job's payload too (`work_ms`,
 //! `fail`, where the smaller names win):
 //!
 //! `work=MS` *: slow, each job takes so long. `fail=N` *: the first N attempts of a job fail. `memory=MB`: holds memory.
@@ -148,7 +148,7 @@ impl Service {
         let total = work / PIECE.as_millis() as u64;
         let done = number_in(&header("gantry-resume-snapshot"), "done").unwrap_or(0);
         self.active.lock().unwrap().insert(job.clone(), Job { done, total, stopped: false });
-        let end = self.pieces(&job, stream);
+        let (end, pieces) = self.pieces(&job, stream);
         let fails = number_in(&request.body, "fail").or(self.number("fail")).unwrap_or(0);
         let fell = end == "completed" && attempt.parse::<u64>().is_ok_and(|attempt| attempt <= fails);
         tell(if fell { "failed" } else { end });
@@ -162,28 +162,31 @@ impl Service {
                 let echo = if request.body.is_empty() { "null" } else { &request.body };
                 // A model request is no job and has no attempt.
                 let attempt = if attempt.is_empty() { "null" } else { &attempt };
-                Some((200, format!(r#"{{"echo":{echo},"attempt":{attempt},"resumed_from":{done}}}"#)))
+                Some((200, format!(r#"{{"echo":{echo},"attempt":{attempt},"resumed_from":{done},"pieces":{pieces}}}"#)))
             }
         }
     }
 
-    fn pieces(&self, job: &str, stream: &TcpStream) -> &'static str {
+    /// Works until there is an end to it; how it ended and how many pieces were done.
+    fn pieces(&self, job: &str, stream: &TcpStream) -> (&'static str, u64) {
+        let mut pieces = 0;
         loop {
             {
                 let mut active = self.active.lock().unwrap();
-                let Some(known) = active.get_mut(job) else { return "stopped" };
+                let Some(known) = active.get_mut(job) else { return ("stopped", pieces) };
                 if known.stopped {
-                    return "stopped";
+                    return ("stopped", pieces);
                 }
                 if known.done >= known.total {
-                    return "completed";
+                    return ("completed", pieces);
                 }
                 known.done += 1;
             }
             if !self.says("deaf", "yes") && hung_up(stream) {
-                return "left";
+                return ("left", pieces);
             }
             std::thread::sleep(PIECE);
+            pieces += 1;
         }
     }
 }

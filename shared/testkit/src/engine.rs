@@ -8,7 +8,10 @@ mod service;
 pub use llama::llama_arguments;
 pub use service::service_image;
 
-use bollard::query_parameters::{CreateImageOptions, InspectContainerOptions, RemoveContainerOptions};
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
+};
 use bollard::{API_DEFAULT_VERSION, Docker, body_full};
 use futures::StreamExt;
 use std::path::{Path, PathBuf};
@@ -78,6 +81,27 @@ impl Engine {
     /// When there is no such server, and none can be fetched.
     pub async fn with_llama(&self) -> String {
         llama::make(self).await
+    }
+
+    /// Makes and starts a container in the host's network, as a person would, and answers with the number of its
+    /// process on this host.
+    ///
+    /// # Panics
+    /// When the engine does not do it.
+    pub async fn start_by_hand(&self, container: &str, image: &str, arguments: &[String]) -> u32 {
+        let options = CreateContainerOptions { name: Some(container.to_owned()), ..Default::default() };
+        let network = HostConfig { network_mode: Some("host".to_owned()), ..Default::default() };
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(arguments.to_vec()),
+            host_config: Some(network),
+            ..Default::default()
+        };
+        self.client.create_container(Some(options), body).await.expect("the container is made");
+        self.client.start_container(container, None).await.expect("the container starts");
+        let found = self.client.inspect_container(container, None::<InspectContainerOptions>).await.unwrap();
+        let pid = found.state.and_then(|state| state.pid).expect("a running container has a process");
+        u32::try_from(pid).unwrap()
     }
 
     /// Whether a container of that name runs.

@@ -2,7 +2,7 @@
 
 use crate::gpu::world::World;
 use serde_json::{Value, json};
-use testkit::Tally;
+use testkit::{SOON, Tally, until};
 
 #[tokio::test]
 async fn a_service_that_becomes_healthy_late_does_the_job_that_started_it() {
@@ -29,7 +29,7 @@ async fn a_service_that_exits_after_its_start_says_so_and_can_be_taken_back() {
 }
 
 #[tokio::test]
-async fn a_job_that_made_way_is_run_again_and_no_slot_is_doubled() {
+async fn a_job_that_made_way_goes_on_from_its_snapshot_and_no_slot_is_doubled() {
     let mut world = World::start().await;
     let tally = Tally::start();
     let name = world.service("slow", &[&tally.argument()], json!({"stop_endpoint": "/stop"})).await;
@@ -38,12 +38,21 @@ async fn a_job_that_made_way_is_run_again_and_no_slot_is_doubled() {
         |work: u32, priority: i32| json!({"service_type": "slow", "payload": {"work_ms": work}, "priority": priority});
     let long = client.submit(&job(3_000, 5)).await;
     client.until_job_is(&long, "running").await;
+    until("the service to be at work for a while", SOON, async || {
+        let progress = world.said_by(&name, "progress").await;
+        if progress["step"].as_u64() >= Some(50) { Ok(()) } else { Err(progress.to_string()) }
+    })
+    .await;
     let urgent = client.submit(&job(10, 0)).await;
     client.until_job_is(&urgent, "completed").await;
     let done = client.until_job_is(&long, "completed").await;
     assert_eq!((&done["attempts"], &done["preempt_count"], &done["failures"]), (&json!(2), &json!(1), &json!(0)));
+    let snapshot: Value = serde_json::from_str(done["progress_snapshot"].as_str().unwrap()).unwrap();
     let result: Value = serde_json::from_str(done["result"].as_str().unwrap()).unwrap();
-    assert_eq!(result["attempt"], 2, "{result}");
+    let (resumed, pieces) = (result["resumed_from"].as_u64().unwrap(), result["pieces"].as_u64().unwrap());
+    assert!(resumed >= 50, "it began anew: {result}");
+    assert_eq!((&snapshot, &result["attempt"]), (&json!({"done": resumed}), &json!(2)), "{result}");
+    assert_eq!(resumed + pieces, 600, "no piece of three seconds is lost or done twice: {result}");
     assert_eq!((tally.most_at_once(), tally.worked().len()), (1, 3), "{:?}", tally.worked());
     assert!(world.is_running(&name).await, "a service that lets go is not stopped for it");
 }

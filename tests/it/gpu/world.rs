@@ -42,10 +42,7 @@ impl World {
     }
 
     async fn image(&mut self, kind: &str, port: u16, image: &str, arguments: &[String], more: Value) -> String {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // Other tests, also those of other checkouts, have containers on the same engine.
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("gantry-it-{kind}-{}-{number}", std::process::id());
+        let name = name_of(kind);
         self.containers.push(self.engine.cleanup(&name));
         let mut all = json!({"type": kind, "vram_gb": 1});
         all.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
@@ -53,8 +50,21 @@ impl World {
         name
     }
 
+    /// What a service itself says at a path, past the gateway.
+    pub(crate) async fn said_by(&self, service: &str, path: &str) -> Value {
+        let port = self.client().service(service).await["port"].as_u64().unwrap();
+        Client::new(&format!("http://127.0.0.1:{port}"), None).get(&format!("//{path}")).await.good()
+    }
+
     /// Whether the engine itself says that a container runs.
     pub(crate) async fn is_running(&self, name: &str) -> bool {
         self.engine.is_running(name).await
     }
+}
+
+/// A name that no other container has: other tests, also those of other checkouts, have some on the same engine.
+pub(crate) fn name_of(kind: &str) -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("gantry-it-{kind}-{}-{number}", std::process::id())
 }

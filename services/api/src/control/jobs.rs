@@ -3,11 +3,12 @@
 use super::access::{no_job, unanswered, unexpected};
 use super::refusal::refusal;
 use super::view;
-use crate::error::ok;
+use crate::error::{ok, raw_json};
 use crate::input::Input;
 use crate::{Api, ApiError};
 use axum::response::Response;
-use domain::control::{Answer, JobId, JobView, Order};
+use domain::control::{Answer, JobId, JobState, JobView, Order};
+use http::StatusCode;
 use serde_json::json;
 use std::time::Duration;
 
@@ -26,6 +27,25 @@ pub(super) async fn get(api: Api, input: Input) -> Result<Response, ApiError> {
     };
     let found = found.map_err(|error| unanswered(&error))?.ok_or_else(|| no_job(id.as_str()))?;
     Ok(ok(&view::detail(&found)))
+}
+
+/// `GET /queue/{job_id}/result`: what the service answered, as it answered it. In the job itself it is a text.
+pub(super) async fn result(api: Api, input: Input) -> Result<Response, ApiError> {
+    let id = JobId::from(input.path("job_id"));
+    let found = api.control().job(&id, api.config.scheduler_patience).await;
+    let found = found.map_err(|error| unanswered(&error))?.ok_or_else(|| no_job(id.as_str()))?;
+    match found.result.filter(|_| found.view.status == JobState::Completed) {
+        Some(result) => Ok(raw_json(StatusCode::OK, result.get().as_bytes().to_vec())),
+        None => Err(ApiError::conflict(without_result(&found.view))),
+    }
+}
+
+fn without_result(view: &JobView) -> String {
+    let status = view.status.as_str();
+    match &view.error {
+        Some(error) if view.status.is_terminal() => format!("Job is {status}, not completed: {error}"),
+        Some(_) | None => format!("Job is {status}, not completed"),
+    }
 }
 
 /// `GET /queue/{job_id}/explain`

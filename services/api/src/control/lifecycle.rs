@@ -79,24 +79,31 @@ async fn stopped(api: &Api, input: &Input, name: &ServiceName) -> Result<Value, 
     let grace = Duration::from_millis(before.record.more.stop_grace_ms);
     let within = grace + STOPPING + if drain { DRAIN } else { Duration::ZERO };
     let after = when(api, name, ServiceWant::Down, within).await?;
-    let drained = drain && !before.active_jobs.is_empty() && all_ended(api, &before).await?;
+    let cut_off = cut_off(api, &before).await?;
+    let drained = drain && !before.active_jobs.is_empty() && cut_off == 0;
     if after.container_running {
         let warning = format!("it has not stopped after {}s and is still being stopped", within.as_secs());
         return Ok(json!({"service": name, "status": "stopping", "drained": drained, "warning": warning}));
     }
-    Ok(json!({"service": name, "status": "stopped", "drained": drained}))
+    let mut shown = json!({"service": name, "status": "stopped", "drained": drained});
+    if cut_off > 0 {
+        shown["warning"] = format!(
+            "jobs that had not ended and are queued again: {cut_off}; they may start it again, unless it is disabled"
+        )
+        .into();
+    }
+    Ok(shown)
 }
 
-/// Whether the jobs that were running have ended by themselves. Those that were cut off are in the queue again.
-async fn all_ended(api: &Api, before: &ServiceView) -> Result<bool, ApiError> {
+/// How many of the jobs that were running have not ended by themselves: they were cut off and are in the queue again.
+async fn cut_off(api: &Api, before: &ServiceView) -> Result<usize, ApiError> {
+    let mut count = 0;
     for job in &before.active_jobs {
         let found = api.control().job_view(job, api.config.scheduler_patience).await;
         let found = found.map_err(|error| unanswered(&error))?;
-        if found.is_some_and(|view| !view.status.is_terminal()) {
-            return Ok(false);
-        }
+        count += usize::from(found.is_some_and(|view| !view.status.is_terminal()));
     }
-    Ok(true)
+    Ok(count)
 }
 
 async fn when(api: &Api, name: &ServiceName, want: ServiceWant, within: Duration) -> Result<ServiceView, ApiError> {

@@ -301,6 +301,7 @@ pub(super) fn answer(operation: &str) -> Option<&'static str> {
         "list_jobs" => "Jobs",
         "get_queue_stats" => "QueueStats",
         "get_job" | "set_job_priority" | "resume_job" => "Job",
+        "get_job_result" => "any",
         "cancel_job" => "CancelledJob",
         "explain_job" => "JobExplanation",
         "get_job_progress" => "JobProgress",

@@ -95,6 +95,7 @@ fn reading() -> Vec<Operation> {
         get("/queue/stats", "get_queue_stats", "The queue in numbers", handler!(listing::stats)),
         get("/queue/{job_id}", "get_job", "A job, now or once it has ended", handler!(jobs::get))
             .query(fields::JOB_GET),
+        get("/queue/{job_id}/result", "get_job_result", "What a job's service answered", handler!(jobs::result)),
         get("/queue/{job_id}/explain", "explain_job", "Why a job waits", handler!(jobs::explain)),
         get("/queue/{job_id}/progress", "get_job_progress", "How far a job is", handler!(progress::get)),
     ]

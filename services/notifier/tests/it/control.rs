@@ -73,3 +73,25 @@ async fn what_the_scheduler_tells_is_pushed_in_the_contracts_words_and_called_ba
     );
     stop(tasks).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_end_of_a_job_is_called_back_the_expired_and_cancelled_ones_too() {
+    let (world, receiver) = (World::new().await, Receiver::start([]));
+    let tasks = world.notifier(&[]);
+    let ends = [
+        (NoticeKind::JobExpired, JobState::Expired),
+        (NoticeKind::JobCancelled, JobState::Cancelled),
+        (NoticeKind::JobFailed { error: "no".to_owned() }, JobState::Failed),
+    ];
+    for (number, (kind, status)) in ends.into_iter().enumerate() {
+        let job = job(&format!("j{number}"), status, Some(&receiver.url));
+        told(&world, &[Notice { at: now(), kind, job: Some(Box::new(job)), service: None }]).await;
+        let received = receiver.after(number + 1).await;
+        let body: serde_json::Value = serde_json::from_slice(&received[number].body).unwrap();
+        assert_eq!(
+            (&body["job_id"], &body["status"], &body["result"]),
+            (&json!(format!("j{number}")), &json!(status.as_str()), &json!(null))
+        );
+    }
+    stop(tasks).await;
+}

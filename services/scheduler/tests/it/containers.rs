@@ -262,3 +262,51 @@ async fn gpus_that_cannot_be_read_for_a_while_fail_no_job_and_cost_no_container(
     let ended = world.ended(&held).await;
     assert_eq!((ended.status, ended.attempts), (JobState::Completed, 1), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_is_not_over_in_time_puts_the_job_back_without_a_failure() {
+    let world = World::with(|config| {
+        config.policy.drain_timeout_ms = 100;
+        config.policy.settle_timeout_ms = 1_000;
+    })
+    .await;
+    let one = image(1_024);
+    let host = host(&world, &[("one", &one)]).await;
+    register(&world, "one", &one, |_| {}).await;
+    let job = world.run("one", &json!({"wait": true})).await;
+    world.until_state(&job, JobState::Running).await;
+    world.order(Order::StopService { name: "one".into(), drain: true }).await;
+    let again = world.until(&job, "sent again", |view| view.attempts == 2).await;
+    assert_eq!((again.failures, again.error), (0, None));
+    one.seen.release();
+    assert_eq!(world.ended(&job).await.status, JobState::Completed);
+    assert_eq!(one.seen.most.load(Ordering::SeqCst), 1);
+    let orders: Vec<String> = host.orders().await.into_iter().map(|(verb, _)| verb).collect();
+    assert_eq!(orders, ["start", "stop", "start"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_starting_counts_however_much_is_measured_free() {
+    let world = World::start().await;
+    let (one, two) = (image(6_144), image(6_144));
+    let host = host(&world, &[("one", &one), ("two", &two)]).await;
+    one.seen.sick.store(true, Ordering::SeqCst);
+    register(&world, "one", &one, |_| {}).await;
+    register(&world, "two", &two, |_| {}).await;
+    let (first, second) = (world.run("one", &json!({"x": 1})).await, world.run("two", &json!({"x": 2})).await);
+    let deadline = Instant::now() + SOON;
+    while one.seen.health_checks.load(Ordering::SeqCst) < 3 {
+        assert!(Instant::now() < deadline, "nobody asks");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let waits = world
+        .until(&second, "told why", |view| {
+            view.waiting.as_ref().is_some_and(|waiting| waiting.reason["because"] == "no_room")
+        })
+        .await;
+    assert!(waits.waiting.unwrap().text.contains("one"));
+    assert_eq!(host.orders().await, [("start".to_owned(), "one".to_owned())]);
+    one.seen.sick.store(false, Ordering::SeqCst);
+    assert_eq!(world.ended(&first).await.status, JobState::Completed);
+    assert_eq!(world.ended(&second).await.status, JobState::Completed);
+}

@@ -222,3 +222,108 @@ async fn many_clients_at_once_lose_nothing() {
     }
     eprintln!("completed at {:.0}/s", per_second(ids.len(), began));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pinned_job_runs_where_it_says_and_every_job_says_where_it_ran() {
+    let (world, one, two) = (World::start().await, Worker::start().await, Worker::start().await);
+    world.register("ta", &one.url, "render", |_| {}).await;
+    world.register("tb", &two.url, "render", |_| {}).await;
+    let pinned = |body: &Value| {
+        let mut request = world.job("render", body);
+        request.service_name = Some("tb".into());
+        request
+    };
+    let (first, second) = (pinned(&json!({"wait": true})), pinned(&json!({"x": 1})));
+    world.submit(&first).await;
+    let running = world.until_state(&first.id, JobState::Running).await;
+    assert_eq!((running.pinned, running.service_name.as_ref().unwrap().as_str()), (true, "tb"));
+    world.submit(&second).await;
+    let waiting = world.until(&second.id, "explained", |view| view.waiting.is_some()).await;
+    assert!(waiting.waiting.unwrap().text.contains("tb"), "another service of the type is idle, and is not taken");
+    let anywhere = world.run("render", &json!({"x": 1})).await;
+    let ended = world.ended(&anywhere).await;
+    assert_eq!((ended.pinned, ended.service_name.unwrap().as_str()), (false, "ta"));
+    two.release();
+    for job in [&first.id, &second.id] {
+        assert_eq!(world.ended(job).await.service_name.unwrap().as_str(), "tb");
+    }
+    assert_eq!((one.calls().len(), two.calls().len()), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_services_of_one_type_as_there_are_work_at_the_same_time() {
+    const SERVICES: usize = 4;
+    let (world, mut workers) = (World::start().await, Vec::new());
+    for n in 0..SERVICES {
+        let worker = Worker::start().await;
+        world.register(&format!("s{n}"), &worker.url, "render", |_| {}).await;
+        workers.push(worker);
+    }
+    let mut ids = Vec::new();
+    for n in 0..SERVICES {
+        ids.push(world.run("render", &json!({"wait": true, "n": n})).await);
+    }
+    // None of them ends before all of them run.
+    for id in &ids {
+        world.until_state(id, JobState::Running).await;
+    }
+    for worker in &workers {
+        worker.until_at_work(1).await;
+    }
+    workers.iter().for_each(Worker::release);
+    for id in &ids {
+        assert_eq!(world.ended(id).await.status, JobState::Completed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_counts_the_jobs_that_compete_and_no_others() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let running = world.run("render", &json!({"wait": true})).await;
+    world.until_state(&running, JobState::Running).await;
+    for _ in 0..5 {
+        let mut other = world.job("of-another-type", &json!({"x": 1}));
+        other.priority = 0;
+        world.submit(&other).await;
+    }
+    let (first, second) = (world.run("render", &json!({"x": 1})).await, world.run("render", &json!({"x": 2})).await);
+    let place = async |job: &JobId| {
+        let view = world.until(job, "explained", |view| view.waiting.is_some()).await;
+        let waiting = view.waiting.unwrap();
+        (waiting.position.unwrap(), waiting.position_overall.unwrap())
+    };
+    assert_eq!((place(&first).await, place(&second).await), ((1, 6), (2, 7)));
+    worker.release();
+    world.ended(&running).await;
+    world.ended(&second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_jobs_are_forgotten_with_all_that_is_stored_of_them_and_others_are_not() {
+    let world = World::with(|config| config.remembered = 3).await;
+    let worker = Worker::start().await;
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut waiting = world.job("nobody-does-this", &json!({"x": 1}));
+    waiting.ttl_seconds = None;
+    world.submit(&waiting).await;
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        let id = world.run("render", &json!({ "n": n })).await;
+        assert_eq!(world.ended(&id).await.status, JobState::Completed);
+        ids.push(id);
+    }
+    let listed = async || world.control.jobs(JobFilter { limit: 10, ..JobFilter::default() }, SOON).await.unwrap().0;
+    let deadline = Instant::now() + SOON;
+    while listed().await.len() > 4 {
+        assert!(Instant::now() < deadline, "nothing is forgotten");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let left: Vec<JobId> = listed().await.into_iter().map(|view| view.id).collect();
+    assert_eq!(left, [&ids[5], &ids[4], &ids[3], &waiting.id].map(Clone::clone));
+    while world.bus.job_documents().end(&ids[0]).await.unwrap().is_some() {
+        assert!(Instant::now() < deadline, "the result of a forgotten job is kept");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(world.bus.job_documents().end(&ids[5]).await.unwrap().is_some());
+}

@@ -4,6 +4,7 @@ use crate::worker::Worker;
 use crate::world::World;
 use domain::control::{Answer, JobState, NoticeKind, Order};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,6 +16,7 @@ async fn the_victim_stops_first_and_resumes_from_its_snapshot() {
     slow.priority = 5;
     world.submit(&slow).await;
     world.until_state(&slow.id, JobState::Running).await;
+    worker.until_at_work(1).await;
     let mut urgent = world.job("render", &json!({"urgent": true}));
     urgent.priority = 1;
     let began = Instant::now();
@@ -48,6 +50,7 @@ async fn without_a_stop_endpoint_the_call_is_hung_up() {
     slow.priority = 5;
     world.submit(&slow).await;
     world.until_state(&slow.id, JobState::Running).await;
+    worker.until_at_work(1).await;
     let mut urgent = world.job("render", &json!({"urgent": true}));
     urgent.priority = 1;
     world.submit(&urgent).await;
@@ -55,6 +58,26 @@ async fn without_a_stop_endpoint_the_call_is_hung_up() {
     world.until(&slow.id, "running again", |view| view.attempts == 2 && view.status == JobState::Running).await;
     worker.release();
     assert_eq!(world.ended(&slow.id).await.status, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_answers_with_a_result_while_it_is_stopped_is_completed() {
+    let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
+    let worker = Worker::start().await;
+    worker.seen.slow_to_say_so.store(true, Ordering::SeqCst);
+    world.register("a", &worker.url, "render", |record| record.more.stop_endpoint = Some("/stop".to_owned())).await;
+    let mut nearly_done = world.job("render", &json!({"wait": true, "when_stopped": "answer"}));
+    nearly_done.priority = 5;
+    world.submit(&nearly_done).await;
+    world.until_state(&nearly_done.id, JobState::Running).await;
+    worker.until_at_work(1).await;
+    let mut urgent = world.job("render", &json!({"urgent": true}));
+    urgent.priority = 1;
+    world.submit(&urgent).await;
+    let ended = world.ended(&nearly_done.id).await;
+    assert_eq!((ended.status, ended.attempts, ended.preempt_count), (JobState::Completed, 1, 0), "{ended:?}");
+    assert_eq!(world.ended(&urgent.id).await.status, JobState::Completed);
+    assert_eq!(worker.calls().len(), 2, "it was done and is not done again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +112,52 @@ async fn an_attempt_that_takes_too_long_is_stopped_and_says_so() {
     let view = world.ended(&request.id).await;
     assert_eq!(view.status, JobState::Failed);
     assert!(view.error.unwrap().contains("longer than its time limit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_services_time_limit_ends_each_attempt_before_the_next_begins_and_the_error_says_so() {
+    let (world, worker) = (World::start().await, Worker::start().await);
+    let patient = |record: &mut domain::control::ServiceRecord| record.more.job_timeout_ms = 60_000;
+    world.register("patient", &worker.url, "patient", patient).await;
+    let hasty = Worker::start().await;
+    world.register("hasty", &hasty.url, "hasty", |record| record.more.job_timeout_ms = 60).await;
+    let mut request = world.job("hasty", &json!({"wait": true}));
+    (request.retry_first_ms, request.max_attempts) = (Some(1), 3);
+    world.submit(&request).await;
+    let slow = world.run("patient", &json!({"sleep_ms": 300})).await;
+    let view = world.ended(&request.id).await;
+    assert_eq!((view.status, view.attempts), (JobState::Failed, 3));
+    assert!(view.error.as_ref().unwrap().contains("longer than its time limit"), "{view:?}");
+    assert_eq!((hasty.calls().len(), hasty.most_at_once()), (3, 1), "an attempt that was given up went on");
+    let view = world.ended(&slow).await;
+    assert_eq!((view.status, view.attempts), (JobState::Completed, 1), "each service has a limit of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_job_can_be_cancelled_and_does_not_come_back() {
+    let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
+    let worker = Worker::start().await;
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let mut slow = world.job("render", &json!({"wait": true}));
+    slow.priority = 5;
+    world.submit(&slow).await;
+    world.until_state(&slow.id, JobState::Running).await;
+    worker.until_at_work(1).await;
+    let mut urgent = world.job("render", &json!({"wait": true}));
+    urgent.priority = 1;
+    world.submit(&urgent).await;
+    let paused = world.until_state(&slow.id, JobState::Paused).await;
+    assert_eq!(paused.paused_by_job_id.as_ref(), Some(&urgent.id));
+    let answer = world.order(Order::CancelJob { job: slow.id.clone(), running: false }).await;
+    assert!(matches!(&answer, Answer::Job(view) if view.status == JobState::Cancelled), "{answer:?}");
+    world.until_state(&urgent.id, JobState::Running).await;
+    worker.until_at_work(1).await;
+    worker.release();
+    assert_eq!(world.ended(&urgent.id).await.status, JobState::Completed);
+    let after = world.run("render", &json!({"x": 1})).await;
+    assert_eq!(world.ended(&after).await.status, JobState::Completed);
+    let sent: Vec<String> = worker.calls().into_iter().map(|call| call.job).collect();
+    assert_eq!(sent, [&slow.id, &urgent.id, &after].map(|id| id.as_str().to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

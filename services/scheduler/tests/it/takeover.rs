@@ -151,3 +151,24 @@ async fn who_is_overtaken_in_the_log_begins_anew_and_loses_nothing() {
     }
     assert_eq!(worker.most_at_once(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_jobs_progress_outlives_its_leader_and_the_job_can_be_steered_after() {
+    let (mut world, worker) = (World::start().await, Worker::start().await);
+    world.register("a", &worker.url, "render", |_| {}).await;
+    let job = world.run("render", &json!({"wait": true})).await;
+    world.until_state(&job, JobState::Running).await;
+    let progress = json!({"percent": 40}).as_object().unwrap().clone();
+    let report = Order::ReportProgress { job: job.clone(), attempt: Some(1), progress, snapshot: None };
+    assert!(matches!(world.order(report).await, Answer::Job(_)));
+    world.kill_first();
+    world.scheduler().await;
+    let view = world.until(&job, "sent again", |view| view.attempts == 2).await;
+    assert_eq!(view.progress.unwrap()["percent"], 40);
+    assert_eq!((view.failures, view.error), (0, None), "nobody's fault");
+    let answer = world.order(Order::CancelJob { job: job.clone(), running: true }).await;
+    assert!(matches!(&answer, Answer::Job(_)), "{answer:?}");
+    assert_eq!(world.ended(&job).await.status, JobState::Cancelled);
+    let next = world.run("render", &json!({"x": 1})).await;
+    assert_eq!(world.ended(&next).await.status, JobState::Completed);
+}

@@ -1,5 +1,6 @@
 //! A service as the contract has it, that does what its payload says and writes down what it was asked.
 
+use crate::world::SOON;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -8,7 +9,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -39,6 +40,8 @@ pub(crate) struct Seen {
     /// Rings when either changes.
     changed: Notify,
     pub(crate) sick: AtomicBool,
+    /// Whether it says late that a job has stopped.
+    pub(crate) slow_to_say_so: AtomicBool,
     pub(crate) health_checks: AtomicUsize,
 }
 
@@ -96,6 +99,15 @@ impl Worker {
         self.seen.now.load(Ordering::SeqCst)
     }
 
+    /// Waits until so many calls have arrived and are at work: a job counts as running from the moment it is sent.
+    pub(crate) async fn until_at_work(&self, count: usize) {
+        let deadline = Instant::now() + SOON;
+        while self.at_work() != count {
+            assert!(Instant::now() < deadline, "{} calls are at work", self.at_work());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     pub(crate) fn release(&self) {
         self.seen.release();
     }
@@ -139,6 +151,9 @@ async fn stop(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
     seen.stops.lock().unwrap().push(asked);
     seen.stopped.lock().unwrap().push(job.clone());
     seen.changed.notify_waiters();
+    if seen.slow_to_say_so.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
     loop {
         let changed = seen.changed.notified();
         if !seen.active.lock().unwrap().contains(&job) {
@@ -171,7 +186,9 @@ async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body:
     if asked["wait"] == true {
         tokio::select! {
             () = seen.go.notified() => {}
-            () = seen.told_to_stop(&job) => return (StatusCode::CONFLICT, "stopped").into_response(),
+            () = seen.told_to_stop(&job) => if asked["when_stopped"] != "answer" {
+                return (StatusCode::CONFLICT, "stopped").into_response();
+            },
         }
     }
     if let Some(ms) = asked["sleep_ms"].as_u64() {

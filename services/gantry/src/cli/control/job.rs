@@ -214,9 +214,7 @@ pub(super) async fn explain(meant: &str, session: &mut Session) -> Result<Exit, 
             lines.push(format!("  {word}: {}", text(waiting, key)));
         }
     }
-    for (key, value) in waiting["reason"].as_object().into_iter().flatten() {
-        lines.push(super::plain(&format!("  {key}: {value}")));
-    }
+    lines.extend(super::reason::lines(&waiting["reason"]).into_iter().map(|line| format!("  {line}")));
     if let (Some(low), Some(high)) = (waiting["low_ms"].as_u64(), waiting["high_ms"].as_u64()) {
         lines.push(format!("  expected wait: {} to {} s", low.div_ceil(1_000), high.div_ceil(1_000)));
     }

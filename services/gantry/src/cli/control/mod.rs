@@ -7,6 +7,7 @@ mod jobs;
 mod listing;
 mod live;
 mod preempt;
+mod reason;
 mod service;
 mod short_names;
 mod submit;
