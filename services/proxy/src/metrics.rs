@@ -1,5 +1,9 @@
 //! Names of the metrics, and the few places that write them.
 
+mod meters;
+
+pub(crate) use meters::Meters;
+
 use crate::usage::{Outcome, Usage};
 use metrics::{counter, gauge, histogram};
 
@@ -34,16 +38,20 @@ pub const OUTSTANDING: &str = "gantry_proxy_outstanding_requests";
 /// Whether a backend is well: 1 or 0.
 pub const HEALTHY: &str = "gantry_proxy_backend_healthy";
 
-/// Counts a request that ended.
-pub(crate) fn ended(usage: &Usage) {
+/// Counts a request that ended, on the meters of its model if it has one.
+pub(crate) fn ended(usage: &Usage, meters: Option<&Meters>) {
+    if let (Some(meters), Some(backend), Outcome::Completed) = (meters, &usage.backend, &usage.outcome) {
+        meters.completed(usage, backend);
+        return;
+    }
     let outcome = match &usage.outcome {
         Outcome::Completed => "completed".to_owned(),
         Outcome::Aborted => "aborted".to_owned(),
         Outcome::Failed(code) => code.clone(),
     };
     // A name that nobody knows must not become a label: a client could make any number of them.
-    let model = if usage.backend.is_some() { usage.model.clone() } else { String::new() };
-    let backend = usage.backend.clone().unwrap_or_default();
+    let model = if usage.backend.is_some() { usage.model.to_string() } else { String::new() };
+    let backend = usage.backend.as_deref().unwrap_or_default().to_owned();
     counter!(REQUESTS, "route" => usage.route, "model" => model.clone(), "backend" => backend, "outcome" => outcome)
         .increment(1);
     histogram!(DURATION, "route" => usage.route, "model" => model.clone()).record(usage.total.as_secs_f64());

@@ -29,7 +29,7 @@ pub struct Proxy {
     stored: RwLock<Vec<KeyRecord>>,
     common: Common,
     bus: Option<Bus>,
-    name: String,
+    name: Arc<str>,
     /// Services that are started on demand, by their names.
     served: RwLock<BTreeMap<ServiceName, Arc<Served>>>,
     voice: Arc<Voice>,
@@ -74,7 +74,7 @@ impl Proxy {
         let upstream = Upstream::new(config.timeouts.connect);
         let buckets = buckets(&merged);
         let common = Common::default();
-        let name = uuid::Uuid::new_v4().simple().to_string();
+        let name: Arc<str> = uuid::Uuid::new_v4().simple().to_string().into();
         let setup = Setup {
             fleet: Arc::new(Fleet::new(&merged, &[], &Fleet::default())?),
             keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
@@ -293,6 +293,10 @@ impl Proxy {
     /// This proxy among others on the same broker.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     pub(crate) fn spending(&self) -> &crate::keys::Spending {

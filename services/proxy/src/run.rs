@@ -2,9 +2,7 @@
 
 use crate::config::Config;
 use crate::proxy::{Proxy, SetupError};
-use crate::surface::router::whole_router;
-use axum::Router;
-use axum::serve::ListenerExt;
+use crate::surface::front::Front;
 use bus::{Bus, BusError};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,9 +26,6 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The server ended.
-    #[error("the server of the proxy ended: {0}")]
-    Serve(std::io::Error),
 }
 
 /// Serves until told to stop; running requests are then given the time that the caller gives this future.
@@ -50,19 +45,14 @@ pub async fn run(
     tracing::info!(%address, "the model proxy listens");
     proxy.say_who_may_call();
     tokio::select! {
-        served = serve(listener, whole_router(Arc::clone(&proxy)), stop) => served.map_err(RunError::Serve),
-        () = proxy.watch() => Ok(()),
+        () = serve(listener, Arc::clone(&proxy), stop) => {}
+        () = proxy.watch() => {}
     }
+    Ok(())
 }
 
-/// Serves a router so that small pieces leave at once and handlers know who calls.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> Result<(), std::io::Error> {
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+/// Serves all paths of a proxy on a port of its own until told to stop; requests under way are then finished.
+pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationToken) {
+    let front = Front::new(proxy);
+    service::listen(listener, stop, move |peer| front.for_peer(peer)).await;
 }

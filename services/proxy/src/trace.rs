@@ -8,6 +8,7 @@ use tracing::field::Empty;
 /// A span for one request; it goes on with the trace that the client's headers carry.
 pub(crate) fn begin(headers: &HeaderMap, request_id: &str, operation: &'static str) -> Span {
     let span = tracing::info_span!(
+        target: telemetry::TRACES_ONLY,
         "model call",
         request_id,
         "otel.kind" = "client",
@@ -19,12 +20,18 @@ pub(crate) fn begin(headers: &HeaderMap, request_id: &str, operation: &'static s
         "gen_ai.server.time_to_first_token" = Empty,
         "error.type" = Empty,
     );
+    if span.is_disabled() {
+        return span;
+    }
     telemetry::continue_from(&span, |name| headers.get(name).and_then(|value| value.to_str().ok()));
     span
 }
 
 /// Puts the trace into the headers that a backend gets, in the place of the client's own.
 pub(crate) fn pass_on(span: &Span, headers: &mut HeaderMap) {
+    if span.is_disabled() {
+        return;
+    }
     span.in_scope(|| {
         telemetry::inject(|name, value| {
             let name = http::HeaderName::try_from(name);
@@ -37,9 +44,12 @@ pub(crate) fn pass_on(span: &Span, headers: &mut HeaderMap) {
 
 /// Says what became of it.
 pub(crate) fn end(span: &Span, usage: &Usage) {
-    span.record("gen_ai.request.model", usage.model.as_str());
-    if let Some(backend) = &usage.backend {
-        span.record("gen_ai.provider.name", backend.as_str());
+    if span.is_disabled() {
+        return;
+    }
+    span.record("gen_ai.request.model", &*usage.model);
+    if let Some(provider) = usage.provider {
+        span.record("gen_ai.provider.name", provider);
     }
     span.record("gen_ai.usage.input_tokens", usage.tally.tokens_in);
     span.record("gen_ai.usage.output_tokens", usage.tally.tokens_out);

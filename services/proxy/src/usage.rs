@@ -32,21 +32,23 @@ pub enum Outcome {
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Usage {
     /// The request's id.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// The proxy that served it, among others on the same broker.
-    pub proxy: String,
+    pub proxy: Arc<str>,
     /// The key's name, or none where no key is asked for.
-    pub key: Option<String>,
+    pub key: Option<Arc<str>>,
     /// Under which the key is counted; a key that is made anew under an old name has another.
-    pub key_id: Option<String>,
+    pub key_id: Option<Arc<str>>,
     /// Who is charged.
-    pub tenant: String,
+    pub tenant: Arc<str>,
     /// The path that was called.
     pub route: &'static str,
     /// The model as the client named it.
-    pub model: String,
+    pub model: Arc<str>,
     /// The backend that answered, if one did.
-    pub backend: Option<String>,
+    pub backend: Option<Arc<str>>,
+    /// Its kind, as `BACKEND_KIND` names it.
+    pub provider: Option<&'static str>,
     /// Tokens.
     pub tally: Tally,
     /// Until the first byte of the answer's content, if any came.

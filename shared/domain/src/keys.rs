@@ -108,7 +108,12 @@ pub fn is_key_name(name: &str) -> bool {
 
 /// The hash under which a key is kept. Comparing hashes tells nothing about keys, however long it takes.
 pub fn hash_key(key: &str) -> String {
-    blake3::Hash::from_bytes(blake3::derive_key(CONTEXT, key.as_bytes())).to_hex().to_string()
+    blake3::Hash::from_bytes(key_digest(key)).to_hex().to_string()
+}
+
+/// The same as bytes.
+pub fn key_digest(key: &str) -> [u8; 32] {
+    blake3::derive_key(CONTEXT, key.as_bytes())
 }
 
 /// A key out of random bytes, for its holder alone.

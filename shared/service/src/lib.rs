@@ -4,13 +4,16 @@
 //! - [`Tasks`]: every spawned task has a kind that says what its failure means and what happens at shutdown.
 //! - [`Signals`]: SIGINT and SIGTERM; the second one ends the process at once.
 //! - [`Health`]: named checks behind `/readyz`.
+//! - [`listen`]: a bounded number of HTTP connections, and their orderly end.
 
 pub mod config;
 mod health;
+mod listen;
 pub mod logging;
 mod shutdown;
 mod tasks;
 
 pub use health::{Check, CheckReport, Health, Readiness};
+pub use listen::listen;
 pub use shutdown::{SignalError, Signals};
 pub use tasks::{BoxError, Drained, Failure, Kind, Running, Tasks};

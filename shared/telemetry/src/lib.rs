@@ -22,7 +22,7 @@ mod prometheus;
 mod spans;
 
 pub use context::{continue_from, inject, trace_id};
-pub use logs::{Format, is_filter};
+pub use logs::{Format, TRACES_ONLY, is_filter};
 pub use prometheus::Metrics;
 pub use spans::{request_span, run_span};
 

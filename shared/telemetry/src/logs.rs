@@ -4,11 +4,14 @@ use crate::{Settings, TelemetryError, export};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::io::IsTerminal;
 use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+/// The target of spans that are made for traces alone: without an exporter they cost nothing, and no log line knows them.
+pub const TRACES_ONLY: &str = "gantry_traces";
 
 /// What log lines look like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +32,9 @@ pub fn is_filter(text: &str) -> bool {
 
 /// Makes this process write logs and, with a provider, make traces.
 pub(crate) fn install(settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&settings.filter)
-        .map_err(|error| TelemetryError::Filter { filter: settings.filter.clone(), reason: error.to_string() })?;
+    let refuse = |reason: String| TelemetryError::Filter { filter: settings.filter.clone(), reason };
+    let silent = format!("{TRACES_ONLY}=off").parse().map_err(|error: ParseError| refuse(error.to_string()))?;
+    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| refuse(error.to_string()))?.add_directive(silent);
     let is_terminal = std::io::stderr().is_terminal();
     let traces = provider.map(export::layer);
     tracing_subscriber::registry()

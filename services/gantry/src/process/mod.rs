@@ -3,7 +3,6 @@
 mod broker;
 mod config;
 mod hello;
-mod listen;
 mod rebuild;
 mod run;
 mod usage;

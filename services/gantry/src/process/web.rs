@@ -1,19 +1,23 @@
 //! The listener: token, port, router, and what a person is told once it serves.
 
-use super::listen::serve;
 use anyhow::Context;
 use api::ApiConfig;
 use api::auth::{check_startup, ensure_token};
 use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::routing::get;
 use bus::Bus;
-use http::StatusCode;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use service::Tasks;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use telemetry::Metrics;
 use tokio::net::TcpListener;
+use tower::Service;
 
 /// Makes sure that there is a token, and that the settings are not too weak for the address. Returns the file of the
 /// token when it was not configured.
@@ -37,8 +41,16 @@ pub(super) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
 /// Serves until the process is told to stop; requests under way are then finished.
 pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
     let stop = tasks.stop_token();
+    let service = move |peer: SocketAddr| {
+        let router = router.clone();
+        service_fn(move |request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().call(request)
+        })
+    };
     tasks.critical("http", async move {
-        serve(listener, router, stop).await;
+        service::listen(listener, stop, service).await;
         Ok::<(), std::convert::Infallible>(())
     });
 }

@@ -6,7 +6,7 @@ use super::spent::{Spending, Spent};
 use crate::config::{Config, KeyConfig};
 use crate::error::ProxyError;
 use crate::routing::{Guard, Ticket};
-use domain::keys::{KeyLimits, KeyRecord, KeyScope, hash_key};
+use domain::keys::{KeyLimits, KeyRecord, KeyScope, hash_key, key_digest};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Common {
 /// All keys of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    by_hash: HashMap<String, Arc<Key>>,
+    by_hash: HashMap<[u8; 32], Arc<Key>>,
     /// Whether a key is asked for. One that was revoked counts: nobody opens a door by locking the last guest out.
     closed: bool,
 }
@@ -47,7 +47,10 @@ pub(crate) struct Keys {
 pub(crate) struct Key {
     pub(crate) config: KeyConfig,
     /// Under which it is counted; the same in every proxy.
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
+    pub(crate) name: Arc<str>,
+    /// Who is charged.
+    pub(crate) tenant: Arc<str>,
     limits: KeyLimits,
     pub(super) requests: Option<Bucket>,
     pub(super) tokens: Option<Bucket>,
@@ -78,16 +81,13 @@ impl Keys {
     }
 
     fn add(&mut self, config: KeyConfig, common: &Common, before: &Self) -> Result<(), String> {
-        if blake3::Hash::from_hex(&config.hash).is_err() {
-            return Err(format!(
-                "key '{}': its hash is not 64 hexadecimal digits; `gantry key hash` makes one",
-                config.name
-            ));
-        }
+        let hash = blake3::Hash::from_hex(&config.hash).map_err(|_| {
+            format!("key '{}': its hash is not 64 hexadecimal digits; `gantry key hash` makes one", config.name)
+        })?;
         if let Some(word) = config.scopes.iter().find(|word| KeyScope::parse(word).is_none()) {
             return Err(format!("key '{}': '{word}' is none of inference, models, admin", config.name));
         }
-        let hash = config.hash.to_ascii_lowercase();
+        let hash = *hash.as_bytes();
         let known = before.by_hash.get(&hash);
         let same = known.filter(|key| key.config == config && key.is_shared_by(common)).map(Arc::clone);
         let running = known.map(|key| Arc::clone(&key.running)).unwrap_or_default();
@@ -103,7 +103,7 @@ impl Keys {
 
     /// The key that a client sent.
     pub(crate) fn find(&self, sent: &str) -> Option<Arc<Key>> {
-        self.by_hash.get(&hash_key(sent)).cloned()
+        self.by_hash.get(&key_digest(sent)).cloned()
     }
 
     /// Tells the shared counters what this proxy still holds.
@@ -175,7 +175,9 @@ impl Key {
             running,
             places: AtomicUsize::new(places),
             spent: common.spending.of(&id),
-            id,
+            id: id.into(),
+            name: config.name.as_str().into(),
+            tenant: config.tenant.as_ref().unwrap_or(&config.name).as_str().into(),
             limits,
             lease,
             config,

@@ -96,7 +96,7 @@ fn a_key_of_the_bus_is_known_until_it_is_revoked_and_the_door_stays_closed_behin
         |stored: &[KeyRecord]| Keys::new(&Config::default(), stored, &Common::default(), &Keys::default()).unwrap();
     assert!(build(&[]).is_open());
     let keys = build(&[record("a", false), record("b", true)]);
-    assert_eq!(keys.find("a").unwrap().id, "id-a");
+    assert_eq!(&*keys.find("a").unwrap().id, "id-a");
     assert!(keys.find("b").is_none() && !keys.is_open());
     assert!(!build(&[record("b", true)]).is_open());
 }

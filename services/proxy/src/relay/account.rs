@@ -1,14 +1,17 @@
 //! The account of one request: opened when it is taken, closed once, however it ends.
 
+use crate::routing::{Backend, Model};
 use crate::usage::{Outcome, SharedSink, Tally, Usage};
 use crate::{metrics, trace};
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
 
 /// Dropping it unclosed means that the client left.
 pub(crate) struct Account {
     sink: SharedSink,
-    usage: Option<Usage>,
+    usage: Option<Box<Usage>>,
+    model: Option<Arc<Model>>,
     begun: Instant,
     span: Span,
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
@@ -16,15 +19,15 @@ pub(crate) struct Account {
 
 /// Who served whom.
 pub(crate) struct Who {
-    pub(crate) proxy: String,
-    pub(crate) key: Option<String>,
-    pub(crate) key_id: Option<String>,
-    pub(crate) tenant: String,
+    pub(crate) proxy: Arc<str>,
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) key_id: Option<Arc<str>>,
+    pub(crate) tenant: Arc<str>,
 }
 
 impl Account {
     /// Opens it.
-    pub(crate) fn open(sink: SharedSink, request_id: String, who: Who, route: &'static str, span: Span) -> Self {
+    pub(crate) fn open(sink: SharedSink, request_id: Arc<str>, who: Who, route: &'static str, span: Span) -> Self {
         let Who { proxy, key, key_id, tenant } = who;
         let usage = Usage {
             request_id,
@@ -33,14 +36,15 @@ impl Account {
             key_id,
             tenant,
             route,
-            model: String::new(),
+            model: Arc::default(),
             backend: None,
+            provider: None,
             tally: Tally::default(),
             first_token: None,
             total: std::time::Duration::ZERO,
             outcome: Outcome::Aborted,
         };
-        Self { sink, usage: Some(usage), begun: Instant::now(), span, charge: None }
+        Self { sink, usage: Some(Box::new(usage)), model: None, begun: Instant::now(), span, charge: None }
     }
 
     /// Whoever must know how many tokens were used.
@@ -54,13 +58,17 @@ impl Account {
     }
 
     /// Names the model.
-    pub(crate) fn model(&mut self, model: &str) {
-        self.edit(|usage| model.clone_into(&mut usage.model));
+    pub(crate) fn model(&mut self, model: &Arc<Model>) {
+        self.edit(|usage| usage.model = Arc::clone(model.meters.model()));
+        self.model = Some(Arc::clone(model));
     }
 
     /// Names the backend that answers.
-    pub(crate) fn backend(&mut self, backend: &str) {
-        self.edit(|usage| usage.backend = Some(backend.to_owned()));
+    pub(crate) fn backend(&mut self, backend: &Backend) {
+        self.edit(|usage| {
+            usage.backend = Some(backend.shared_name());
+            usage.provider = Some(backend.kind.name);
+        });
     }
 
     /// The first content came.
@@ -82,16 +90,16 @@ impl Account {
             if let Some(charge) = self.charge.take() {
                 charge(usage.tally.tokens_in + usage.tally.tokens_out);
             }
-            metrics::ended(&usage);
+            metrics::ended(&usage, self.model.as_deref().map(|model| &model.meters));
             trace::end(&self.span, &usage);
             tracing::info!(
                 target: "chat_api.http",
-                request_id = usage.request_id, key = usage.key, tenant = usage.tenant, route = usage.route,
-                model = usage.model, backend = usage.backend, tokens_in = usage.tally.tokens_in,
+                request_id = &*usage.request_id, key = usage.key.as_deref(), tenant = &*usage.tenant, route = usage.route,
+                model = &*usage.model, backend = usage.backend.as_deref(), tokens_in = usage.tally.tokens_in,
                 tokens_out = usage.tally.tokens_out, first_token_ms = usage.first_token.map(|time| time.as_millis() as u64),
                 total_ms = usage.total.as_millis() as u64, outcome = ?usage.outcome, "request ended"
             );
-            self.sink.record(usage);
+            self.sink.record(*usage);
         }
     }
 

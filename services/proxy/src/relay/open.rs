@@ -96,7 +96,8 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
 
 async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyError> {
     let place = admit(job, model).await?;
-    let fingerprint = job.fingerprint();
+    // With one replica there is nothing to remember.
+    let fingerprint = if model.replicas.len() > 1 { job.fingerprint() } else { None };
     let (mut tried, mut last) = (Vec::new(), None);
     while tried.len() < REPLICAS {
         let at = match model.choose(job.route, &tried, fingerprint, Instant::now()) {
@@ -139,12 +140,12 @@ async fn try_service(job: &mut Job, model: &Arc<Model>, service: &Arc<Served>) -
 async fn ask(job: &mut Job, replica: &Replica) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
     backend.breaker.begins(Instant::now());
-    histogram!(metrics::OVERHEAD).record(job.account.begun().elapsed().as_secs_f64());
+    job.model.meters.overhead().record(job.account.begun().elapsed().as_secs_f64());
     let held = vec![backend.carry(&job.ticket)];
     match attempt(job, replica, held).await {
         Ok(found) => {
             backend.breaker.succeeded();
-            job.account.backend(backend.name());
+            job.account.backend(backend);
             Ok(found)
         }
         Err(error) => {
@@ -152,7 +153,7 @@ async fn ask(job: &mut Job, replica: &Replica) -> Result<Found, ProxyError> {
                 backend.breaker.failed(Instant::now());
             }
             if !error.is_failover() {
-                job.account.backend(backend.name());
+                job.account.backend(backend);
             }
             Err(error)
         }
@@ -172,7 +173,7 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
             .map_err(|_| ProxyError::QueueTimeout { model: model.name.clone(), after: job.timeouts.queue })?
             .map_err(refuse)?,
     };
-    histogram!(metrics::QUEUE, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
+    model.meters.queue().record(begun.elapsed().as_secs_f64());
     Ok(job.ticket.guard(move || drop(place)))
 }
 

@@ -66,7 +66,7 @@ pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Gu
         ..Tally::default()
     };
     let tally = answer.tally.unwrap_or_else(estimated);
-    job.account.backend(backend.name());
+    job.account.backend(backend);
     job.account.tally(tally);
     job.account.first_token();
     job.account.close(Outcome::Completed);

@@ -19,7 +19,7 @@ pub(crate) struct Admission {
 /// Where a request stands among others.
 #[derive(Clone, Debug)]
 pub(crate) struct Rank {
-    pub(crate) tenant: String,
+    pub(crate) tenant: Arc<str>,
     pub(crate) weight: u32,
     pub(crate) priority: i32,
 }
@@ -33,7 +33,7 @@ struct State {
     waiting: Vec<Waiter>,
     /// Virtual time of fair queueing: a tenant's next request is due one turn, shortened by its weight, after its last.
     clock: f64,
-    turns: HashMap<String, f64>,
+    turns: HashMap<Arc<str>, f64>,
     next: u64,
     /// Smoothed seconds that a place stays taken.
     stay: f64,
@@ -42,7 +42,7 @@ struct State {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
-    tenant: String,
+    tenant: Arc<str>,
     weight: f64,
     priority: i32,
     due: f64,
@@ -151,7 +151,7 @@ impl State {
     /// less, the newcomer included. So nobody keeps others out by asking often.
     fn make_room(&mut self, rank: &Rank) -> bool {
         let share = |tenant: &str, weight: f64, more: usize| {
-            let waiting = self.waiting.iter().filter(|waiter| waiter.tenant == tenant).count();
+            let waiting = self.waiting.iter().filter(|waiter| &*waiter.tenant == tenant).count();
             (waiting + more) as f64 / weight
         };
         let mine = share(&rank.tenant, weight(rank), 1);

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Backend {
     config: BackendConfig,
+    name: Arc<str>,
     /// What is true of all servers of its kind.
     pub(crate) kind: &'static Kind,
     base: String,
@@ -85,6 +86,7 @@ impl Backend {
         };
         let base = normal_base(&config.base_url)?;
         Ok(Self {
+            name: config.name.as_str().into(),
             config,
             kind,
             place: Place::of(&base)?,
@@ -100,6 +102,11 @@ impl Backend {
     /// Its name in the configuration.
     pub(crate) fn name(&self) -> &str {
         &self.config.name
+    }
+
+    /// The same, shared.
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Its URL, as it is used.
@@ -177,6 +184,11 @@ impl Backend {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it answered the last look; none before the first.
+    pub(crate) fn is_healthy(&self) -> Option<bool> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).healthy
+    }
+
     /// Notes a look; a list that could not be had leaves the last one standing.
     pub(crate) fn note(&self, mut seen: Seen) {
         let mut last = self.seen.write().unwrap_or_else(PoisonError::into_inner);
@@ -188,13 +200,14 @@ impl Backend {
 
     /// Whether its list names that model; none if it has never listed any.
     pub(crate) fn lists(&self, model: &str) -> Option<bool> {
-        let models = self.seen().models?;
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let models = seen.models.as_ref()?;
         Some(models.iter().any(|entry| entry["id"] == model))
     }
 
     /// Where a model that it lists stands.
     pub(crate) fn state_of(&self, entry: &Value) -> ModelState {
-        if self.seen().healthy == Some(false) {
+        if self.is_healthy() == Some(false) {
             return ModelState::Unreachable;
         }
         let told = entry["status"]["value"].as_str().or_else(|| entry["state"].as_str());

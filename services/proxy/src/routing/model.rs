@@ -5,6 +5,7 @@ use super::affinity::Affinity;
 use super::backend::Backend;
 use super::route::Route;
 use crate::error::ProxyError;
+use crate::metrics::Meters;
 use crate::seats::Served;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,6 +22,7 @@ pub(crate) struct Model {
     pub(crate) admission: Arc<Admission>,
     pub(crate) affinity: Affinity,
     turn: AtomicUsize,
+    pub(crate) meters: Meters,
 }
 
 /// One place where it runs.
@@ -39,8 +41,8 @@ const AFFINITY_SLACK: f64 = 2.0;
 impl Model {
     /// A model with its door.
     pub(crate) fn new(name: String, replicas: Vec<Replica>, fallbacks: Vec<String>, admission: Arc<Admission>) -> Self {
-        let (affinity, turn) = (Affinity::default(), AtomicUsize::new(0));
-        Self { name, replicas, services: Vec::new(), fallbacks, admission, affinity, turn }
+        let (affinity, turn, meters) = (Affinity::default(), AtomicUsize::new(0), Meters::of(&name));
+        Self { name, replicas, services: Vec::new(), fallbacks, admission, affinity, turn, meters }
     }
 
     /// A model of services that are started on demand.
@@ -76,13 +78,20 @@ impl Model {
         fingerprint: Option<u64>,
         now: Instant,
     ) -> Result<usize, ProxyError> {
+        if let [only] = self.replicas.as_slice()
+            && tried.is_empty()
+            && route.is_served_by(&only.backend)
+            && only.backend.breaker.closed_for(now).is_zero()
+        {
+            return Ok(0);
+        }
         let able: Vec<usize> = (0..self.replicas.len())
             .filter(|at| !tried.contains(at) && route.is_served_by(&self.replicas[*at].backend))
             .collect();
         let open: Vec<usize> =
             able.iter().copied().filter(|at| self.replicas[*at].backend.breaker.closed_for(now).is_zero()).collect();
         let well: Vec<usize> =
-            open.iter().copied().filter(|at| self.replicas[*at].backend.seen().healthy != Some(false)).collect();
+            open.iter().copied().filter(|at| self.replicas[*at].backend.is_healthy() != Some(false)).collect();
         // A look may be out of date, and a pause is there to send requests elsewhere: with nowhere else to go, those who
         // seem unwell are asked all the same.
         let candidates = match (well.is_empty(), open.is_empty(), self.fallbacks.is_empty()) {

@@ -33,6 +33,11 @@ impl Route {
         Self::Images,
     ];
 
+    /// The one with exactly that path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|route| route.path() == path)
+    }
+
     /// The path clients call.
     pub(crate) fn path(self) -> &'static str {
         match self {

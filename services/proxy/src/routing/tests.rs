@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn rank(tenant: &str, weight: u32, priority: i32) -> Rank {
-    Rank { tenant: tenant.to_owned(), weight, priority }
+    Rank { tenant: tenant.into(), weight, priority }
 }
 
 fn free(entry: Result<Entry, super::admission::Full>) -> Place {
@@ -36,7 +36,7 @@ async fn order(ranks: &[Rank]) -> Vec<String> {
     while !stays.is_empty() {
         let turns = stays.iter_mut().map(|(_, turn)| turn.as_mut());
         let (place, at, _) = futures::future::select_all(turns).await;
-        order.push(stays.remove(at).0);
+        order.push(stays.remove(at).0.to_string());
         drop(place.unwrap());
     }
     assert_eq!(door.load(), (0, 0));

@@ -7,14 +7,14 @@ use crate::routing::Rank;
 use domain::keys::KeyScope;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Whoever sent a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) key: Option<Arc<Key>>,
-    address: Option<IpAddr>,
+    tenant: Arc<str>,
 }
 
 impl Caller {
@@ -29,38 +29,43 @@ impl Caller {
         // A key that was sent is checked also where none is needed: then it is counted under its name.
         if keys.is_open() && sent_key(headers).and_then(|sent| keys.find(sent)).is_none() {
             if address.is_some_and(|address| address.is_loopback()) {
-                return Ok(Self { key: None, address });
+                let tenant = address.map(|address| address.to_string().into()).unwrap_or_default();
+                return Ok(Self { key: None, tenant });
             }
             return Err(ProxyError::LoopbackOnly);
         }
         let sent = sent_key(headers).ok_or(ProxyError::NoKey)?;
         let key = keys.find(sent).ok_or(ProxyError::WrongKey)?;
         key.check_scope(scope)?;
-        Ok(Self { key: Some(key), address })
+        Ok(Self { tenant: Arc::clone(&key.tenant), key: Some(key) })
     }
 
     /// The key's name.
-    pub(crate) fn key_name(&self) -> Option<String> {
-        self.key.as_ref().map(|key| key.config.name.clone())
+    pub(crate) fn key_name(&self) -> Option<&str> {
+        self.key.as_ref().map(|key| key.config.name.as_str())
     }
 
     /// Who is served, by which proxy.
-    pub(crate) fn who(&self, proxy: &str) -> Who {
-        let key_id = self.key.as_ref().map(|key| key.id.clone());
-        Who { proxy: proxy.to_owned(), key: self.key_name(), key_id, tenant: self.tenant() }
+    pub(crate) fn who(&self, proxy: Arc<str>) -> Who {
+        let key = self.key.as_ref();
+        Who {
+            proxy,
+            key: key.map(|key| Arc::clone(&key.name)),
+            key_id: key.map(|key| Arc::clone(&key.id)),
+            tenant: Arc::clone(&self.tenant),
+        }
     }
 
     /// Who is charged and stands in queues.
-    pub(crate) fn tenant(&self) -> String {
-        let of_key = self.key.as_ref().map(|key| key.config.tenant.clone().unwrap_or_else(|| key.config.name.clone()));
-        of_key.or_else(|| self.address.map(|address| address.to_string())).unwrap_or_default()
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
     }
 
     /// Where it stands in queues.
     pub(crate) fn rank(&self) -> Rank {
         let config = self.key.as_ref().map(|key| &key.config);
         Rank {
-            tenant: self.tenant(),
+            tenant: Arc::clone(&self.tenant),
             weight: config.and_then(|config| config.weight).unwrap_or(1),
             priority: config.map_or(0, |config| config.priority),
         }

@@ -1,7 +1,7 @@
 //! Every path that goes to a model server.
 
 use super::caller::Caller;
-use super::headers;
+use super::headers::{self, RequestId};
 use crate::error::ProxyError;
 use crate::json::Peek;
 use crate::proxy::{Proxy, Setup};
@@ -27,16 +27,17 @@ pub(crate) async fn infer(
     route: Route,
     request: Request<Body>,
     peer: Option<SocketAddr>,
-    request_id: &str,
+    request_id: &RequestId,
 ) -> Result<Response, ProxyError> {
     let setup = proxy.setup();
     let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
     let caller = Caller::of(request.headers(), peer, &setup.keys, KeyScope::Inference)?;
     let ticket = proxy.permits().ticket();
-    let span = trace::begin(request.headers(), request_id, route.operation());
+    let span = trace::begin(request.headers(), request_id.text(), route.operation());
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
-    let mut account = Account::open(proxy.sink(), request_id.to_owned(), caller.who(proxy.name()), route.path(), span);
+    let mut account =
+        Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route.path(), span);
     let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
@@ -45,7 +46,7 @@ pub(crate) async fn infer(
         .inspect_err(|error| fail(&mut account, error))?;
     let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
     let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
-    account.model(&model.name);
+    account.model(&model);
     let held = admit(&setup, &caller, &ticket, &mut account).await.inspect_err(|error| fail(&mut account, error))?;
     let job = Job {
         route,
@@ -90,7 +91,7 @@ async fn take_in(
     let model = proxy.find_model(setup, name.as_deref()).await?;
     let named = name.unwrap_or_else(|| model.name.clone());
     if !caller.may_use(&named) && !caller.may_use(&model.name) {
-        let key = caller.key_name().unwrap_or_default();
+        let key = caller.key_name().unwrap_or_default().to_owned();
         return Err(ProxyError::Forbidden { key, what: format!("use the model '{named}'") });
     }
     model.check(route)?;
@@ -106,7 +107,8 @@ async fn admit(
 ) -> Result<Vec<crate::routing::Guard>, ProxyError> {
     let limited = |error: &ProxyError| {
         if matches!(error, ProxyError::RateLimited { .. } | ProxyError::BudgetSpent { .. }) {
-            metrics::counter!(crate::metrics::LIMITED, "key" => caller.key_name().unwrap_or_default()).increment(1);
+            metrics::counter!(crate::metrics::LIMITED, "key" => caller.key_name().unwrap_or_default().to_owned())
+                .increment(1);
         }
     };
     let mut held = Vec::new();
@@ -117,7 +119,7 @@ async fn admit(
     }
     if let Some(buckets) = &setup.buckets {
         buckets
-            .take(&caller.tenant(), Instant::now())
+            .take(caller.tenant(), Instant::now())
             .map_err(|retry| ProxyError::RateLimited { what: "too many requests in this minute".to_owned(), retry })
             .inspect_err(limited)?;
     }

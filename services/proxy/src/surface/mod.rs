@@ -2,6 +2,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod envelope;
+pub(crate) mod front;
 mod headers;
 mod infer;
 mod models;

@@ -1,8 +1,9 @@
 //! Which path does what.
 
 use super::caller::Caller;
+use super::headers::{self, RequestId};
 use super::infer::infer;
-use super::{envelope, headers, models, status};
+use super::{envelope, models, status};
 use crate::error::ProxyError;
 use crate::metrics;
 use crate::proxy::Proxy;
@@ -30,7 +31,10 @@ pub fn router(proxy: Arc<Proxy>) -> Router {
         .route("/v1/models", get(list_models).options(preflight))
         .route("/v1/models/{*id}", get(one_model).options(preflight));
     for route in Route::ALL {
-        let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| serve(proxy, route, request);
+        let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| {
+            let peer = peer(&request);
+            serve(proxy, route, request, peer)
+        };
         router = router.route(route.path(), post(handler).options(preflight));
     }
     router.with_state(proxy)
@@ -52,16 +56,16 @@ fn peer(request: &Request) -> Option<SocketAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0)
 }
 
-async fn serve(proxy: Arc<Proxy>, route: Route, request: Request) -> Response {
-    let request_id = headers::request_id(request.headers());
+/// Answers a request for a path that goes to a model server.
+pub(super) async fn serve(proxy: Arc<Proxy>, route: Route, request: Request, peer: Option<SocketAddr>) -> Response {
+    let request_id = RequestId::of(request.headers());
     let origin = request.headers().get(ORIGIN).cloned();
-    let peer = peer(&request);
     let version = request.headers().get(VERSION).filter(|_| route.is_anthropic()).cloned();
     let mut response = match infer(&proxy, route, request, peer, &request_id).await {
         Ok(response) => response,
         Err(error) => {
-            tracing::info!(target: "chat_api.http", request_id, route = route.path(), %error, "request refused");
-            envelope::response(&error, route.is_anthropic(), &request_id)
+            tracing::info!(target: "chat_api.http", request_id = request_id.text(), route = route.path(), %error, "request refused");
+            envelope::response(&error, route.is_anthropic(), request_id.text())
         }
     };
     headers::finish(&mut response, &request_id);
@@ -101,7 +105,7 @@ async fn with_models(
     sent: &HeaderMap,
     pick: impl FnOnce(&serde_json::Value) -> Result<String, ProxyError>,
 ) -> Response {
-    let request_id = headers::request_id(sent);
+    let request_id = RequestId::of(sent);
     let setup = proxy.setup();
     let caller = Caller::of(sent, peer, &setup.keys, KeyScope::Models);
     let listed = match caller {
@@ -114,7 +118,7 @@ async fn with_models(
     let is_anthropic = sent.contains_key(VERSION);
     let mut response = match listed {
         Ok(text) => json(text),
-        Err(error) => envelope::response(&error, is_anthropic, &request_id),
+        Err(error) => envelope::response(&error, is_anthropic, request_id.text()),
     };
     headers::finish(&mut response, &request_id);
     share(proxy, sent.get(ORIGIN).cloned(), &mut response);
@@ -146,9 +150,9 @@ async fn render_metrics(State(proxy): State<Arc<Proxy>>) -> Response {
 }
 
 async fn nothing(request: Request<Body>) -> Response {
-    let request_id = headers::request_id(request.headers());
+    let request_id = RequestId::of(request.headers());
     let error = ProxyError::UnknownRoute { path: request.uri().path().to_owned() };
-    let mut response = envelope::response(&error, false, &request_id);
+    let mut response = envelope::response(&error, false, request_id.text());
     headers::finish(&mut response, &request_id);
     response
 }

@@ -101,7 +101,7 @@ impl Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        tokio::spawn(proxy::serve(listener, proxy::whole_router(Arc::clone(&proxy)), stop.clone()));
+        tokio::spawn(proxy::serve(listener, Arc::clone(&proxy), stop.clone()));
         Self { address, proxy, accounts, stop: stop.clone(), _stop: stop.drop_guard() }
     }
 

@@ -1,14 +1,14 @@
 //! The HTTP listener: a bounded number of connections, each with a deadline for sending a request's headers.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
-use http::Request;
+use crate::BoxError;
+use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 
 /// Connections at once; more wait in the system's queue.
 const CONNECTIONS: usize = 16_384;
@@ -27,8 +26,13 @@ const BUFFER: usize = 64 * 1024;
 /// Pause after a connection could not be taken, for want of file descriptors say.
 const AFTER_TROUBLE: Duration = Duration::from_millis(50);
 
-/// Serves until told to stop; requests under way are then finished.
-pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+/// Serves until told to stop; requests under way are then finished. Each connection gets a service that knows who calls.
+pub async fn listen<S, B>(listener: TcpListener, stop: CancellationToken, service: impl Fn(SocketAddr) -> S)
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Error: Into<BoxError>, Data: Send> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -40,7 +44,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => attend(stream, peer, place, &router, &graceful, &mut connections),
+            Ok((stream, peer)) => attend(stream, peer, place, service(peer), &graceful, &mut connections),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
                 tokio::time::sleep(AFTER_TROUBLE).await;
@@ -51,23 +55,22 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     graceful.shutdown().await;
 }
 
-fn attend(
+fn attend<S, B>(
     stream: TcpStream,
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
-    router: &Router,
+    service: S,
     graceful: &GracefulShutdown,
     connections: &mut JoinSet<()>,
-) {
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+    B: Body<Error: Into<BoxError>, Data: Send> + Send + 'static,
+{
+    // What leaves in pieces must not wait for the next one.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
-    let router = router.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
-    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
@@ -85,16 +88,18 @@ fn attend(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use hyper::service::service_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[expect(clippy::disallowed_methods, reason = "a test's own server ends with the test")]
     async fn listening(stop: &CancellationToken) -> (SocketAddr, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let peer = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.ip().to_string();
-        let router = Router::new().route("/peer", get(peer));
-        (address, tokio::spawn(serve(listener, router, stop.clone())))
+        let told = |peer: SocketAddr| {
+            let answer = move || Ok::<_, Infallible>(Response::new(peer.ip().to_string()));
+            service_fn(move |_| std::future::ready(answer()))
+        };
+        (address, tokio::spawn(listen(listener, stop.clone(), told)))
     }
 
     #[tokio::test]
