@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 mod broker;
+mod control;
 mod effects;
 mod flows;
 mod frozen;

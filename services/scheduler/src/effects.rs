@@ -71,6 +71,8 @@ struct Flight {
     attempt: u32,
     service: names::Service,
     cancel: CancellationToken,
+    /// Cancelled once the call is over, however it ended.
+    over: CancellationToken,
     /// Set once it is told to let go: from then on only success is reported.
     interrupted: Arc<AtomicBool>,
 }
@@ -146,16 +148,17 @@ impl Effects {
         let Some(target) = board.target(&service) else { return };
         metrics::dispatched(&target.record.service_type);
         let cancel = self.shared.leading.child_token();
-        let interrupted = Arc::new(AtomicBool::new(false));
+        let (over, interrupted) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
         let payload = self.payloads.take(&job);
         let progress = board.particulars.notes.get(&job).and_then(|notes| notes.progress.clone());
         let attempt_of = attempt::Attempt { job: job.clone(), attempt, target, deadline, payload, progress };
         let (shared, flag) = (self.shared.clone(), interrupted.clone());
-        let flight = Flight { attempt, service, cancel: cancel.clone(), interrupted };
+        let flight = Flight { attempt, service, cancel: cancel.clone(), over: over.clone(), interrupted };
         if let Some(before) = self.flights.insert(job.clone(), flight) {
             before.cancel.cancel();
         }
         self.shared.tasks.request("attempt", async move {
+            let _over = over.drop_guard();
             let report = tokio::select! {
                 () = cancel.cancelled() => return Ok::<(), Infallible>(()),
                 report = attempt_of.run(&shared) => report,
@@ -179,11 +182,11 @@ impl Effects {
     ) {
         let Some(target) = target else { return };
         let flight = self.flights.get(job).filter(|flight| flight.attempt == attempt);
-        let cancel = flight.map(|flight| {
+        let call = flight.map(|flight| {
             flight.interrupted.store(true, Ordering::Release);
-            flight.cancel.clone()
+            interrupt::Call { hang_up: flight.cancel.clone(), over: flight.over.clone() }
         });
-        let letting = interrupt::LetGo { job: job.clone(), attempt, target, cause, deadline, hang_up: cancel };
+        let letting = interrupt::LetGo { job: job.clone(), attempt, target, cause, deadline, call };
         let shared = self.shared.clone();
         let leading = shared.leading.clone();
         self.shared.tasks.request("interrupt", async move {

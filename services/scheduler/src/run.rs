@@ -10,6 +10,7 @@ use service::{Check, Tasks};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -42,11 +43,13 @@ async fn serve(parts: Parts, tasks: Tasks) {
     let config = Arc::new(config);
     let name = format!("{}-{}", std::process::id(), jiff::Timestamp::now().as_microsecond());
     let stop = tasks.stop_token();
+    let (mut connects, mut led) = (bus.connects(), false);
+    connects.mark_unchanged();
     metrics::leading(false);
     while !stop.is_cancelled() {
         let lease = tokio::select! {
             () = stop.cancelled() => return,
-            lease = stand_by(&bus, &name, check.as_ref()) => lease,
+            lease = stand_by(&bus, &name, check.as_ref(), &mut connects, led) => lease,
         };
         metrics::leading(true);
         let term = Term {
@@ -57,6 +60,7 @@ async fn serve(parts: Parts, tasks: Tasks) {
             leading: stop.child_token(),
         };
         let ended = under(lease, term).await;
+        led = !matches!(ended, Err(SchedulerError::Superseded { .. } | SchedulerError::LeaseLost));
         metrics::leading(false);
         if let Err(error) = ended {
             tracing::warn!(%error, "this scheduler does not lead any more; standing by");
@@ -68,10 +72,25 @@ async fn serve(parts: Parts, tasks: Tasks) {
     }
 }
 
-/// Waits until the lease is ours.
-async fn stand_by(bus: &Bus, name: &str, check: Option<&Check>) -> Lease {
+/// Waits until the lease is ours. A broker that restarted has forgotten the lease, and whoever held it may not know yet
+/// and have calls under way: so a scheduler that did not lead gives it the time to ask first.
+async fn stand_by(
+    bus: &Bus,
+    name: &str,
+    check: Option<&Check>,
+    connects: &mut watch::Receiver<u64>,
+    led: bool,
+) -> Lease {
+    let mut not_before = Instant::now();
     loop {
-        match bus.take_lease(name).await {
+        if connects.has_changed().unwrap_or(false) {
+            connects.mark_unchanged();
+            if !led {
+                not_before = Instant::now() + Bus::LEASE_TTL;
+            }
+        }
+        let held = if Instant::now() < not_before { Ok(None) } else { bus.take_lease(name).await };
+        match held {
             Ok(held) => {
                 if let Some(check) = check {
                     check.well();

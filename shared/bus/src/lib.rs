@@ -54,6 +54,7 @@ pub use waits::Waits;
 
 use async_nats::jetstream;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A verified connection to a provisioned broker. Cheap to clone.
@@ -84,6 +85,24 @@ impl Bus {
     /// Rises by one each time the connection comes up again; whoever follows a stream resumes on it.
     pub fn connects(&self) -> watch::Receiver<u64> {
         self.inner.connects.clone()
+    }
+
+    /// Sees to it that what lies in the broker's memory is there: a single broker that restarts has lost it, streams and
+    /// all. Waits for ever; one task of each process that provisions the broker runs it.
+    pub async fn keep_memory(&self) {
+        let mut connects = self.connects();
+        while connects.changed().await.is_ok() {
+            let mut pause = Duration::from_millis(50);
+            while let Err(error) = provision::memory(&self.inner.js, self.inner.layout).await {
+                if !error.is_transient() {
+                    tracing::error!(%error, "what lies in the broker's memory cannot be made anew");
+                    break;
+                }
+                tracing::debug!(%error, "what lies in the broker's memory is not there yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+        }
     }
 
     /// Sends what is buffered, for an orderly end.

@@ -51,6 +51,15 @@ pub(crate) async fn streams(js: &jetstream::Context, layout: Layout) -> Result<(
     read_blobs_at_leader(js).await
 }
 
+/// Creates what lies in the broker's memory alone, where it is not there any more.
+pub(crate) async fn memory(js: &jetstream::Context, layout: Layout) -> Result<(), BusError> {
+    let lies = streams::all(layout).into_iter().filter(|wanted| wanted.storage == stream::StorageType::Memory);
+    let made = join_all(lies.map(|wanted| stream(js, wanted))).await;
+    made.into_iter().collect::<Result<(), BusError>>()?;
+    let limits = js.create_or_update_key_value(streams::limits(layout)).await;
+    limits.map(|_| ()).map_err(|error| BusError::unavailable("making the bucket of limits", error))
+}
+
 /// What a ledger message or the catalogue names must be found by whoever reads that, so names of blobs are asked of the
 /// leader. The client decides by the stream's configuration and offers no setting for it.
 async fn read_blobs_at_leader(js: &jetstream::Context) -> Result<(), BusError> {

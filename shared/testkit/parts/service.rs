@@ -10,6 +10,7 @@
 //! `work=MS` *: slow, each job takes so long. `fail=N` *: the first N attempts of a job fail. `memory=MB`: holds memory.
 //! `health=never`: is never healthy. `health-after=MS`: is healthy late. `exit-after=MS`: ends so long after its start.
 //! `deaf=yes`: goes on with a job whose caller has hung up. `stop=never`: does not answer when it is told to stop a job.
+//! `lingers=MS`: is at work for so long yet on a job that it is told to stop.
 //! `tally=PORT`: tells a listener of the test of each job, over a connection that lives as long as the job.
 
 use std::collections::BTreeMap;
@@ -149,6 +150,9 @@ impl Service {
         let done = number_in(&header("gantry-resume-snapshot"), "done").unwrap_or(0);
         self.active.lock().unwrap().insert(job.clone(), Job { done, total, stopped: false });
         let (end, pieces) = self.pieces(&job, stream);
+        if end == "stopped" {
+            std::thread::sleep(Duration::from_millis(self.number("lingers").unwrap_or(0)));
+        }
         let fails = number_in(&request.body, "fail").or(self.number("fail")).unwrap_or(0);
         let fell = end == "completed" && attempt.parse::<u64>().is_ok_and(|attempt| attempt <= fails);
         tell(if fell { "failed" } else { end });

@@ -6,6 +6,8 @@ use bus::{Bus, BusOptions, Connection, Durability, TAPS};
 use domain::nodes::NodeId;
 use nats_process::{Search, Server, SyncInterval};
 use secrecy::{ExposeSecret, SecretString};
+use service::Tasks;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +23,8 @@ pub(super) struct Broker {
 }
 
 /// Connects to the broker that is configured, else to the child of a `gantry up` on the same data directory.
-pub(super) async fn join(config: &BrokerConfig, data_dir: &Path, name: &str) -> anyhow::Result<Bus> {
-    connect(config, &found(config, data_dir, name)?).await
+pub(super) async fn join(config: &BrokerConfig, data_dir: &Path, name: &str, tasks: &Tasks) -> anyhow::Result<Bus> {
+    connect(config, &found(config, data_dir, name)?, tasks).await
 }
 
 /// The same for the agent of a GPU host, whose user may have rights to that node's subjects alone.
@@ -47,9 +49,9 @@ fn found(config: &BrokerConfig, data_dir: &Path, name: &str) -> anyhow::Result<C
 }
 
 /// Connects to the broker that is configured, else starts one.
-pub(super) async fn start(config: &BrokerConfig, data_dir: &Path, name: &str) -> anyhow::Result<Broker> {
+pub(super) async fn start(config: &BrokerConfig, data_dir: &Path, name: &str, tasks: &Tasks) -> anyhow::Result<Broker> {
     if !config.urls.is_empty() {
-        return Ok(Broker { bus: connect(config, &remote(config, name)).await?, child: None });
+        return Ok(Broker { bus: connect(config, &remote(config, name), tasks).await?, child: None });
     }
     if config.durability == Durability::Cluster {
         anyhow::bail!(
@@ -67,7 +69,7 @@ pub(super) async fn start(config: &BrokerConfig, data_dir: &Path, name: &str) ->
         name: name.to_owned(),
         ..Default::default()
     };
-    let bus = connect(config, &connection).await?;
+    let bus = connect(config, &connection, tasks).await?;
     sync_directories(&store_dir(data_dir));
     Ok(Broker { bus, child: Some(server) })
 }
@@ -112,9 +114,18 @@ fn remote(config: &BrokerConfig, name: &str) -> Connection {
     }
 }
 
-async fn connect(config: &BrokerConfig, connection: &Connection) -> anyhow::Result<Bus> {
+async fn connect(config: &BrokerConfig, connection: &Connection, tasks: &Tasks) -> anyhow::Result<Bus> {
     let replicas = if config.durability == Durability::Cluster { 3 } else { 1 };
-    Ok(bus::connect(connection, BusOptions { shards: config.shards, replicas }).await?)
+    let bus = bus::connect(connection, BusOptions { shards: config.shards, replicas }).await?;
+    let (kept, stop) = (bus.clone(), tasks.stop_token());
+    tasks.critical("broker memory", async move {
+        tokio::select! {
+            () = kept.keep_memory() => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), Infallible>(())
+    });
+    Ok(bus)
 }
 
 fn store_dir(data_dir: &Path) -> PathBuf {

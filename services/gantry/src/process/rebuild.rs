@@ -18,11 +18,12 @@ pub async fn rebuild(mut reader: Reader) -> anyhow::Result<u64> {
     crate::settings::read_all(&mut reader)?;
     let config = ProcessConfig::read(&mut reader)?;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let (bus, child) = match broker::join(&config.broker, &config.data_dir, "gantry-rebuild").await {
+    let tasks = Tasks::new();
+    let (bus, child) = match broker::join(&config.broker, &config.data_dir, "gantry-rebuild", &tasks).await {
         Ok(bus) => (bus, None),
         // No gateway runs here: its broker is started for the time being.
         Err(_) if config.broker.urls.is_empty() => {
-            let started = broker::start(&config.broker, &config.data_dir, "gantry-rebuild").await?;
+            let started = broker::start(&config.broker, &config.data_dir, "gantry-rebuild", &tasks).await?;
             (started.bus, started.child)
         }
         Err(error) => return Err(error),

@@ -114,7 +114,7 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let token = web::token(&mut all.api)?;
     let listener = web::bind(&all.api.host, all.api.port).await?;
     let address = listener.local_addr().context("reading the port")?;
-    let Broker { bus, child } = broker::start(&all.process.broker, &all.process.data_dir, "gantry-up").await?;
+    let Broker { bus, child } = broker::start(&all.process.broker, &all.process.data_dir, "gantry-up", tasks).await?;
     let bundles = Bundles::new(&bus, &Plane::main());
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
@@ -152,7 +152,7 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
     let token = web::token(&mut all.api)?;
     let listener = web::bind(&all.api.host, all.api.port).await?;
     let address = listener.local_addr().context("reading the port")?;
-    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-api").await?;
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-api", tasks).await?;
     let bundles = Bundles::new(&bus, &Plane::main());
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
@@ -166,7 +166,7 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
 
 /// A driver of runs alone.
 async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
-    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-runner").await?;
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-runner", tasks).await?;
     let bundles = Bundles::new(&bus, &Plane::main());
     let (watched, stop) = (bundles.clone(), tasks.stop_token());
     tasks.critical("bundle catalogue", async move {
@@ -184,7 +184,7 @@ async fn runner_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyho
 
 /// The scheduler alone.
 async fn scheduler_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
-    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-scheduler").await?;
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-scheduler", tasks).await?;
     probes(all.process.probe_port, &bus, metrics, tasks).await?;
     scheduler::spawn(scheduler::Parts { bus, config: all.scheduler, check: None }, tasks);
     tracing::info!("the scheduler stands by");
@@ -193,7 +193,7 @@ async fn scheduler_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> an
 
 /// The notifier alone.
 async fn notifier_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
-    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-notifier").await?;
+    let bus = broker::join(&all.process.broker, &all.process.data_dir, "gantry-notifier", tasks).await?;
     probes(all.process.probe_port, &bus, metrics, tasks).await?;
     notifier::spawn(notifier::Parts { bus, config: all.notifier }, tasks)?;
     tracing::info!("the notifier listens");
@@ -221,7 +221,7 @@ async fn probes(port: Option<u16>, bus: &Bus, metrics: Metrics, tasks: &Tasks) -
 /// Model traffic alone. Accounts are kept when there is a broker to keep them.
 async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Result<Option<Server>> {
     let (config, address, stop) = (all.proxy, all.proxy_address, tasks.stop_token());
-    let bus = match broker::join(&all.process.broker, &all.process.data_dir, "gantry-proxy").await {
+    let bus = match broker::join(&all.process.broker, &all.process.data_dir, "gantry-proxy", tasks).await {
         Ok(bus) => Some(bus),
         Err(error) if all.process.broker.urls.is_empty() => {
             tracing::info!(%error, "no accounts are kept, and only keys of the settings and the proxy's file are known");

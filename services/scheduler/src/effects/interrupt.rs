@@ -12,6 +12,7 @@ use placement::Interruption;
 use serde::Deserialize;
 use serde_json::json;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The shortest time that a service is given to stop a job.
@@ -20,6 +21,11 @@ const AT_LEAST: Duration = Duration::from_millis(500);
 /// How long a service is given to notice that its caller has hung up.
 const NOTICES_WITHIN: Duration = Duration::from_millis(50);
 
+/// How long a call may go on after its service has said that it stopped the job.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two times that a service is told to stop a job whose call goes on all the same.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// An attempt that is to let go.
 pub(super) struct LetGo {
     pub(super) job: names::Job,
@@ -27,8 +33,16 @@ pub(super) struct LetGo {
     pub(super) target: Target,
     pub(super) cause: &'static str,
     pub(super) deadline: Time,
-    /// Ends our call; none if it was a predecessor's.
-    pub(super) hang_up: Option<CancellationToken>,
+    /// Our call; none if it was a predecessor's.
+    pub(super) call: Option<Call>,
+}
+
+/// A call that we made.
+pub(super) struct Call {
+    /// Ends it.
+    pub(super) hang_up: CancellationToken,
+    /// Cancelled once it is over.
+    pub(super) over: CancellationToken,
 }
 
 /// What a service may say when it has stopped a job.
@@ -41,12 +55,10 @@ struct Stopped {
 impl LetGo {
     /// Does it, and reports what came of it.
     pub(super) async fn run(self, shared: &Shared) {
-        let asked = self.ask(shared).await;
-        if let Some(hang_up) = &self.hang_up {
-            hang_up.cancel();
-            if asked.is_none() {
-                tokio::time::sleep(NOTICES_WITHIN).await;
-            }
+        let asked = self.ask_until_over(shared).await;
+        if let Some(call) = self.call.as_ref().filter(|call| !call.over.is_cancelled()) {
+            call.hang_up.cancel();
+            tokio::time::sleep(NOTICES_WITHIN).await;
         }
         let record = &self.target.record;
         let quits = matches!(record.service_type.as_str(), "llm" | "vlm");
@@ -54,11 +66,23 @@ impl LetGo {
             Some(snapshot) => Report::LetGo { snapshot },
             None if record.more.stops_on_disconnect.unwrap_or(quits) => Report::LetGo { snapshot: false },
             // Without a container there is nothing more that could be done, but a call that was ours is over.
-            None if record.url.is_some() && self.hang_up.is_some() => Report::LetGo { snapshot: false },
+            None if record.url.is_some() && self.call.is_some() => Report::LetGo { snapshot: false },
             // It may still be at work: its container has to stop before the slot is given to another.
             None => Report::Lost,
         };
         shared.report(AttemptReport { job: self.job, attempt: self.attempt, what }).await;
+    }
+
+    /// Asks until the call is over. A service that was told before it had read the call knows of no such job and says
+    /// that nothing runs; so its word counts once the call has ended, or has gone on for long in spite of it.
+    async fn ask_until_over(&self, shared: &Shared) -> Option<bool> {
+        let mut snapshot = self.ask(shared).await?;
+        let Some(Call { over, .. }) = &self.call else { return Some(snapshot) };
+        let until = Instant::now() + ENDS_WITHIN;
+        while Instant::now() < until && tokio::time::timeout(AGAIN_AFTER, over.cancelled()).await.is_err() {
+            snapshot |= self.ask(shared).await?;
+        }
+        Some(snapshot)
     }
 
     /// Asks the service to stop the job; says whether it did and left a snapshot.

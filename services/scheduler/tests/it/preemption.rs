@@ -42,6 +42,31 @@ async fn the_victim_stops_first_and_resumes_from_its_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_has_not_read_the_job_yet_is_told_again_to_stop_it() {
+    let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
+    let worker = Worker::start().await;
+    worker.seen.reads_after_ms.store(200, std::sync::atomic::Ordering::SeqCst);
+    world.register("a", &worker.url, "render", |record| record.more.stop_endpoint = Some("/stop".to_owned())).await;
+    let mut slow = world.job("render", &json!({"wait": true}));
+    slow.priority = 5;
+    world.submit(&slow).await;
+    world.until_state(&slow.id, JobState::Running).await;
+    let mut urgent = world.job("render", &json!({"urgent": true}));
+    urgent.priority = 1;
+    world.submit(&urgent).await;
+    assert_eq!(world.ended(&urgent.id).await.status, JobState::Completed);
+    assert!(worker.seen.stops.lock().unwrap().len() > 1, "its first word, that nothing runs, was taken for the last");
+    worker.seen.reads_after_ms.store(0, std::sync::atomic::Ordering::SeqCst);
+    world.until(&slow.id, "running again", |view| view.attempts == 2).await;
+    worker.release();
+    assert_eq!(world.ended(&slow.id).await.status, JobState::Completed);
+    assert_eq!(worker.most_at_once(), 1, "two were on one slot");
+    let calls: Vec<(String, u32)> = worker.calls().into_iter().map(|call| (call.job, call.attempt)).collect();
+    let id = |job: &domain::control::JobRequest| job.id.to_string();
+    assert_eq!(calls, [(id(&slow), 1), (id(&urgent), 1), (id(&slow), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_stop_endpoint_the_call_is_hung_up() {
     let world = World::with(|config| config.policy.min_runtime_ms = 0).await;
     let worker = Worker::start().await;

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -42,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) sick: AtomicBool,
     /// Whether it says late that a job has stopped.
     pub(crate) slow_to_say_so: AtomicBool,
+    /// How long a call lies unread before it is taken up.
+    pub(crate) reads_after_ms: AtomicU64,
     pub(crate) health_checks: AtomicUsize,
 }
 
@@ -166,6 +168,10 @@ async fn stop(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
 }
 
 async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let unread = seen.reads_after_ms.load(Ordering::SeqCst);
+    if unread > 0 {
+        tokio::time::sleep(Duration::from_millis(unread)).await;
+    }
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let call = Call {
         path: uri.path().to_owned(),

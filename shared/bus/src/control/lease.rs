@@ -32,39 +32,48 @@ impl Bus {
 impl Lease {
     /// Holds it for another [`Bus::LEASE_TTL`]; says whether it is still ours.
     pub async fn renew(&mut self) -> Result<bool, BusError> {
-        let mut headers = HeaderMap::new();
-        headers.insert(EXPECTED_LAST, self.last.to_string());
-        let body = Bytes::from(self.holder.clone());
-        match self.inner.publish("a lease", subjects::LEASE.to_owned(), headers, body).await? {
-            Published::Stored { sequence, .. } => {
-                self.last = sequence;
-                Ok(true)
-            }
-            Published::Fenced { .. } => self.is_ours().await,
-            Published::Busy => Ok(self.last > 0),
-        }
-    }
-
-    /// A renewal whose answer was lost looks like somebody else's lease.
-    async fn is_ours(&mut self) -> Result<bool, BusError> {
-        match self.inner.last_at_leader(streams::LEASES, subjects::LEASE).await? {
-            Some(stored) if stored.payload == self.holder.as_bytes() => {
-                self.last = stored.sequence;
-                Ok(true)
-            }
-            Some(_) => Ok(false),
-            None => {
-                // It ran out, or the broker forgot it in a restart: it may be taken anew at the next renewal.
-                let held = self.last > 0;
-                self.last = 0;
-                Ok(held)
+        // The second time is for a lease that ran out, or that a broker which restarted has forgotten: who held it may
+        // take it anew, unless another was faster.
+        for _ in 0..2 {
+            let mut headers = HeaderMap::new();
+            headers.insert(EXPECTED_LAST, self.last.to_string());
+            let body = Bytes::from(self.holder.clone());
+            match self.inner.publish("a lease", subjects::LEASE.to_owned(), headers, body).await? {
+                Published::Stored { sequence, .. } => {
+                    self.last = sequence;
+                    return Ok(true);
+                }
+                Published::Busy => return Ok(self.last > 0),
+                Published::Fenced { .. } => match self.stored().await? {
+                    // A renewal whose answer was lost looks like somebody else's lease.
+                    Some(sequence) if sequence > 0 => {
+                        self.last = sequence;
+                        return Ok(true);
+                    }
+                    Some(_) => return Ok(false),
+                    None => self.last = 0,
+                },
             }
         }
+        Ok(false)
     }
 
-    /// Gives it up, so that another may lead at once.
+    /// Where the lease lies, if it is ours; zero if it is another's, none if nobody has it.
+    async fn stored(&self) -> Result<Option<u64>, BusError> {
+        let stored = self.inner.last_at_leader(streams::LEASES, subjects::LEASE).await?;
+        Ok(stored.map(|stored| if stored.payload == self.holder.as_bytes() { stored.sequence } else { 0 }))
+    }
+
+    /// Gives it up, so that another may lead at once. A lease that is another's by now stays.
     pub async fn release(self) {
-        if let Err(error) = self.inner.purge(streams::LEASES, subjects::LEASE, None).await {
+        let released = match self.stored().await {
+            Ok(Some(sequence)) if sequence > 0 => {
+                self.inner.purge(streams::LEASES, subjects::LEASE, Some(sequence + 1)).await
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = released {
             tracing::debug!(%error, "the lease runs out by itself");
         }
     }

@@ -5,6 +5,7 @@ mod agents;
 mod catalog;
 mod inbox;
 mod journal;
+mod memory;
 
 use bus::{Bus, BusOptions, Connection};
 use domain::Plane;
