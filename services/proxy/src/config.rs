@@ -55,6 +55,9 @@ pub struct BackendConfig {
     pub concurrency: Option<usize>,
     /// What it can do, where that differs from its kind.
     pub capabilities: Option<Vec<Capability>>,
+    /// It is put to sleep when nobody has used it for so long. Only for kinds that can sleep, and only if nothing but this
+    /// proxy uses it. None for never.
+    pub sleep_after: Option<Duration>,
 }
 
 /// A model with an entry of its own.
@@ -230,6 +233,10 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
         reader.value("BACKEND_API_KEY").alias("OPENAI_COMPATIBLE_API_KEY").about("its key").optional()?;
     let concurrency: Option<usize> =
         reader.value("GANTRY_PROXY_CONCURRENCY").about("requests that it takes at once").optional()?;
+    let sleep_after: Option<Duration> = reader
+        .value("GANTRY_PROXY_SLEEP_AFTER_S")
+        .about("idle time after which a server that can sleep is put to sleep; needs one that only this proxy uses")
+        .optional()?;
     Ok(base_url.map(|base_url| BackendConfig {
         name: kind.to_owned(),
         kind: kind.to_owned(),
@@ -237,6 +244,7 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
         api_key,
         concurrency,
         capabilities: None,
+        sleep_after,
     }))
 }
 

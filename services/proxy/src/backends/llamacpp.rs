@@ -16,6 +16,7 @@ pub(crate) static KIND: Kind = Kind {
     ],
     // It has a handful of threads, and a connection holds one for seconds after its answer.
     keeps_connections: false,
+    sleep: None,
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::Role, Repair::ToolFinish],

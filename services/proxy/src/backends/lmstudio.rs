@@ -14,6 +14,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Responses,
     ],
     keeps_connections: true,
+    sleep: None,
     usage_option: true,
     floats_only: true,
     repairs: &[Repair::Role, Repair::ToolName, Repair::ToolIndex, Repair::ToolFinish],

@@ -17,6 +17,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Images,
     ],
     keeps_connections: true,
+    sleep: None,
     usage_option: true,
     floats_only: true,
     repairs: &[

@@ -47,6 +47,8 @@ pub(crate) struct Kind {
     /// Whether a connection is kept for the next request; else each request has one of its own, because an idle one would
     /// keep the server from taking another.
     pub(crate) keeps_connections: bool,
+    /// How it is put to sleep and woken, if it can sleep.
+    pub(crate) sleep: Option<&'static Sleep>,
     /// Whether it takes `stream_options.include_usage`.
     pub(crate) usage_option: bool,
     /// Whether embeddings must be asked for as numbers and turned into base64 here.
@@ -120,6 +122,19 @@ pub(crate) enum Repair {
 pub(crate) enum OnDisconnect {
     /// Close the connection; the server notices and stops.
     Propagate,
+}
+
+/// How a server gives its GPU memory back without ending. All paths are beside `/v1`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sleep {
+    /// GET: whether it sleeps.
+    pub(crate) asked: &'static str,
+    /// The member of that answer which says so.
+    pub(crate) answer: &'static str,
+    /// POST: to sleep.
+    pub(crate) sleep: &'static str,
+    /// POST: to wake.
+    pub(crate) wake: &'static str,
 }
 
 /// How a server counts tokens.

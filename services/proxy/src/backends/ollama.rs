@@ -8,6 +8,7 @@ pub(crate) static KIND: Kind = Kind {
     health: Health::Path("/api/version"),
     can: &[Capability::Chat, Capability::Completions, Capability::Embeddings],
     keeps_connections: true,
+    sleep: None,
     usage_option: true,
     floats_only: true,
     repairs: &[Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],

@@ -8,6 +8,7 @@ pub(crate) static KIND: Kind = Kind {
     health: Health::ModelList,
     can: OPENAI_ALL,
     keeps_connections: true,
+    sleep: None,
     usage_option: true,
     floats_only: false,
     repairs: ALL_REPAIRS,

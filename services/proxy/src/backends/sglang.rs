@@ -14,6 +14,7 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Rerank,
     ],
     keeps_connections: true,
+    sleep: None,
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::Role, Repair::EmptyFinish, Repair::SecondFinish, Repair::ToolFinish],

@@ -9,6 +9,7 @@ pub(crate) static KIND: Kind = Kind {
     can: &[Capability::Chat, Capability::Completions],
     // Versions of 2024 refuse the option.
     keeps_connections: true,
+    sleep: None,
     usage_option: false,
     floats_only: true,
     repairs: &[Repair::Envelope, Repair::ToolIndex, Repair::ToolArguments, Repair::ToolFinish],

@@ -1,6 +1,6 @@
 //! vLLM: request errors may arrive inside a stream that began with 200; error codes are integers.
 
-use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
+use super::{Capability, Health, Kind, OnDisconnect, Repair, Sleep, Tokenizer};
 
 pub(crate) static KIND: Kind = Kind {
     name: "vllm",
@@ -16,6 +16,13 @@ pub(crate) static KIND: Kind = Kind {
         Capability::Transcriptions,
     ],
     keeps_connections: true,
+    sleep: Some(&Sleep {
+        asked: "/is_sleeping",
+        answer: "is_sleeping",
+        // The first level keeps the weights in the machine's memory.
+        sleep: "/sleep?level=1",
+        wake: "/wake_up",
+    }),
     usage_option: true,
     floats_only: false,
     repairs: &[Repair::ToolFinish],

@@ -5,6 +5,7 @@ use crate::backends::Capability;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A file that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +59,7 @@ struct Backend {
     api_key_file: Option<PathBuf>,
     concurrency: Option<usize>,
     capabilities: Option<Vec<Capability>>,
+    sleep_after_s: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -111,6 +113,9 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
         let mut settings: Self = toml::from_str(&text).map_err(|error| refuse(error.to_string()))?;
         for backend in &mut settings.backend {
+            if backend.sleep_after_s.is_some_and(|after| !(0.0..1e9).contains(&after)) {
+                return Err(refuse(format!("backend '{}': sleep_after_s is no number of seconds", backend.name)));
+            }
             if let Some(file) = &backend.api_key_file {
                 let secret = std::fs::read_to_string(file)
                     .map_err(|error| refuse(format!("api_key_file {}: {error}", file.display())))?;
@@ -131,6 +136,7 @@ impl Settings {
             api_key: one.api_key,
             concurrency: one.concurrency,
             capabilities: one.capabilities,
+            sleep_after: one.sleep_after_s.map(Duration::from_secs_f64),
         }));
         config.models.extend(self.model.into_iter().map(|one| ModelConfig {
             name: one.name,

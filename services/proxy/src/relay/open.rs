@@ -180,6 +180,9 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
 /// Asks one replica. What it holds is let go if that fails.
 async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
+    if let Some(rest) = &backend.rest {
+        rest.wake(backend, &job.upstream, job.timeouts.start).await?;
+    }
     if job.route == Route::CountTokens {
         return count_tokens(job, replica, held).await;
     }

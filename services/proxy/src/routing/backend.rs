@@ -2,6 +2,7 @@
 
 use super::breaker::Breaker;
 use super::permits::{Guard, Ticket};
+use super::rest::Rest;
 use super::route::Route;
 use crate::backends::{self, Capability, Kind};
 use crate::config::BackendConfig;
@@ -26,6 +27,8 @@ pub(crate) struct Backend {
     pub(crate) idle: Arc<Idle>,
     authorization: Option<HeaderValue>,
     pub(crate) breaker: Breaker,
+    /// Whether it sleeps, if it can.
+    pub(crate) rest: Option<Rest>,
     outstanding: AtomicUsize,
     seen: RwLock<Seen>,
 }
@@ -84,6 +87,10 @@ impl Backend {
             ),
             None => None,
         };
+        if config.sleep_after.is_some() && kind.sleep.is_none() {
+            return Err(format!("a server of kind '{}' cannot be put to sleep; leave sleep_after_s out", kind.name));
+        }
+        let rest = kind.sleep.map(|calls| Rest::new(calls, config.sleep_after));
         let base = normal_base(&config.base_url)?;
         Ok(Self {
             name: config.name.as_str().into(),
@@ -94,6 +101,7 @@ impl Backend {
             idle: Arc::default(),
             authorization,
             breaker: Breaker::default(),
+            rest,
             outstanding: AtomicUsize::new(0),
             seen: RwLock::default(),
         })
@@ -122,6 +130,7 @@ impl Backend {
             && self.config.base_url == config.base_url
             && self.config.concurrency == config.concurrency
             && self.config.capabilities == config.capabilities
+            && self.config.sleep_after == config.sleep_after
             && key(&self.config) == key(config)
     }
 
@@ -167,15 +176,18 @@ impl Backend {
 
     /// Requests it carries now.
     pub(crate) fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
+        self.outstanding.load(Ordering::SeqCst)
     }
 
     /// Counts a request of that ticket until the guard goes.
     pub(crate) fn carry(self: &Arc<Self>, ticket: &Ticket) -> Guard {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.outstanding.fetch_add(1, Ordering::SeqCst);
         let backend = Arc::clone(self);
         ticket.guard(move || {
-            backend.outstanding.fetch_sub(1, Ordering::Relaxed);
+            if let Some(rest) = &backend.rest {
+                rest.was_used();
+            }
+            backend.outstanding.fetch_sub(1, Ordering::SeqCst);
         })
     }
 
@@ -209,6 +221,9 @@ impl Backend {
     pub(crate) fn state_of(&self, entry: &Value) -> ModelState {
         if self.is_healthy() == Some(false) {
             return ModelState::Unreachable;
+        }
+        if self.rest.as_ref().is_some_and(Rest::is_asleep) {
+            return ModelState::Loadable;
         }
         let told = entry["status"]["value"].as_str().or_else(|| entry["state"].as_str());
         match told {

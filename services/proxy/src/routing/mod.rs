@@ -8,6 +8,7 @@ mod fleet;
 mod model;
 mod permits;
 mod probe;
+mod rest;
 mod route;
 #[cfg(test)]
 mod tests;

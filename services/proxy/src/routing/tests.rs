@@ -202,6 +202,7 @@ fn two_backends() -> Config {
         api_key: None,
         concurrency: Some(4),
         capabilities: None,
+        sleep_after: None,
     };
     let replica = |name: &str| ReplicaConfig { backend: name.to_owned(), ..ReplicaConfig::default() };
     let model =

@@ -240,6 +240,7 @@ fn backend_of(offer: &ModelOffer, before: Option<&Arc<Backend>>) -> Option<Arc<B
         api_key: None,
         concurrency: None,
         capabilities: None,
+        sleep_after: None,
     };
     if let Some(before) = before.filter(|before| before.is(&config)) {
         return Some(Arc::clone(before));

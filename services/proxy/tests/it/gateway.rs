@@ -58,6 +58,7 @@ pub(crate) fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendCon
         api_key: Some("upstream-key".to_owned().into()),
         concurrency: None,
         capabilities: None,
+        sleep_after: None,
     }
 }
 
@@ -78,14 +79,25 @@ impl Gateway {
         Self::measured(config, String::new).await
     }
 
+    /// The same with its tasks running: it looks at its backend again and again.
+    pub(crate) async fn watched(kind: &str, upstream: &Upstream, change: impl FnOnce(&mut Config)) -> Self {
+        let gateway = Self::with(kind, upstream, change).await;
+        gateway.watch();
+        gateway
+    }
+
+    fn watch(&self) {
+        let (proxy, stop) = (Arc::clone(&self.proxy), self.stop.clone());
+        tokio::spawn(async move { Box::pin(stop.run_until_cancelled(proxy.watch())).await });
+    }
+
     /// One of several on that broker, with its tasks running.
     pub(crate) async fn on(bus: &bus::Bus, config: Config) -> Self {
         let accounts = Accounts::default();
         let sink: SharedSink = Arc::new(accounts.clone());
         let proxy = Proxy::new(config).unwrap().with_sink(sink).with_bus(bus).await.unwrap();
         let gateway = Self::serving(Arc::new(proxy), accounts).await;
-        let (proxy, stop) = (Arc::clone(&gateway.proxy), gateway.stop.clone());
-        tokio::spawn(async move { Box::pin(stop.run_until_cancelled(proxy.watch())).await });
+        gateway.watch();
         gateway
     }
 

@@ -17,6 +17,7 @@ mod real;
 mod refusals;
 mod relay;
 mod scenarios;
+mod sleep;
 mod surface;
 mod timeouts;
 mod upstream;

@@ -88,6 +88,7 @@ impl Llama {
             api_key: Some("upstream-key".to_owned().into()),
             concurrency: None,
             capabilities: None,
+            sleep_after: None,
         }
     }
 
