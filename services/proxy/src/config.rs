@@ -1,10 +1,12 @@
 //! The settings of the proxy, and the only place that knows their names.
 
 mod file;
+mod overflow;
 #[cfg(test)]
 mod tests;
 
 pub use file::{FileError, Settings as FileSettings};
+pub use overflow::OverflowConfig;
 
 use crate::backends::Capability;
 use secrecy::SecretString;
@@ -34,6 +36,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Sizes and counts.
     pub bounds: Bounds,
+    /// Requests that become jobs.
+    pub overflow: OverflowConfig,
     /// Origins that browsers may call from; `*` for any.
     pub cors_origins: Vec<String>,
     /// The file with backends, models and keys, read again when it changes.
@@ -201,6 +205,7 @@ impl Config {
             rate: read_rate(reader)?,
             timeouts: read_timeouts(reader)?,
             bounds: read_bounds(reader)?,
+            overflow: OverflowConfig::read(reader)?,
             cors_origins: reader
                 .value("GANTRY_PROXY_CORS_ORIGINS")
                 .about("origins that browsers may call from, * for any")

@@ -60,6 +60,24 @@ pub(crate) enum ProxyError {
     BadReply { backend: String, reason: String },
     #[error("{0}")]
     Upstream(Box<Refusal>),
+    #[error("there is no job '{id}' of yours")]
+    UnknownJob { id: String },
+    #[error("the job '{id}' has ended: it is {status}")]
+    JobEnded { id: String, status: &'static str },
+    #[error("the Idempotency-Key was used for another request, which is the job '{id}'; choose another key")]
+    KeyReused { id: String },
+    #[error("{waiting} requests {whose} wait as jobs already; try again in {} s", .retry.as_secs_f64().ceil())]
+    TooManyJobs { waiting: usize, whose: &'static str, retry: Duration },
+    #[error("{cause}; it did not become a job: {why}")]
+    NoJob { cause: Box<Self>, why: String },
+    #[error("this proxy has no broker to keep jobs on; set GANTRY_NATS_URL")]
+    NoBroker,
+    #[error("jobs cannot be read or written now: {why}")]
+    JobsAway { why: String },
+    #[error("the answer is larger than the {limit} bytes that are kept of one")]
+    AnswerTooLarge { limit: usize },
+    #[error("the job is in other hands now")]
+    JobTaken,
 }
 
 /// An error that a backend itself answered with, brought into one shape.
@@ -128,6 +146,15 @@ impl ProxyError {
             Self::Disconnected { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_disconnected"),
             Self::BadReply { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_bad_reply"),
             Self::Upstream(refusal) => return refusal.face(),
+            Self::UnknownJob { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "job_not_found"),
+            Self::JobEnded { .. } => (StatusCode::CONFLICT, "invalid_request_error", "job_ended"),
+            Self::KeyReused { .. } => (StatusCode::CONFLICT, "invalid_request_error", "idempotency_key_reused"),
+            Self::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "too_many_jobs"),
+            Self::NoJob { cause, .. } => return cause.face(),
+            Self::NoBroker => (StatusCode::NOT_IMPLEMENTED, "not_supported_error", "no_broker"),
+            Self::JobsAway { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "jobs_unavailable"),
+            Self::AnswerTooLarge { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "answer_too_large"),
+            Self::JobTaken => (StatusCode::CONFLICT, "invalid_request_error", "job_taken"),
         };
         let param = matches!(self, Self::NoModel { .. } | Self::UnknownModel { .. }).then(|| "model".to_owned());
         Face { status, kind: kind.to_owned(), code: Some(code.to_owned()), param }
@@ -138,13 +165,16 @@ impl ProxyError {
         let wait = if let Self::RateLimited { retry, .. }
         | Self::QueueFull { retry, .. }
         | Self::NoReplica { retry, .. }
+        | Self::TooManyJobs { retry, .. }
         | Self::StartFailed { retry, .. }
         | Self::StartTimeout { retry, .. } = self
         {
             *retry
         } else if let Self::Upstream(refusal) = self {
             refusal.retry.or_else(|| refusal.usual_retry())?
-        } else if matches!(self, Self::QueueTimeout { .. }) {
+        } else if let Self::NoJob { cause, .. } = self {
+            return cause.retry_after();
+        } else if matches!(self, Self::QueueTimeout { .. } | Self::JobsAway { .. }) {
             AFTER_A_FULL_QUEUE
         } else {
             return None;
@@ -154,7 +184,10 @@ impl ProxyError {
 
     /// Whether a client does better not to try again, although the status would make it.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. } | Self::CannotStart { .. })
+        // A client that is told "conflict" tries again by itself, to no purpose.
+        matches!(self, Self::JobEnded { .. } | Self::KeyReused { .. } | Self::NoBroker)
+            || matches!(self, Self::NoJob { cause, .. } if cause.is_final())
+            || matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. } | Self::CannotStart { .. })
             || matches!(self, Self::Upstream(refusal) if refusal.status == StatusCode::NOT_IMPLEMENTED)
     }
 

@@ -20,6 +20,7 @@ mod error;
 mod json;
 mod keys;
 pub mod metrics;
+mod overflow;
 mod proxy;
 mod relay;
 mod routing;
@@ -32,8 +33,8 @@ mod usage;
 
 pub use backends::Capability;
 pub use config::{
-    BackendConfig, Bounds, Config, FileError, FileSettings, KeyConfig, ModelConfig, RateConfig, ReplicaConfig,
-    Timeouts, read_address,
+    BackendConfig, Bounds, Config, FileError, FileSettings, KeyConfig, ModelConfig, OverflowConfig, RateConfig,
+    ReplicaConfig, Timeouts, read_address,
 };
 pub use domain::keys::hash_key;
 pub use keys::new_key;

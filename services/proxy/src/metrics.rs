@@ -38,6 +38,30 @@ pub const OUTSTANDING: &str = "gantry_proxy_outstanding_requests";
 /// Whether a backend is well: 1 or 0.
 pub const HEALTHY: &str = "gantry_proxy_backend_healthy";
 
+/// What happened to jobs that requests became, by event.
+pub const JOBS: &str = "gantry_proxy_jobs_total";
+/// Such jobs over all proxies, by status: queued and running.
+pub const OPEN_JOBS: &str = "gantry_proxy_jobs";
+/// Seconds from the acceptance of a job to its first attempt.
+pub const JOB_WAIT: &str = "gantry_proxy_job_wait_seconds";
+
+/// Counts something that happened to a job.
+pub(crate) fn job(event: &'static str) {
+    counter!(JOBS, "event" => event).increment(1);
+}
+
+/// A job's first attempt begins.
+pub(crate) fn job_waited(job: &domain::deferred::DeferredJob) {
+    let micros = job.started_at.map_or(0, |at| at.as_micros().saturating_sub(job.created_at.as_micros()));
+    histogram!(JOB_WAIT).record(micros as f64 / 1e6);
+}
+
+/// How many jobs wait, and how many a model server has.
+pub(crate) fn jobs(queued: usize, running: usize) {
+    gauge!(OPEN_JOBS, "status" => "queued").set(queued as f64);
+    gauge!(OPEN_JOBS, "status" => "running").set(running as f64);
+}
+
 /// Counts a request that ended, on the meters of its model if it has one.
 pub(crate) fn ended(usage: &Usage, meters: Option<&Meters>) {
     if let (Some(meters), Some(backend), Outcome::Completed) = (meters, &usage.backend, &usage.outcome) {

@@ -3,6 +3,7 @@
 use crate::config::{Config, FileError, FileSettings};
 use crate::error::ProxyError;
 use crate::keys::{Buckets, Common, Keys, Link, count_spending, watch_keys};
+use crate::overflow::Overflow;
 use crate::relay::client::Upstream;
 use crate::relay::watchdog::Watchdog;
 use crate::routing::{Fleet, FleetError, Model, Permits, look};
@@ -29,6 +30,8 @@ pub struct Proxy {
     stored: RwLock<Vec<KeyRecord>>,
     common: Common,
     bus: Option<Bus>,
+    /// Requests that became jobs; none without a broker.
+    overflow: Option<Arc<Overflow>>,
     name: Arc<str>,
     /// Services that are started on demand, by their names.
     served: RwLock<BTreeMap<ServiceName, Arc<Served>>>,
@@ -89,6 +92,7 @@ impl Proxy {
             stored: RwLock::default(),
             common,
             bus: None,
+            overflow: None,
             voice: Voice::new(&name),
             name,
             served: RwLock::default(),
@@ -120,6 +124,7 @@ impl Proxy {
     pub async fn with_bus(mut self, bus: &Bus) -> Result<Self, BusError> {
         self.common.link = Some(Link::new(bus.clone(), &self.name));
         self.bus = Some(bus.clone());
+        self.overflow = Some(Overflow::new(bus, &self.name));
         let keys = bus.keys();
         let (stored, (spending, _)) = tokio::try_join!(keys.list(), keys.spending())?;
         self.common.spending.begin(&spending);
@@ -221,7 +226,7 @@ impl Proxy {
     /// Looks at every backend and at the file, again and again, and follows what is on the bus. Run it as a task; it ends
     /// with its future.
     pub async fn watch(&self) {
-        let Some(bus) = &self.bus else { return self.watch_backends().await };
+        let (Some(bus), Some(overflow)) = (&self.bus, &self.overflow) else { return self.watch_backends().await };
         let leases = async {
             loop {
                 tokio::time::sleep(LEASES).await;
@@ -236,6 +241,7 @@ impl Proxy {
             leases,
             follow_offers(self, bus),
             seats,
+            Box::pin(overflow.run(self)),
         );
     }
 
@@ -297,6 +303,10 @@ impl Proxy {
 
     pub(crate) fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.name)
+    }
+
+    pub(crate) fn overflow(&self) -> Option<&Arc<Overflow>> {
+        self.overflow.as_ref()
     }
 
     pub(crate) fn spending(&self) -> &crate::keys::Spending {

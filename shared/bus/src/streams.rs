@@ -1,5 +1,7 @@
 //! The streams and buckets, declared once. Measured on nats-server 2.15; the reasons are beside each setting.
 
+mod deferred;
+
 use async_nats::jetstream::{kv, object_store, stream};
 use domain::Plane;
 use domain::nodes::NodeId;
@@ -63,6 +65,8 @@ pub(crate) const LIMITS: &str = "GANTRY_LIMITS";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
 pub(crate) const SEATS: &str = "GANTRY_SEATS";
 pub(crate) const OFFERS: &str = "GANTRY_OFFERS";
+pub(crate) const DEFERRED: &str = "GANTRY_DEFERRED";
+pub(crate) const DEFERRED_BODIES: &str = "GANTRY_DEFERRED_BODIES";
 pub(crate) const NODE_ORDERS: &str = "GANTRY_NODE_ORDERS";
 pub(crate) const NODE_EVENTS: &str = "GANTRY_NODE_EVENTS";
 pub(crate) const NOTICES: &str = "GANTRY_NOTICES";
@@ -408,6 +412,8 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(leases(layout));
     configs.push(seats(layout));
     configs.push(offers(layout));
+    configs.push(deferred::jobs(layout));
+    configs.push(deferred::bodies(layout));
     configs.push(node_reports(layout));
     configs.push(node_orders(layout));
     configs.push(node_events(layout));

@@ -106,6 +106,26 @@ pub(crate) fn offer(service: &ServiceName) -> String {
     format!("gantry.offer.{}", short(service.as_str()))
 }
 
+/// Proxies that have deferred jobs in hand say here that they live: core NATS, nothing is stored.
+pub(crate) const DEFERRED_HOLDER: &str = "gantry.deferred-holder";
+
+/// Ids of deferred jobs are tokens by their making; anything else that a client names is hashed and finds nothing.
+fn deferred_token(id: &str) -> String {
+    if is_token(id) { id.to_owned() } else { format!("x-{}", short(id)) }
+}
+
+pub(crate) fn deferred_job(id: &str) -> String {
+    format!("gantry.deferred.job.{}", deferred_token(id))
+}
+
+pub(crate) fn deferred_body(id: &str, name: &str, part: u32) -> String {
+    format!("gantry.deferred.body.{}.{name}.{part}", deferred_token(id))
+}
+
+pub(crate) fn deferred_bodies(id: &str, name: &str) -> String {
+    format!("gantry.deferred.body.{}.{name}.*", deferred_token(id))
+}
+
 pub(crate) fn node_report(node: &NodeId) -> String {
     format!("gantry.node.{node}.report")
 }

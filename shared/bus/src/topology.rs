@@ -55,6 +55,7 @@ pub fn text() -> String {
          \nconsumer agent-<node> on {}, for each GPU host\n  pull, explicit ack, of that node's orders alone\n\
          \nconsumer notifier on {}\n  pull, explicit ack, notices of jobs and services\n\
          \nquestions gantry.scheduler.ask (core NATS, answered by the leading scheduler)\n\
+         \nsigns of life gantry.deferred-holder (core NATS, from proxies that have deferred jobs in hand)\n\
          \nconsumer {} on {}, consumer {}-<name> on {} for each channel\n  pull, explicit ack, shared by all notifiers\n\
          \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
         catalog.bucket,

@@ -5,6 +5,7 @@
 
 mod command;
 pub mod control;
+pub mod deferred;
 mod ids;
 mod inbox;
 pub mod keys;

@@ -1,9 +1,11 @@
 //! What people and other programs are told: notices, callbacks, and the deliveries that carry both out of the gateway.
 
+mod callback_url;
 mod control;
 mod delivery;
 mod target;
 
+pub use callback_url::{check_callback, http_uri};
 pub use delivery::{Callback, CallbackBody, Carried, DeadLetter, DisabledChannel, Outgoing};
 pub use target::{AllowedTargets, AllowedTargetsError, is_public};
 

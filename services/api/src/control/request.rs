@@ -37,7 +37,8 @@ pub(super) fn job(
     address::name(service_type).map_err(|why| wrong("service_type", why))?;
     text("service_name").map_or(Ok(()), address::name).map_err(|why| wrong("service_name", why))?;
     if let Some(url) = text("callback_url") {
-        address::callback(url, &api.config.callback_targets).map_err(|why| wrong("callback_url", &why))?;
+        domain::notices::check_callback(url, &api.config.callback_targets)
+            .map_err(|why| wrong("callback_url", &why))?;
     }
     let mut request = JobRequest::new(id, service_type.into(), verbatim(payload), now());
     if let Some(priority) = fields.get("priority").and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok())

@@ -106,6 +106,11 @@ impl Keys {
         self.by_hash.get(&key_digest(sent)).cloned()
     }
 
+    /// The key that is counted under that id.
+    pub(crate) fn of_id(&self, id: &str) -> Option<Arc<Key>> {
+        self.by_hash.values().find(|key| &*key.id == id).cloned()
+    }
+
     /// Tells the shared counters what this proxy still holds.
     pub(crate) async fn upkeep(&self) {
         for key in self.by_hash.values() {

@@ -1,5 +1,7 @@
 //! The account of one request: opened when it is taken, closed once, however it ends.
 
+use crate::error::ProxyError;
+use crate::overflow::is_deferrable;
 use crate::routing::{Backend, Model};
 use crate::usage::{Outcome, SharedSink, Tally, Usage};
 use crate::{metrics, trace};
@@ -15,6 +17,8 @@ pub(crate) struct Account {
     begun: Instant,
     span: Span,
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
+    /// Whether the request becomes a job where nobody can serve it now.
+    defers: bool,
 }
 
 /// Who served whom.
@@ -44,12 +48,25 @@ impl Account {
             total: std::time::Duration::ZERO,
             outcome: Outcome::Aborted,
         };
-        Self { sink, usage: Some(Box::new(usage)), model: None, begun: Instant::now(), span, charge: None }
+        let begun = Instant::now();
+        Self { sink, usage: Some(Box::new(usage)), model: None, begun, span, charge: None, defers: false }
     }
 
     /// Whoever must know how many tokens were used.
     pub(crate) fn charge_to(&mut self, charge: impl FnOnce(u64) + Send + Sync + 'static) {
         self.charge = Some(Box::new(charge));
+    }
+
+    /// The request becomes a job where nobody can serve it now.
+    pub(crate) fn defer(&mut self) {
+        self.defers = true;
+    }
+
+    /// Ends it with that error.
+    pub(crate) fn fail(&mut self, error: &ProxyError) {
+        let deferred = self.defers && is_deferrable(error);
+        let code = if deferred { Some("deferred".to_owned()) } else { error.face().code };
+        self.close(Outcome::Failed(code.unwrap_or_default()));
     }
 
     /// When the request was taken.

@@ -23,6 +23,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{timeout, timeout_at};
 
+/// What a replica may take to refuse a request that had its place at the last moment.
+const BEHIND_THE_LINE: Duration = Duration::from_secs(5);
+
 type Opening = Pin<Box<dyn Future<Output = Result<Opened, ProxyError>> + Send>>;
 
 /// Serves the job. A stream's head waits for its first event, so that an early error is a real one; only when that
@@ -30,11 +33,13 @@ type Opening = Pin<Box<dyn Future<Output = Result<Opened, ProxyError>> + Send>>;
 pub(crate) async fn answer(job: Job) -> Result<Response, ProxyError> {
     let (route, patience, is_stream, watch) = (job.route, job.timeouts.keep_alive, job.is_stream(), job.watch());
     let stage = Arc::clone(&job.stage);
+    // Once the head has gone it is too late for a job.
+    let silence = job.line_until.map_or(Duration::ZERO, |_| job.patience(Duration::MAX) + BEHIND_THE_LINE);
     let mut opening: Opening = Box::pin(open(job));
     if !is_stream || patience.is_zero() {
         return opening.await.map(|opened| respond(opened, &watch));
     }
-    match timeout(patience, &mut opening).await {
+    match timeout(patience.max(silence), &mut opening).await {
         Ok(opened) => opened.map(|opened| respond(opened, &watch)),
         Err(_) => {
             let patient = Patient { opening, route, patience, stage };

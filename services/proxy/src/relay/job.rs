@@ -6,11 +6,13 @@ use super::watchdog::{Watch, Watchdog};
 use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
 use crate::json::{Change, Edit, Peek, Pieces};
+use crate::overflow::Hold;
 use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
 use crate::seats::{Stage, Want};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// The priority of jobs that name none, which requests have too.
@@ -38,6 +40,10 @@ pub(crate) struct Job {
     pub(crate) ticket: Ticket,
     /// What it waits for.
     pub(crate) stage: Arc<Stage>,
+    /// Until when it waits for a place and for a service, for clients that would rather have it as a job then.
+    pub(crate) line_until: Option<Instant>,
+    /// The deferred job that it performs; each attempt is announced there first.
+    pub(crate) hold: Option<Arc<Hold>>,
 }
 
 impl Job {
@@ -46,12 +52,17 @@ impl Job {
         self.peek.as_ref().is_some_and(|peek| peek.stream)
     }
 
+    /// How much of that patience there is.
+    pub(crate) fn patience(&self, usual: Duration) -> Duration {
+        self.line_until.map_or(usual, |until| usual.min(until.saturating_duration_since(Instant::now())))
+    }
+
     /// What it brings to a service that is started on demand. Keys count urgency upwards from 0, jobs downwards from 3.
     pub(crate) fn want(&self) -> Want<'_> {
         Want {
             priority: USUAL_PRIORITY.saturating_sub(self.rank.priority),
             most_waiting: self.bounds.queue,
-            patience: self.timeouts.start,
+            patience: self.patience(self.timeouts.start),
             stage: &self.stage,
             ticket: &self.ticket,
         }

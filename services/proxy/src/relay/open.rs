@@ -10,7 +10,6 @@ use crate::error::ProxyError;
 use crate::metrics;
 use crate::routing::{Backend, Entry, Full, Guard, Model, Replica, Route};
 use crate::seats::{Served, best};
-use crate::usage::Outcome;
 use ::metrics::{counter, histogram};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -53,9 +52,7 @@ pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
         Ok(found) => found,
         Err(_) => Err(ProxyError::TotalTimeout { after: total }),
     };
-    let found = found.inspect_err(|error| {
-        job.account.close(Outcome::Failed(error.face().code.unwrap_or_default()));
-    })?;
+    let found = found.inspect_err(|error| job.account.fail(error))?;
     Ok(match found {
         Found::Live(mut live) => {
             live.adopt(job);
@@ -139,6 +136,9 @@ async fn try_service(job: &mut Job, model: &Arc<Model>, service: &Arc<Served>) -
 /// Asks one replica, and remembers how that went.
 async fn ask(job: &mut Job, replica: &Replica) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
+    if let Some(hold) = &job.hold {
+        hold.announce().await?;
+    }
     backend.breaker.begins(Instant::now());
     job.model.meters.overhead().record(job.account.begun().elapsed().as_secs_f64());
     let held = vec![backend.carry(&job.ticket)];
@@ -168,10 +168,11 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
     let begun = Instant::now();
     let place = match entry {
         Entry::Free(place) => place,
-        Entry::Wait(waiting) => timeout(job.timeouts.queue, waiting.turn())
-            .await
-            .map_err(|_| ProxyError::QueueTimeout { model: model.name.clone(), after: job.timeouts.queue })?
-            .map_err(refuse)?,
+        Entry::Wait(waiting) => {
+            let after = job.patience(job.timeouts.queue);
+            let late = |_| ProxyError::QueueTimeout { model: model.name.clone(), after };
+            timeout(after, waiting.turn()).await.map_err(late)?.map_err(refuse)?
+        }
     };
     model.meters.queue().record(begun.elapsed().as_secs_f64());
     Ok(job.ticket.guard(move || drop(place)))

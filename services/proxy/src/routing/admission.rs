@@ -99,6 +99,12 @@ impl Admission {
         (state.waiting.len(), state.running)
     }
 
+    /// Whether a newcomer would have a place at once.
+    pub(crate) fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.has_place() && state.waiting.is_empty()
+    }
+
     /// Takes a place, or a stand in the queue.
     pub(crate) fn enter(self: &Arc<Self>, rank: &Rank, now: Instant) -> Result<Entry, Full> {
         let mut state = self.lock();

@@ -4,11 +4,12 @@ use super::caller::Caller;
 use super::headers::{self, RequestId};
 use crate::error::ProxyError;
 use crate::json::Peek;
+use crate::overflow::{Deferral, Wish};
 use crate::proxy::{Proxy, Setup};
 use crate::relay::account::Account;
 use crate::relay::answer::answer;
 use crate::relay::job::Job;
-use crate::routing::{Model, Route};
+use crate::routing::{Model, Route, Ticket};
 use crate::trace;
 use axum::body::Body;
 use axum::response::Response;
@@ -32,6 +33,7 @@ pub(crate) async fn infer(
     let setup = proxy.setup();
     let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
     let caller = Caller::of(request.headers(), peer, &setup.keys, KeyScope::Inference)?;
+    let wish = Wish::read(request.headers(), &setup.config.overflow)?;
     let ticket = proxy.permits().ticket();
     let span = trace::begin(request.headers(), request_id.text(), route.operation());
     let mut onward = headers::onward(request.headers(), request_id);
@@ -43,11 +45,62 @@ pub(crate) async fn infer(
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
         .await
         .unwrap_or(Err(ProxyError::TotalTimeout { after }))
-        .inspect_err(|error| fail(&mut account, error))?;
-    let taken = take_in(proxy, &setup, &caller, route, &body, is_json).await;
-    let (peek, model) = taken.inspect_err(|error| fail(&mut account, error))?;
+        .inspect_err(|error| account.fail(error))?;
+    let asked = Asked { route, caller, headers: onward, body, is_json, deadline, ticket };
+    let Some(wish) = wish else { return serve(proxy, &setup, asked, account, None).await };
+    let deferral = asked.deferral(proxy, &setup, wish, request_id);
+    if let Some(known) = deferral.known().await.inspect_err(|error| account.fail(error))? {
+        return Ok(known);
+    }
+    account.defer();
+    let line_until = tokio::time::Instant::now() + deferral.wish.wait;
+    match serve(proxy, &setup, asked, account, Some(line_until)).await {
+        Err(error) => deferral.take_up(error).await,
+        served => served,
+    }
+}
+
+/// A request that was read.
+struct Asked {
+    route: Route,
+    caller: Caller,
+    /// Those that go on to a backend.
+    headers: http::HeaderMap,
+    body: Bytes,
+    is_json: bool,
+    deadline: tokio::time::Instant,
+    ticket: Ticket,
+}
+
+impl Asked {
+    fn deferral(&self, proxy: &Proxy, setup: &Setup, wish: Wish, request_id: &RequestId) -> Deferral {
+        Deferral {
+            wish,
+            overflow: proxy.overflow().cloned(),
+            config: setup.config.overflow.clone(),
+            route: self.route,
+            caller: Deferral::caller(&self.caller),
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            is_json: self.is_json,
+            request_id: request_id.text().to_owned(),
+        }
+    }
+}
+
+/// Serves what was read; `line_until` bounds its wait for a place.
+async fn serve(
+    proxy: &Arc<Proxy>,
+    setup: &Setup,
+    asked: Asked,
+    mut account: Account,
+    line_until: Option<tokio::time::Instant>,
+) -> Result<Response, ProxyError> {
+    let Asked { route, caller, headers, body, is_json, deadline, ticket } = asked;
+    let taken = take_in(proxy, setup, &caller, route, &body, is_json).await;
+    let (peek, model) = taken.inspect_err(|error| account.fail(error))?;
     account.model(&model);
-    let held = admit(&setup, &caller, &ticket, &mut account).await.inspect_err(|error| fail(&mut account, error))?;
+    let held = admit(setup, &caller, &ticket, &mut account).await.inspect_err(|error| account.fail(error))?;
     let job = Job {
         route,
         fleet: Arc::clone(&setup.fleet),
@@ -56,7 +109,7 @@ pub(crate) async fn infer(
         bounds: setup.config.bounds,
         model,
         rank: caller.rank(),
-        headers: onward,
+        headers,
         body,
         peek,
         watchdog: proxy.watchdog(),
@@ -65,12 +118,10 @@ pub(crate) async fn infer(
         held,
         ticket,
         stage: Arc::default(),
+        line_until,
+        hold: None,
     };
     answer(job).await
-}
-
-fn fail(account: &mut Account, error: &ProxyError) {
-    account.close(crate::usage::Outcome::Failed(error.face().code.unwrap_or_default()));
 }
 
 /// Reads the request and finds its model.

@@ -3,7 +3,7 @@
 pub(crate) mod caller;
 pub(crate) mod envelope;
 pub(crate) mod front;
-mod headers;
+pub(crate) mod headers;
 mod infer;
 mod models;
 pub(crate) mod router;

@@ -23,7 +23,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Which version of the protocol an Anthropic client speaks; any is served, and told back.
-const VERSION: &str = "anthropic-version";
+pub(crate) const VERSION: &str = "anthropic-version";
 
 /// The paths under `/v1`: what a gateway mounts beside its own.
 pub fn router(proxy: Arc<Proxy>) -> Router {
@@ -37,7 +37,7 @@ pub fn router(proxy: Arc<Proxy>) -> Router {
         };
         router = router.route(route.path(), post(handler).options(preflight));
     }
-    router.with_state(proxy)
+    router.merge(crate::overflow::routes::routes()).with_state(proxy)
 }
 
 /// The same with `/livez`, `/readyz`, `/health` and `/metrics`, for a proxy on a port of its own.
@@ -52,7 +52,7 @@ pub fn whole_router(proxy: Arc<Proxy>) -> Router {
     router(proxy).merge(own)
 }
 
-fn peer(request: &Request) -> Option<SocketAddr> {
+pub(crate) fn peer(request: &Request) -> Option<SocketAddr> {
     request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0)
 }
 
@@ -157,11 +157,11 @@ async fn nothing(request: Request<Body>) -> Response {
     response
 }
 
-async fn preflight(State(proxy): State<Arc<Proxy>>, sent: HeaderMap) -> Response {
+pub(crate) async fn preflight(State(proxy): State<Arc<Proxy>>, sent: HeaderMap) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     share(&proxy, sent.get(ORIGIN).cloned(), &mut response);
     if response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
-        let methods = HeaderValue::from_static("GET, POST, OPTIONS");
+        let methods = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         let asked = sent.get("access-control-request-headers").cloned();
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.unwrap_or(HeaderValue::from_static("*")));
@@ -171,7 +171,7 @@ async fn preflight(State(proxy): State<Arc<Proxy>>, sent: HeaderMap) -> Response
 }
 
 /// Lets a browser's page read the response, if its origin was allowed.
-fn share(proxy: &Proxy, origin: Option<HeaderValue>, response: &mut Response) {
+pub(crate) fn share(proxy: &Proxy, origin: Option<HeaderValue>, response: &mut Response) {
     let Some(origin) = origin else { return };
     let setup = proxy.setup();
     let allowed = |one: &String| one == "*" || one.as_bytes() == origin.as_bytes();

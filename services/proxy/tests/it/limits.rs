@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 
 const WITHIN: Duration = Duration::from_secs(20);
 
-async fn broker() -> Server {
+pub(crate) async fn broker() -> Server {
     Server::builder().start().await.unwrap()
 }
 
-async fn connect(server: &Server) -> Bus {
+pub(crate) async fn connect(server: &Server) -> Bus {
     let connection = Connection { urls: vec![server.url()], name: "test".to_owned(), ..Connection::default() };
     bus::connect(&connection, BusOptions { shards: Some(1), replicas: 1 }).await.unwrap()
 }

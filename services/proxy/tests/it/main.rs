@@ -13,6 +13,7 @@ mod disconnect;
 mod endings;
 mod gateway;
 mod limits;
+mod overflow;
 mod real;
 mod refusals;
 mod relay;
