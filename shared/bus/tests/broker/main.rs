@@ -3,6 +3,7 @@
 
 mod agents;
 mod catalog;
+mod deferred;
 mod inbox;
 mod journal;
 mod memory;
