@@ -117,7 +117,8 @@ impl Bench {
     }
 }
 
-fn rate(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
+/// How many decisions after single events are made in the time that one takes which looks at everything.
+fn cheaper(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
     let mut bench = Bench::new(priority, event_micros);
     let before = (bench.actions, bench.swaps);
     let rate = bench.per_second(20_000);
@@ -132,17 +133,18 @@ fn rate(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
     let whole = on_core() - begun;
     println!("{name}: the whole decision with {} reasons takes {whole:?}", plan.waiting.len());
     assert!(plan.actions.is_empty(), "the whole decides what the parts did not: {:?}", plan.actions);
-    assert!(whole < Duration::from_secs(5));
-    rate
+    rate * whole.as_secs_f64()
 }
 
+// The aim is 100,000 decisions a second, which `make bench` measures; how fast a machine is, no test can know. The whole
+// decision costs what waits, on the same machine.
 #[test]
 fn an_event_costs_what_it_touches_and_not_what_waits() {
-    let steady = rate("dispatching, nothing to swap", |_| 3, 1);
-    let swapping = rate("seven swaps a second", |_| 3, 5_000);
-    let mixed = rate("seven swaps a second, five priorities", |number| i32::try_from(number % 5).unwrap(), 5_000);
-    // The aim is 100,000 at full optimisation; the bounds are for the test profile.
-    assert!(steady > 50_000.0, "{steady:.0} decisions/s");
-    assert!(swapping > 20_000.0, "{swapping:.0} decisions/s");
-    assert!(mixed > 10_000.0, "{mixed:.0} decisions/s");
+    let steady = cheaper("dispatching, nothing to swap", |_| 3, 1);
+    let swapping = cheaper("seven swaps a second", |_| 3, 5_000);
+    let mixed = cheaper("seven swaps a second, five priorities", |number| i32::try_from(number % 5).unwrap(), 5_000);
+    println!("decisions in the time of a whole one: {steady:.0}, {swapping:.0} and {mixed:.0}");
+    assert!(steady > 1_000.0, "{steady:.0} times cheaper than a whole decision");
+    assert!(swapping > 100.0, "{swapping:.0} times cheaper than a whole decision");
+    assert!(mixed > 100.0, "{mixed:.0} times cheaper than a whole decision");
 }

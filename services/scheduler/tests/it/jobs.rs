@@ -156,6 +156,7 @@ async fn a_service_works_at_as_many_jobs_at_once_as_it_says() {
         ids.push(world.run("render", &json!({"wait": true, "n": n})).await);
     }
     world.until_state(&ids[3], JobState::Running).await;
+    worker.until_at_work(4).await;
     assert_eq!(world.control.job_view(&ids[4], SOON).await.unwrap().unwrap().status, JobState::Queued);
     let deadline = Instant::now() + SOON;
     while !ids.is_empty() {
