@@ -136,6 +136,7 @@ const FAULTS: &[Fault] = &[
                     "an_attempt_that_takes_too_long_is_stopped_and_says_so",
                 ],
             ),
+            (FAULTY, &["an_attempt_over_its_time_limit_is_ended_with_its_container_before_the_next_begins"]),
             (JOBS, &["a_failed_attempt_is_made_again_after_a_pause_and_its_error_says_what_the_service_said"]),
         ],
     ),
@@ -249,7 +250,10 @@ const FAULTS: &[Fault] = &[
                 &["only_a_listed_token_is_accepted_and_it_is_named_by_its_fingerprint"],
             ),
             (HTTP, &["pages_from_elsewhere_are_kept_out_and_operators_see_what_happens"]),
-            ("services/notifier/src/config.rs", &["nothing_is_on_unless_it_is_configured"]),
+            (
+                "services/notifier/src/config.rs",
+                &["nothing_is_on_unless_it_is_configured", "pushes_that_everybody_can_read_are_known_as_that"],
+            ),
         ],
     ),
     fault(

@@ -128,7 +128,17 @@ impl Config {
     }
 }
 
+/// What deployments push to that set nothing but that they push.
+const PUBLIC_SERVER: &str = "https://ntfy.sh";
+const KNOWN_TOPIC: &str = "gateway";
+
 impl NtfyConfig {
+    /// Whether everybody can read along: on the public server, under the topic that everybody has who chose none.
+    pub fn is_read_by_all(&self) -> bool {
+        let guarded = self.token.is_some() || self.login.is_some();
+        self.url.trim_end_matches('/') == PUBLIC_SERVER && self.topic == KNOWN_TOPIC && !guarded
+    }
+
     fn read(reader: &mut Reader) -> Result<Option<Self>, ConfigError> {
         let enabled = reader
             .value("GANTRY_NOTIFY_NTFY")
@@ -140,7 +150,7 @@ impl NtfyConfig {
             .alias("NTFY_URL")
             .about("root of the ntfy server")
             .check("a URL such as https://ntfy.example.org", |url| is_http(url))
-            .default("https://ntfy.sh".to_owned())?;
+            .default(PUBLIC_SERVER.to_owned())?;
         let topic = reader
             .value::<String>("GANTRY_NOTIFY_NTFY_TOPIC")
             .alias("NTFY_TOPIC")
@@ -148,7 +158,7 @@ impl NtfyConfig {
             .check("1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'", |topic| {
                 topic.len() <= 64 && domain::is_token(topic)
             })
-            .default("gateway".to_owned())?;
+            .default(KNOWN_TOPIC.to_owned())?;
         let token = reader
             .value::<SecretString>("GANTRY_NOTIFY_NTFY_TOKEN")
             .alias("NTFY_TOKEN")
@@ -248,6 +258,18 @@ mod tests {
         let config = read(&[("NTFY_ENABLED", "Yes"), ("NTFY_TOPIC", "lab")]).unwrap().ntfy.unwrap();
         assert_eq!((&*config.url, &*config.topic), ("https://ntfy.sh", "lab"));
         assert!(read(&[("NTFY_ENABLED", "false")]).unwrap().ntfy.is_none());
+    }
+
+    #[test]
+    fn pushes_that_everybody_can_read_are_known_as_that() {
+        let read_by_all = |more: &[(&str, &str)]| {
+            let config = read(&[&[("NTFY_ENABLED", "true")], more].concat()).unwrap();
+            config.ntfy.unwrap().is_read_by_all()
+        };
+        assert!(read_by_all(&[]) && read_by_all(&[("NTFY_URL", "https://ntfy.sh/")]));
+        for more in [("NTFY_TOPIC", "k3j5h7"), ("NTFY_URL", "https://ntfy.example.org"), ("NTFY_TOKEN", "tk_1")] {
+            assert!(!read_by_all(&[more]), "{more:?}");
+        }
     }
 
     #[test]

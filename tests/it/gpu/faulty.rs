@@ -176,3 +176,24 @@ async fn a_drain_that_is_not_over_in_time_says_so_and_its_job_is_queued_again() 
     let result: Value = serde_json::from_str(done["result"].as_str().unwrap()).unwrap();
     assert!(result["resumed_from"].as_u64() > Some(0), "what it had done in {result} is lost");
 }
+
+#[tokio::test]
+async fn an_attempt_over_its_time_limit_is_ended_with_its_container_before_the_next_begins() {
+    let mut world = World::with(|builder| builder.env("GANTRY_INTERRUPT_GRACE_MS", "500")).await;
+    let tally = Tally::start();
+    let more = json!({"job_timeout_ms": 400, "stop_grace_ms": 0});
+    world.service("endless", &["deaf=yes", "work=600000", &tally.argument()], more).await;
+    let client = world.client();
+    let job = json!({"service_type": "endless", "payload": {"x": 1}, "max_attempts": 2, "retry_first_ms": 0});
+    let id = client.submit(&job).await;
+    let failed = client.until_job_is(&id, "failed").await;
+    assert_eq!((&failed["attempts"], &failed["failures"]), (&json!(2), &json!(2)), "{failed}");
+    assert!(failed["error"].as_str().unwrap().contains("longer than its time limit"), "{failed}");
+    until("the last attempt to be over", SOON, async || {
+        if tally.at_work() == 0 { Ok(()) } else { Err(format!("{:?}", tally.worked())) }
+    })
+    .await;
+    let ends: Vec<_> = tally.worked().into_iter().map(|worked| (worked.attempt, worked.at_once, worked.end)).collect();
+    let killed = || Some("killed".to_owned());
+    assert_eq!(ends, [(1, 1, killed()), (2, 1, killed())]);
+}

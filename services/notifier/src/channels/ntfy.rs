@@ -60,6 +60,13 @@ impl Ntfy {
     pub(crate) const NAME: &'static str = "ntfy";
 
     pub(crate) fn new(config: NtfyConfig) -> Result<Self, NotifierError> {
+        if config.is_read_by_all() {
+            tracing::warn!(
+                server = config.url,
+                topic = config.topic,
+                "everybody can read these pushes: set NTFY_TOPIC to a name that nobody guesses, or NTFY_URL to your server"
+            );
+        }
         let http = reqwest::Client::builder()
             .timeout(ANSWER_WITHIN)
             .user_agent(concat!("gantry/", env!("CARGO_PKG_VERSION")))
