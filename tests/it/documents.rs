@@ -25,6 +25,8 @@ async fn health_ping_and_me_answer_in_the_words_of_the_contract() {
     assert_eq!(client.get("/nope").await.refusal(), (404, "Not Found".to_owned()));
     let put = Client::send(client.request(Method::PUT, "/runs/start").json(&json!({}))).await.unwrap();
     assert_eq!(put.refusal(), (405, "Method Not Allowed".to_owned()));
+    let nowhere = client.get("//v1/nope").await;
+    assert_eq!((nowhere.status, &nowhere.json()["error"]["code"]), (404, &json!("not_found")));
 }
 
 /// What anybody may ask.
@@ -42,13 +44,19 @@ async fn the_documents_are_whole_and_load_nothing_from_elsewhere() {
     for (path, item) in openapi["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             operations += 1;
-            let secured = operation["security"]
-                .as_array()
-                .is_some_and(|all| all.iter().any(|one| one.get("gatewayBearerAuth").is_some()));
-            assert_eq!(secured, !OPEN.contains(&path.as_str()), "{method} {path}");
+            let by = |scheme: &str| {
+                let all = operation["security"].as_array();
+                all.is_some_and(|all| all.iter().any(|one| one.get(scheme).is_some()))
+            };
+            assert_eq!(by("modelKey"), takes_a_model_key(path), "{method} {path}");
+            let open = OPEN.contains(&path.as_str()) || takes_a_model_key(path);
+            assert_eq!(by("gatewayBearerAuth"), !open, "{method} {path}");
         }
     }
-    assert!(operations >= 25, "only {operations} operations are described");
+    for path in ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/jobs/{id}/events", "/v1/usage"] {
+        assert!(openapi["paths"][path].is_object(), "{path} is not described");
+    }
+    assert!(operations >= 85, "only {operations} operations are described");
     for path in ["//docs", "//redoc"] {
         let page = anyone.get(path).await;
         assert_eq!(page.status, 200);
@@ -59,12 +67,18 @@ async fn the_documents_are_whole_and_load_nothing_from_elsewhere() {
     }
 }
 
+/// The paths of model traffic, which keys of their own open.
+fn takes_a_model_key(path: &str) -> bool {
+    path.starts_with("/v1/") && path != "/v1/usage"
+}
+
 /// Streams of everything that happens, which nothing ends.
 const ENDLESS: [&str; 2] = ["/queue/events", "/gpu/events"];
 
 #[tokio::test]
 async fn every_described_operation_is_there_and_asks_for_a_token() {
-    let gateway = gateway().env("GANTRY_LOCKOUT_AFTER", "100000").start().await;
+    let gateway = gateway().env("GANTRY_LOCKOUT_AFTER", "100000").env("API_KEYS", "a-model-key").start().await;
+    let model_client = gateway.client.with_token(Some("a-model-key"));
     let anyone = gateway.client.with_token(None);
     let openapi = anyone.get("//openapi.json").await.good();
     for (path, item) in openapi["paths"].as_object().unwrap() {
@@ -77,8 +91,10 @@ async fn every_described_operation_is_there_and_asks_for_a_token() {
             if ENDLESS.contains(&path.as_str()) {
                 continue;
             }
-            let known = Client::send(gateway.client.request(verb, &address)).await.unwrap();
+            let client = if takes_a_model_key(path) { &model_client } else { &gateway.client };
+            let known = Client::send(client.request(verb, &address)).await.unwrap();
             assert!(known.status != 405 && known.json()["detail"] != "Not Found", "{method} {path}: {}", known.text);
+            assert_ne!(known.status, 401, "{method} {path}: {}", known.text);
         }
     }
 }

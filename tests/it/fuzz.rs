@@ -68,6 +68,9 @@ impl Dice {
 
     fn object(&mut self, depth: usize) -> Value {
         let names = [
+            "model",
+            "stream",
+            "messages",
             "bundle_id",
             "flow_id",
             "bundle_version",
@@ -198,9 +201,12 @@ async fn shoot(client: &Client, dice: &mut Dice, method: &str, path: &str, run: 
     let answer = Client::send(request).await;
     let told = || format!("{method} {address} {query:?} {:?}", String::from_utf8_lossy(&body));
     let answer = answer.unwrap_or_else(|error| panic!("{}: {error:?}", told()));
-    assert!(answer.status < 500, "{}: {} {}", told(), answer.status, answer.text);
+    // A model surface may say that no server can do it, or has room; a defect is a 500 there too.
+    let is_model = path.starts_with("/v1/");
+    assert!(answer.status < 500 || (is_model && answer.status != 500), "{}: {} {}", told(), answer.status, answer.text);
     if answer.status >= 400 {
-        assert!(answer.json().get("detail").is_some(), "{}: {}", told(), answer.text);
+        let member = if is_model { "error" } else { "detail" };
+        assert!(answer.json().get(member).is_some(), "{}: {}", told(), answer.text);
     }
     answer.status
 }

@@ -45,9 +45,9 @@ impl Service {
         Self { api, security: Arc::new(Security::new(guard, audit)), credentials }
     }
 
-    /// The routes of the surface, to be merged with others of the same port.
-    pub fn routes(&self) -> Router {
-        routes::router().with_state(self.api.clone())
+    /// The routes of the surface, to be merged with others of the same port, which `describe` adds to the OpenAPI document.
+    pub fn routes(&self, describe: impl FnOnce(&mut serde_json::Value)) -> Router {
+        routes::router(describe).with_state(self.api.clone())
     }
 
     /// The whole port: these routers, the answers for what is not there, and the layers around everything.

@@ -41,5 +41,6 @@ pub use keys::new_key;
 pub use proxy::{Proxy, SetupError};
 pub use routing::FleetError;
 pub use run::{RunError, run, serve};
+pub use surface::openapi::describe;
 pub use surface::router::{router, whole_router};
 pub use usage::{Discard, Outcome, SharedSink, Tally, Usage, UsageSink};

@@ -20,10 +20,15 @@ mod workflows;
 pub use table::operations;
 
 use crate::Api;
+use crate::openapi::document;
 use crate::operation::router as checked;
 use axum::Router;
+use serde_json::Value;
 
-/// Every route of the surface, without the layers around them.
-pub fn router() -> Router<Api> {
-    checked(operations()).merge(docs::router()).merge(probes::router())
+/// Every route of the surface, without the layers around them. What else the port serves is added to the document by
+/// `describe`.
+pub fn router(describe: impl FnOnce(&mut Value)) -> Router<Api> {
+    let mut document = document(&operations());
+    describe(&mut document);
+    checked(operations()).merge(docs::router(document.to_string())).merge(probes::router())
 }

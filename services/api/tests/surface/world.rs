@@ -87,7 +87,7 @@ impl World {
         // No scheduler runs in this world: that is said soon.
         config.scheduler_patience = Duration::from_millis(50);
         let service = Service::start(config, parts, &tasks);
-        let router = service.port([service.routes()]);
+        let router = service.port([service.routes(|_| ())]);
         tokio::time::timeout(SOON, health.ready()).await.unwrap_or_else(|_| panic!("{:?}", health.readiness()));
         let ledger = Ledger::new(&bus, &Plane::main());
         let bells = tokio::sync::Mutex::new(bus.doorbells(0, 64));

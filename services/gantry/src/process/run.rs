@@ -142,7 +142,11 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     }
     install_hello(&bundles, tasks);
     web::watch_proxy(&proxy, tasks);
-    web::spawn(listener, api.port([api.routes(), sums, proxy::router(proxy)]), tasks);
+    let routes = api.routes(|document| {
+        proxy::describe(document);
+        usage::describe(document);
+    });
+    web::spawn(listener, api.port([routes, sums, proxy::router(proxy)]), tasks);
     web::announce(address, &token);
     Ok(child)
 }
@@ -159,7 +163,7 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
     let api = api::Service::start(all.api, parts, tasks);
     let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
     install_hello(&bundles, tasks);
-    web::spawn(listener, api.port([api.routes(), sums]), tasks);
+    web::spawn(listener, api.port([api.routes(usage::describe), sums]), tasks);
     web::announce(address, &token);
     Ok(None)
 }

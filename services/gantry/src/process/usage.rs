@@ -122,6 +122,31 @@ pub(super) async fn routes(bus: &Bus, runs: &Runs, credentials: &Credentials, ta
     Ok(Router::new().route("/v1/usage", get(read)).with_state(reading))
 }
 
+/// Adds `/v1/usage` to an OpenAPI document that knows the gateway's bearer tokens.
+pub(super) fn describe(document: &mut Value) {
+    let day = |name: &str, about: &str| {
+        let schema = json!({"type": "string", "format": "date"});
+        json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema})
+    };
+    let grouping = json!({"enum": ["day", "model", "key", "tenant"], "default": "model"});
+    let parameters = [
+        day("from", "The first day; the first of this month if not said."),
+        day("to", "The last day; today if not said."),
+        json!({"name": "group_by", "in": "query", "required": false, "schema": grouping}),
+    ];
+    let sums = json!({"type": "object", "properties": {
+        "object": {"const": "list"}, "from": {"type": "string"}, "to": {"type": "string"},
+        "group_by": {"type": "string"}, "data": {"type": "array", "items": {"type": "object"}},
+    }});
+    document["paths"]["/v1/usage"] = json!({"get": {
+        "operationId": "model_usage",
+        "summary": "What model requests took: requests, tokens and times, summed up.",
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": sums}}}},
+        "security": [{"gatewayBearerAuth": []}],
+    }});
+}
+
 #[derive(Deserialize)]
 struct Asked {
     from: Option<String>,

@@ -6,5 +6,6 @@ pub(crate) mod front;
 pub(crate) mod headers;
 mod infer;
 mod models;
+pub(crate) mod openapi;
 pub(crate) mod router;
 mod status;

@@ -3,7 +3,7 @@
 use super::caller::Caller;
 use super::headers::{self, RequestId};
 use super::infer::infer;
-use super::{envelope, models, status};
+use super::{envelope, models, openapi, status};
 use crate::error::ProxyError;
 use crate::metrics;
 use crate::proxy::Proxy;
@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use domain::keys::KeyScope;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
@@ -29,7 +29,8 @@ pub(crate) const VERSION: &str = "anthropic-version";
 pub fn router(proxy: Arc<Proxy>) -> Router {
     let mut router = Router::new()
         .route("/v1/models", get(list_models).options(preflight))
-        .route("/v1/models/{*id}", get(one_model).options(preflight));
+        .route("/v1/models/{*id}", get(one_model).options(preflight))
+        .route("/v1/{*path}", any(nothing));
     for route in Route::ALL {
         let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| {
             let peer = peer(&request);
@@ -47,6 +48,7 @@ pub fn whole_router(proxy: Arc<Proxy>) -> Router {
         .route("/readyz", get(ready))
         .route("/health", get(health))
         .route("/metrics", get(render_metrics))
+        .route("/openapi.json", get(async || json(openapi::document().to_string())))
         .fallback(nothing)
         .with_state(Arc::clone(&proxy));
     router(proxy).merge(own)
