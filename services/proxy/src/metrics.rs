@@ -13,6 +13,8 @@ pub const REQUESTS: &str = "gantry_proxy_requests_total";
 pub const DURATION: &str = "gantry_proxy_request_seconds";
 /// Seconds until the first content.
 pub const FIRST_TOKEN: &str = "gantry_proxy_first_token_seconds";
+/// Seconds from one piece of a stream's content to the next, as the backend sent them, by model.
+pub const BETWEEN_TOKENS: &str = "gantry_proxy_between_tokens_seconds";
 /// Seconds that requests waited in a model's queue.
 pub const QUEUE: &str = "gantry_proxy_queue_seconds";
 /// Seconds that requests waited for a service to be started and to be theirs to use.

@@ -49,6 +49,8 @@ pub struct Usage {
     pub backend: Option<Arc<str>>,
     /// Its kind, as `BACKEND_KIND` names it.
     pub provider: Option<&'static str>,
+    /// Whether the answer is a stream.
+    pub streamed: bool,
     /// Tokens.
     pub tally: Tally,
     /// Until the first byte of the answer's content, if any came.

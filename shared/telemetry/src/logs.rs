@@ -32,9 +32,8 @@ pub fn is_filter(text: &str) -> bool {
 
 /// Makes this process write logs and, with a provider, make traces.
 pub(crate) fn install(settings: &Settings, provider: Option<&SdkTracerProvider>) -> Result<(), TelemetryError> {
-    let refuse = |reason: String| TelemetryError::Filter { filter: settings.filter.clone(), reason };
-    let silent = format!("{TRACES_ONLY}=off").parse().map_err(|error: ParseError| refuse(error.to_string()))?;
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| refuse(error.to_string()))?.add_directive(silent);
+    let filter = filter(&settings.filter)
+        .map_err(|error| TelemetryError::Filter { filter: settings.filter.clone(), reason: error.to_string() })?;
     let is_terminal = std::io::stderr().is_terminal();
     let traces = provider.map(export::layer);
     tracing_subscriber::registry()
@@ -42,6 +41,11 @@ pub(crate) fn install(settings: &Settings, provider: Option<&SdkTracerProvider>)
         .with(lines(settings.format, is_terminal, std::io::stderr).with_filter(filter))
         .try_init()
         .map_err(|_| TelemetryError::Twice("logs"))
+}
+
+/// Which lines that text lets through.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    Ok(EnvFilter::try_new(text)?.add_directive(format!("{TRACES_ONLY}=off").parse()?))
 }
 
 /// The layer that writes lines. Every line carries the fields of the spans it lies in.
@@ -107,6 +111,15 @@ mod tests {
         assert!(plain.contains("run_id=\"run-1\"") && plain.contains("waits"), "{plain}");
         assert!(!plain.contains('\u{1b}'), "{plain}");
         assert!(written(Format::Auto, true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn spans_that_are_for_traces_alone_are_not_made_for_lines() {
+        let layer = lines(Format::Json, false, std::io::sink).with_filter(filter("trace").unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            assert!(tracing::info_span!(target: TRACES_ONLY, "call").is_disabled());
+            assert!(!tracing::info_span!("call").is_disabled());
+        });
     }
 
     #[test]

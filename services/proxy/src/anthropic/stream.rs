@@ -177,6 +177,10 @@ impl Dialect for Translated {
         named_event("error", &envelope::anthropic(error, None))
     }
 
+    fn pieces(&self) -> u64 {
+        self.inner.pieces()
+    }
+
     fn tally(&self) -> Tally {
         self.inner.tally()
     }

@@ -1,6 +1,6 @@
 //! Handles of one model's metrics: looked up by their labels once, not for every request.
 
-use super::{DURATION, FIRST_TOKEN, OVERHEAD, QUEUE, REQUESTS, TOKENS};
+use super::{BETWEEN_TOKENS, DURATION, FIRST_TOKEN, OVERHEAD, QUEUE, REQUESTS, TOKENS};
 use crate::usage::Usage;
 use metrics::{Counter, Histogram, counter, histogram};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -12,6 +12,7 @@ pub(crate) struct Meters {
     queue: OnceLock<Histogram>,
     overhead: OnceLock<Histogram>,
     first_token: OnceLock<Histogram>,
+    between_tokens: OnceLock<Histogram>,
     tokens: OnceLock<[Counter; 2]>,
     /// As many as there are routes and backends of the model.
     completed: Mutex<Vec<Completed>>,
@@ -34,6 +35,7 @@ impl Meters {
             queue: OnceLock::new(),
             overhead: OnceLock::new(),
             first_token: OnceLock::new(),
+            between_tokens: OnceLock::new(),
             tokens: OnceLock::new(),
             completed: Mutex::default(),
         }
@@ -52,6 +54,11 @@ impl Meters {
     /// Seconds that the proxy itself took.
     pub(crate) fn overhead(&self) -> &Histogram {
         self.overhead.get_or_init(|| histogram!(OVERHEAD))
+    }
+
+    /// Seconds between pieces of content; for whoever records many of them.
+    pub(crate) fn between_tokens(&self) -> Histogram {
+        self.between_tokens.get_or_init(|| self.histogram(BETWEEN_TOKENS)).clone()
     }
 
     /// Counts a request that is complete.

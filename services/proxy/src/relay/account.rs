@@ -2,7 +2,7 @@
 
 use crate::error::ProxyError;
 use crate::overflow::is_deferrable;
-use crate::routing::{Backend, Model};
+use crate::routing::{Backend, Model, Route};
 use crate::usage::{Outcome, SharedSink, Tally, Usage};
 use crate::{metrics, trace};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ pub(crate) struct Account {
     usage: Option<Box<Usage>>,
     model: Option<Arc<Model>>,
     begun: Instant,
+    operation: &'static str,
     span: Span,
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
     /// Whether the request becomes a job where nobody can serve it now.
@@ -31,7 +32,7 @@ pub(crate) struct Who {
 
 impl Account {
     /// Opens it.
-    pub(crate) fn open(sink: SharedSink, request_id: Arc<str>, who: Who, route: &'static str, span: Span) -> Self {
+    pub(crate) fn open(sink: SharedSink, request_id: Arc<str>, who: Who, route: Route, span: Span) -> Self {
         let Who { proxy, key, key_id, tenant } = who;
         let usage = Usage {
             request_id,
@@ -39,17 +40,18 @@ impl Account {
             key,
             key_id,
             tenant,
-            route,
+            route: route.path(),
             model: Arc::default(),
             backend: None,
             provider: None,
+            streamed: false,
             tally: Tally::default(),
             first_token: None,
             total: std::time::Duration::ZERO,
             outcome: Outcome::Aborted,
         };
-        let begun = Instant::now();
-        Self { sink, usage: Some(Box::new(usage)), model: None, begun, span, charge: None, defers: false }
+        let (begun, operation) = (Instant::now(), route.operation());
+        Self { sink, usage: Some(Box::new(usage)), model: None, begun, operation, span, charge: None, defers: false }
     }
 
     /// Whoever must know how many tokens were used.
@@ -94,6 +96,11 @@ impl Account {
         self.edit(|usage| usage.first_token = usage.first_token.or(Some(since)));
     }
 
+    /// The answer is a stream.
+    pub(crate) fn streams(&mut self) {
+        self.edit(|usage| usage.streamed = true);
+    }
+
     /// Tokens so far.
     pub(crate) fn tally(&mut self, tally: Tally) {
         self.edit(|usage| usage.tally = tally);
@@ -108,7 +115,7 @@ impl Account {
                 charge(usage.tally.tokens_in + usage.tally.tokens_out);
             }
             metrics::ended(&usage, self.model.as_deref().map(|model| &model.meters));
-            trace::end(&self.span, &usage);
+            trace::end(&self.span, self.operation, &usage);
             tracing::info!(
                 target: "chat_api.http",
                 request_id = &*usage.request_id, key = usage.key.as_deref(), tenant = &*usage.tenant, route = usage.route,

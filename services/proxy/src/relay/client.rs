@@ -27,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Pieces,
+    /// Whether a stream is asked for.
+    pub(crate) is_stream: bool,
 }
 
 impl Upstream {
@@ -92,8 +94,8 @@ async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Re
     if !backend.kind.keeps_connections {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let answer = wire.ask(request).await?;
-    Ok(answer.map(|incoming| Answer::new(incoming, wire, &backend.idle)))
+    let answer = wire.ask(request, call.is_stream).await?;
+    Ok(Answer::of(answer, wire, &backend.idle))
 }
 
 fn disconnected(backend: &Backend, error: &hyper::Error) -> ProxyError {

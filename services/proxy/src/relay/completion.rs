@@ -122,6 +122,10 @@ impl Dialect for Completion {
         event(&crate::surface::envelope::openai(error))
     }
 
+    fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
     fn tally(&self) -> Tally {
         self.told.unwrap_or(Tally { tokens_in: self.prompt_tokens, tokens_out: self.pieces, ..Tally::default() })
     }

@@ -1,15 +1,13 @@
 //! How a connection to a backend is made: TCP, and TLS where its URL asks for it.
 
+use super::stream::Stream;
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioIo;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tower::Service;
 
-/// What a connection is made of.
-pub(super) type Stream = MaybeHttpsStream<TokioIo<tokio::net::TcpStream>>;
 pub(super) type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections.
@@ -30,7 +28,7 @@ impl Connector {
 
     /// A new connection to the server of that URL.
     pub(super) async fn connect(&self, origin: Uri) -> Result<Stream, ConnectError> {
-        self.0.clone().call(origin).await
+        Ok(Stream::new(self.0.clone().call(origin).await?))
     }
 }
 

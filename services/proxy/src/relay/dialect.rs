@@ -31,6 +31,9 @@ pub(crate) trait Dialect: Send + Sync {
     /// The event that tells the client of a failure.
     fn failure(&self, error: &ProxyError) -> Bytes;
 
+    /// Pieces of content that have come: about as many as tokens.
+    fn pieces(&self) -> u64;
+
     /// What has been counted so far.
     fn tally(&self) -> Tally;
 }

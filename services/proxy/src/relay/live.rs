@@ -18,6 +18,7 @@ use crate::sse::{Frame, Splitter};
 use crate::usage::Outcome;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use metrics::Histogram;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub(crate) struct Live {
     timeouts: Timeouts,
     deadline: Instant,
     heard: Instant,
+    /// When the last content came, and how many pieces have come.
+    token: Option<(Instant, u64)>,
+    between_tokens: Histogram,
     backend: Arc<Backend>,
     /// Fields are dropped in this order: the guards before the ticket that counts them.
     held: Vec<Guard>,
@@ -83,6 +87,8 @@ impl Live {
             timeouts: job.timeouts,
             deadline: job.deadline,
             heard: Instant::now(),
+            token: None,
+            between_tokens: job.model.meters.between_tokens(),
             backend,
             held,
             account: None,
@@ -105,6 +111,7 @@ impl Live {
     /// Takes over what belongs to the request.
     pub(crate) fn adopt(&mut self, job: Job) {
         let Job { mut account, held, ticket, .. } = job;
+        account.streams();
         account.first_token();
         self.held.extend(held);
         self.account = Some(account);
@@ -206,7 +213,23 @@ impl Live {
                 break;
             }
         }
+        self.time_tokens();
         Ok(())
+    }
+
+    /// What came in one piece came at once.
+    fn time_tokens(&mut self) {
+        let pieces = self.dialect.pieces();
+        let before = self.token.map_or(0, |(_, before)| before);
+        if pieces == before {
+            return;
+        }
+        if let Some((last, _)) = self.token {
+            self.between_tokens.record(self.heard.duration_since(last).as_secs_f64());
+        }
+        let at_once = usize::try_from(pieces - before - 1).unwrap_or(usize::MAX);
+        self.between_tokens.record_many(0.0, at_once);
+        self.token = Some((self.heard, pieces));
     }
 
     fn take(&mut self, frame: Frame) -> Result<(), ProxyError> {

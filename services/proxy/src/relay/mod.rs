@@ -2,15 +2,18 @@
 
 pub(crate) mod account;
 pub(crate) mod answer;
+mod chunks;
 pub(crate) mod client;
 pub(crate) mod completion;
 mod connect;
 pub(crate) mod dialect;
+mod direct;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod native;
 pub(crate) mod open;
 pub(crate) mod repair;
+mod stream;
 pub(crate) mod watchdog;
 pub(crate) mod whole;
 pub(crate) mod wire;

@@ -125,6 +125,10 @@ impl Dialect for Native {
         }
     }
 
+    fn pieces(&self) -> u64 {
+        self.pieces
+    }
+
     fn tally(&self) -> Tally {
         if self.tally.told { self.tally } else { Tally { tokens_out: self.pieces, ..self.tally } }
     }

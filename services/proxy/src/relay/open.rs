@@ -189,7 +189,13 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
     }
     let route = if job.is_translated(backend) { Route::Chat } else { job.route };
     let uri = backend.route(route).clone();
-    let call = Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)? };
+    let call = Call {
+        method: Method::POST,
+        uri,
+        headers: &job.headers,
+        body: job.body_for(replica)?,
+        is_stream: job.is_stream(),
+    };
     if !job.is_stream() {
         let answer = job.upstream.send(backend, &call).await?;
         let answer = accept(backend, answer).await?;
@@ -231,7 +237,8 @@ async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, Prox
         return crate::anthropic::count(job, replica).await;
     }
     let uri = backend.route(job.route).clone();
-    let call = Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)? };
+    let call =
+        Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)?, is_stream: false };
     let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
     let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
     // Some servers answer 200 to what they do not know.

@@ -3,13 +3,17 @@
 //! So a request stays on one thread from its client to its backend and back, nothing is read that nobody asked for, and
 //! an aborted request is gone from the backend in the moment in which its future is.
 
-use super::connect::Stream;
+use super::direct::Direct;
+use super::stream::{Gate, Stream};
 use crate::json::Pieces;
 use bytes::Bytes;
-use http::{Request, Response};
+use futures::FutureExt;
+use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use service::BoxError;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -28,6 +32,7 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Wire {
     sender: SendRequest<Pieces>,
     connection: Connection<Stream, Pieces>,
+    gate: Gate,
     closed: bool,
     idle_since: Instant,
 }
@@ -35,12 +40,19 @@ pub(super) struct Wire {
 impl Wire {
     /// Speaks HTTP over that stream.
     pub(super) async fn new(stream: Stream) -> Result<Box<Self>, hyper::Error> {
+        let gate = stream.gate();
+        gate.only_the_head(false);
         let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(stream).await?;
-        Ok(Box::new(Self { sender, connection, closed: false, idle_since: Instant::now() }))
+        Ok(Box::new(Self { sender, connection, gate, closed: false, idle_since: Instant::now() }))
     }
 
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn ask(&mut self, request: Request<Pieces>) -> Result<Response<Incoming>, hyper::Error> {
+    /// Sends a request and waits for the head of its answer; for a stream, nothing behind that is read yet.
+    pub(super) async fn ask(
+        &mut self,
+        request: Request<Pieces>,
+        is_stream: bool,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        self.gate.only_the_head(is_stream);
         let mut answer = pin!(self.sender.send_request(request));
         poll_fn(|cx| {
             self.drive(cx);
@@ -54,6 +66,30 @@ impl Wire {
         if !self.closed {
             self.closed = Pin::new(&mut self.connection).poll(cx).is_ready();
         }
+    }
+
+    /// The next frame of an answer that came over it.
+    fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut *incoming).poll_frame(&mut quiet());
+        if frame.is_ready() {
+            return frame;
+        }
+        self.drive(cx);
+        Pin::new(incoming).poll_frame(&mut quiet())
+    }
+
+    /// Whether the request has gone out as a whole, and nothing of the answer was read but its head.
+    fn is_between(&self) -> bool {
+        !self.closed && self.gate.has_written_all() && self.gate.is_behind_a_head()
+    }
+
+    /// The connection without the client, behind the head of an answer.
+    fn into_direct(self) -> Direct {
+        Direct::new(self.connection.into_parts().io)
     }
 
     /// Whether another request may be sent over it, as far as can be known here.
@@ -80,6 +116,20 @@ impl Idle {
             if wire.idle_since.elapsed() < IDLE && wire.is_free() {
                 return Some(wire);
             }
+        }
+    }
+
+    /// Keeps the connection of an answer that has ended, if it can be used again.
+    fn take_back(&self, source: Source) {
+        match source {
+            Source::Driven(_, wire) => self.keep(wire),
+            Source::Direct(direct) => {
+                let wire = direct.into_stream().and_then(|stream| Wire::new(stream).now_or_never()?.ok());
+                if let Some(wire) = wire {
+                    self.keep(wire);
+                }
+            }
+            Source::Over => {}
         }
     }
 
@@ -117,48 +167,65 @@ impl std::fmt::Debug for Idle {
 
 /// The body of an answer. Read to its end, its connection goes back to the idle ones; dropped before, it is closed.
 pub(crate) struct Answer {
-    incoming: Incoming,
-    wire: Option<Box<Wire>>,
+    source: Source,
     home: Arc<Idle>,
 }
 
+enum Source {
+    /// Through the HTTP client.
+    Driven(Incoming, Box<Wire>),
+    Direct(Box<Direct>),
+    /// It has ended, or broken.
+    Over,
+}
+
 impl Answer {
-    /// What comes over that wire.
-    pub(super) fn new(incoming: Incoming, wire: Box<Wire>, home: &Arc<Idle>) -> Self {
-        Self { incoming, wire: Some(wire), home: Arc::clone(home) }
+    /// An answer over that wire. The body of a stream is read directly where that can be.
+    pub(super) fn of(answer: Response<Incoming>, wire: Box<Wire>, home: &Arc<Idle>) -> Response<Self> {
+        let is_chunked = answer.headers().get_all(TRANSFER_ENCODING).iter().eq(["chunked"]);
+        let goes =
+            answer.headers().get(CONNECTION).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
+        let is_usual = answer.version() == Version::HTTP_11 && answer.status() == StatusCode::OK && !goes;
+        let (head, incoming) = answer.into_parts();
+        let source = if is_chunked && is_usual && wire.is_between() {
+            Source::Direct(Box::new(wire.into_direct()))
+        } else {
+            wire.gate.only_the_head(false);
+            Source::Driven(incoming, wire)
+        };
+        Response::from_parts(head, Self { source, home: Arc::clone(home) })
     }
 }
 
 impl Body for Answer {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut frame = Pin::new(&mut self.incoming).poll_frame(&mut quiet());
-        if frame.is_pending()
-            && let Some(wire) = &mut self.wire
-        {
-            wire.drive(cx);
-            frame = Pin::new(&mut self.incoming).poll_frame(&mut quiet());
-        }
-        match &frame {
-            Poll::Ready(None) => {
-                if let Some(wire) = self.wire.take() {
-                    self.home.keep(wire);
-                }
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = match &mut self.source {
+            Source::Driven(incoming, wire) => wire.poll_frame(incoming, cx).map_err(BoxError::from),
+            Source::Direct(direct) => direct.poll_payload(cx).map_ok(Frame::data).map_err(BoxError::from),
+            Source::Over => Poll::Ready(None),
+        };
+        if let Poll::Ready(None | Some(Err(_))) = &frame {
+            let source = std::mem::replace(&mut self.source, Source::Over);
+            if matches!(frame, Poll::Ready(None)) {
+                self.home.take_back(source);
             }
-            Poll::Ready(Some(Err(_))) => self.wire = None,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
         // Not before its last poll, which gives the connection back.
-        self.wire.is_none() && self.incoming.is_end_stream()
+        matches!(self.source, Source::Over)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match &self.source {
+            Source::Driven(incoming, _) => incoming.size_hint(),
+            Source::Direct(_) => SizeHint::default(),
+            Source::Over => SizeHint::with_exact(0),
+        }
     }
 }

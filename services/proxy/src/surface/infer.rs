@@ -38,8 +38,7 @@ pub(crate) async fn infer(
     let span = trace::begin(request.headers(), request_id.text(), route.operation());
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
-    let mut account =
-        Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route.path(), span);
+    let mut account = Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route, span);
     let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))

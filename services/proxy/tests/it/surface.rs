@@ -1,6 +1,6 @@
 //! What the proxy says of itself.
 
-use crate::gateway::{Gateway, PLAIN, backend};
+use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello};
 use crate::upstream::Upstream;
 use proxy::{Config, ModelConfig, ReplicaConfig};
 use serde_json::json;
@@ -104,7 +104,7 @@ async fn an_anthropic_client_is_told_its_version_back() {
 }
 
 #[tokio::test]
-async fn the_metrics_tell_requests_tokens_and_that_nothing_is_leaked() {
+async fn the_metrics_tell_requests_tokens_the_time_between_them_and_that_nothing_is_leaked() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).expect("this is the only test that reads metrics");
@@ -113,10 +113,15 @@ async fn the_metrics_tell_requests_tokens_and_that_nothing_is_leaked() {
     let config = Config { backends: vec![backend("measured", "openai", &upstream)], ..Config::default() };
     let gateway = Gateway::measured(config, move || handle.render()).await;
     assert_eq!(gateway.chat(&PLAIN.replace("\"m\"", "\"measured\"")).await.status, 200);
+    let streaming = Gateway::of("openai", &Upstream::of_stream(hello()).await).await;
+    assert_eq!(streaming.chat(&STREAM.replace("\"m\"", "\"streamed\"")).await.status, 200);
     let text = gateway.get("/metrics").await.text().to_owned();
     for line in [
         r#"gantry_proxy_requests_total{route="/v1/chat/completions",model="measured",backend="measured",outcome="completed"} 1"#,
         r#"gantry_proxy_tokens_total{model="measured",direction="in"} 41"#,
+        // Its two pieces of content came at once.
+        r#"gantry_proxy_between_tokens_seconds_count{model="streamed"} 1"#,
+        r#"gantry_proxy_between_tokens_seconds_sum{model="streamed"} 0"#,
         r#"gantry_proxy_outstanding_requests{backend="measured"} 0"#,
         "gantry_proxy_permits_leaked 0",
     ] {
