@@ -19,6 +19,7 @@ mod keys;
 mod ledgers;
 mod models;
 mod notices;
+mod open_streams;
 mod postgres;
 mod rebuild;
 mod runs;

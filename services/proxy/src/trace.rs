@@ -132,8 +132,7 @@ mod tests {
             let span = begin(&HeaderMap::new(), "r", "chat");
             end(&span, "chat", usage);
         });
-        let fields = told.0.lock().unwrap().clone();
-        fields
+        told.0.lock().unwrap().clone()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test without its host has nothing to go on with")]
 
 use domain::nodes::Reading;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,14 @@ pub(crate) fn recording(dir: &Path) -> PathBuf {
     let path = dir.join("gpu.jsonl");
     std::fs::write(&path, json!({"at_ms": 0, "devices": [device]}).to_string()).expect("a recording is written");
     path
+}
+
+/// Lets this process, and those it starts from now on, open as many files as the system allows at most.
+pub fn open_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, whoever needs the files will say so.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// A port that nobody uses.

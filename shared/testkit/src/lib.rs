@@ -25,7 +25,7 @@ pub use engine::{Cleanup, Engine, llama_arguments, service_image};
 pub use flow::{Flow, pack};
 pub use follow::Follower;
 pub use gateway::{Broker, Builder, Gateway, TOKEN};
-pub use host::{GPU_MB, free_port};
+pub use host::{GPU_MB, free_port, open_many_files};
 pub use model::FakeModel;
 pub use process::Process;
 pub use stream::{Event, Stream};

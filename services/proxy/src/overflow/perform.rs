@@ -173,7 +173,7 @@ async fn ask(
         tenant: caller.tenant.as_str().into(),
     };
     let span = trace::begin(&headers, &job.request_id, route.operation());
-    let mut account = Account::open(proxy.sink(), job.request_id.as_str().into(), who, route.path(), span);
+    let mut account = Account::open(proxy.sink(), job.request_id.as_str().into(), who, route, span);
     account.model(&model);
     if let Some(key) = key {
         account.charge_to(move |tokens| key.charge(tokens));

@@ -95,7 +95,7 @@ async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Re
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let answer = wire.ask(request, call.is_stream).await?;
-    Ok(Answer::of(answer, wire, &backend.idle))
+    Ok(Answer::of(answer, wire, &backend.idle, backend.kind.keeps_connections))
 }
 
 fn disconnected(backend: &Backend, error: &hyper::Error) -> ProxyError {

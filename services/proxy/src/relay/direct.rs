@@ -26,12 +26,14 @@ pub(super) struct Direct {
     stream: Stream,
     input: Bytes,
     chunks: Chunks,
+    /// Whether the connection may be used again.
+    stays: bool,
 }
 
 impl Direct {
     /// What comes over that stream, behind the head.
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, input: Bytes::new(), chunks: Chunks::default() }
+    pub(super) fn new(stream: Stream, stays: bool) -> Self {
+        Self { stream, input: Bytes::new(), chunks: Chunks::default(), stays }
     }
 
     /// The next payload; none at the end of the answer.
@@ -53,6 +55,6 @@ impl Direct {
 
     /// The connection, if the answer is over and nothing came behind it.
     pub(super) fn into_stream(self) -> Option<Stream> {
-        (self.chunks.is_done() && self.input.is_empty()).then_some(self.stream)
+        (self.stays && self.chunks.is_done() && self.input.is_empty()).then_some(self.stream)
     }
 }

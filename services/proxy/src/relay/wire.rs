@@ -88,8 +88,8 @@ impl Wire {
     }
 
     /// The connection without the client, behind the head of an answer.
-    fn into_direct(self) -> Direct {
-        Direct::new(self.connection.into_parts().io)
+    fn into_direct(self, stays: bool) -> Direct {
+        Direct::new(self.connection.into_parts().io, stays)
     }
 
     /// Whether another request may be sent over it, as far as can be known here.
@@ -180,15 +180,16 @@ enum Source {
 }
 
 impl Answer {
-    /// An answer over that wire. The body of a stream is read directly where that can be.
-    pub(super) fn of(answer: Response<Incoming>, wire: Box<Wire>, home: &Arc<Idle>) -> Response<Self> {
+    /// An answer over that wire, which `stays` if the request did not ask for its end. The body of a stream is read
+    /// directly where that can be.
+    pub(super) fn of(answer: Response<Incoming>, wire: Box<Wire>, home: &Arc<Idle>, stays: bool) -> Response<Self> {
         let is_chunked = answer.headers().get_all(TRANSFER_ENCODING).iter().eq(["chunked"]);
         let goes =
             answer.headers().get(CONNECTION).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
         let is_usual = answer.version() == Version::HTTP_11 && answer.status() == StatusCode::OK && !goes;
         let (head, incoming) = answer.into_parts();
         let source = if is_chunked && is_usual && wire.is_between() {
-            Source::Direct(Box::new(wire.into_direct()))
+            Source::Direct(Box::new(wire.into_direct(stays)))
         } else {
             wire.gate.only_the_head(false);
             Source::Driven(incoming, wire)
