@@ -20,6 +20,7 @@ mod ledgers;
 mod models;
 mod notices;
 mod open_streams;
+mod overflow;
 mod postgres;
 mod rebuild;
 mod runs;

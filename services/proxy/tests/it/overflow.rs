@@ -594,3 +594,42 @@ async fn jobs_are_held_to_the_limits_of_their_key_and_end_with_it() {
     assert_eq!(jobs.read(&ids[0]).await.unwrap().unwrap().0.status.as_str(), "completed");
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn official_clients_have_a_request_as_a_job_and_fetch_its_answer() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let server = broker().await;
+    let (open, is_open) = watch::channel(false);
+    let upstream = Upstream::start(move |seen, mut conn| {
+        let mut is_open = is_open.clone();
+        async move {
+            if !conn.lists_models(&seen).await {
+                let _ = is_open.wait_for(|open| *open).await;
+                conn.json("200 OK", crate::clients::ANSWER).await;
+            }
+            Some(conn)
+        }
+    })
+    .await;
+    let mut config = configured(&upstream);
+    config.api_keys = vec!["k".to_owned().into(), "bob".to_owned().into()];
+    config.backends[0].capabilities = Some(vec![proxy::Capability::Chat]);
+    let gateway = proxy(&server, config).await;
+    let held = Open::send(gateway.address, "POST", CHAT, &[("x-api-key", "bob")], PLAIN).await;
+    upstream.until("was asked", |_| !upstream.requests(CHAT).is_empty()).await;
+    let mut child = tokio::process::Command::new(crate::clients::folder().join("python/bin/python"))
+        .arg(format!("{}/tests/clients/jobs.py", env!("CARGO_MANIFEST_DIR")))
+        .arg(format!("http://{}", gateway.address))
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || tokio::time::timeout(2 * WITHIN, lines.next_line()).await.expect("it says more").unwrap();
+    assert_eq!(next().await.as_deref(), Some("taken"));
+    open.send_replace(true);
+    assert_eq!(held.reply().await.status, 200);
+    assert_eq!(next().await.as_deref(), Some("done"));
+    assert!(child.wait().await.unwrap().success());
+    gateway.settled().await;
+}

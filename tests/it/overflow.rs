@@ -1,0 +1,120 @@
+//! Model requests that become jobs, over real processes that are killed.
+
+use crate::gpu::world::World;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use testkit::{Client, FakeModel, Gateway, SOON, until};
+
+async fn ask(client: &Client, model: &str, headers: &[(&str, &str)]) -> testkit::Answer {
+    let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4});
+    let mut request = client.request(reqwest::Method::POST, "//v1/chat/completions").json(&body);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Client::send(request).await.expect("an answer comes")
+}
+
+/// The job that a request has become.
+async fn deferred(client: &Client, model: &str, headers: &[(&str, &str)]) -> String {
+    let answer = ask(client, model, &[&[("prefer", "respond-async")], headers].concat()).await;
+    assert_eq!(answer.status, 202, "{}", answer.text);
+    let location = answer.headers["location"].to_str().unwrap().to_owned();
+    assert_eq!(answer.json()["id"], location.strip_prefix("/v1/jobs/").unwrap());
+    location
+}
+
+async fn until_job(client: &Client, location: &str, status: &str) -> Value {
+    until(&format!("{location} to be {status}"), 2 * SOON, async || {
+        let job = client.get(&format!("/{location}")).await.good();
+        if job["status"] == status { Ok(job) } else { Err(job.to_string()) }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_request_is_answered_although_each_proxy_that_had_it_is_killed() {
+    let model = FakeModel::start(&[]).await;
+    let builder = Gateway::builder().apart(0).model(&model).env("GANTRY_PROXY_CONCURRENCY", "1");
+    let mut gateway = builder.start().await;
+    gateway.proxy.as_mut().unwrap().kill9().await;
+    let (mut first, client) = gateway.add_proxy("first").await;
+    model.hold();
+    let filler = client.clone();
+    let filling = async {
+        Client::send(
+            filler
+                .request(reqwest::Method::POST, "//v1/chat/completions")
+                .json(&json!({"model": "fake-model", "messages": [{"role": "user", "content": "fill"}]})),
+        )
+        .await
+    };
+    let location = async {
+        model.until_asked(1).await;
+        let location = deferred(&client, "fake-model", &[("idempotency-key", "once")]).await;
+        // Whoever was told 202 has nothing more to do, and the proxy that said it is no more.
+        first.kill9().await;
+        location
+    };
+    let (filled, location) = tokio::join!(filling, location);
+    assert!(filled.is_err(), "the request that nobody wanted as a job died with the proxy");
+    let (mut second, client) = gateway.add_proxy("second").await;
+    let began = Instant::now();
+    let running = until_job(&client, &location, "running").await;
+    println!("the job of a killed proxy runs after {} ms", began.elapsed().as_millis());
+    assert_eq!(running["attempt"], 1, "nobody had seen it before");
+    model.until_asked(2).await;
+    second.kill9().await;
+    let (_third, client) = gateway.add_proxy("third").await;
+    assert_eq!(client.get(&format!("/{location}")).await.good()["attempt"], 1, "every proxy knows it");
+    let began = Instant::now();
+    model.until_asked(3).await;
+    println!("it runs again {} ms after the next proxy was there", began.elapsed().as_millis());
+    let again = until_job(&client, &location, "running").await;
+    assert_eq!(again["attempt"], 2, "the second run says that it is one: {again}");
+    model.release();
+    let done = until_job(&client, &location, "completed").await;
+    assert_eq!((&done["attempt"], &done["response"]["status_code"]), (&json!(2), &json!(200)), "{done}");
+    assert!(done["response"]["body"]["choices"][0]["message"]["content"].is_string(), "{done}");
+    assert_eq!(model.asked().len(), 3, "the one that filled the place, and two attempts");
+    assert_eq!(deferred(&client, "fake-model", &[("idempotency-key", "once")]).await, location);
+    assert_eq!(model.asked().len(), 3, "the same key is the same job, which has its answer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_must_be_started_first_answers_a_job_and_the_end_is_posted() {
+    let (tell, mut told) = tokio::sync::mpsc::channel::<Value>(4);
+    let take = async move |axum::Json(body): axum::Json<Value>| {
+        tell.send(body).await.unwrap();
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hook = format!("http://{}/hook", listener.local_addr().unwrap());
+    let receiver = axum::Router::new().route("/hook", axum::routing::post(take));
+    let receiving = async { axum::serve(listener, receiver).await.unwrap() };
+    let asking = async {
+        let mut world = World::with(|builder| builder.env("GANTRY_NOTIFY_ALLOW_TARGETS", "127.0.0.1")).await;
+        let more = json!({"models": ["later"], "backend_kind": "llamacpp", "upstream_model": "tiny"});
+        let name = world.llama(more).await;
+        let client = world.client().with_token(None);
+        until("the model to be listed", SOON, async || {
+            let models = client.get("//v1/models").await.good();
+            let listed = models["data"].as_array().unwrap().iter().any(|one| one["id"] == "later");
+            if listed { Ok(()) } else { Err(models.to_string()) }
+        })
+        .await;
+        let began = Instant::now();
+        let location = deferred(&client, "later", &[("gantry-callback", &hook)]).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "nobody waits for the start: {:?}", began.elapsed());
+        let done = until_job(&client, &location, "completed").await;
+        assert!(world.is_running(&name).await && done["attempt"] == 1, "{done}");
+        let content = &done["response"]["body"]["choices"][0]["message"]["content"];
+        assert!(content.is_string(), "{done}");
+        let posted = tokio::time::timeout(SOON, told.recv()).await.expect("the end is posted").unwrap();
+        assert_eq!((&posted["job_id"], &posted["status"]), (&done["id"], &json!("completed")));
+        assert_eq!(&posted["result"]["body"]["choices"][0]["message"]["content"], content);
+        let now = ask(&client, "later", &[("prefer", "respond-async")]).await;
+        assert_eq!(now.status, 200, "it serves, so nothing waits: {}", now.text);
+        let usage = world.client().get("//v1/usage").await;
+        assert_eq!(usage.status, 200, "{usage:?}");
+    };
+    tokio::select! { () = receiving => {} () = asking => {} }
+}
