@@ -245,6 +245,13 @@ impl Proxy {
         );
     }
 
+    /// Hands jobs that this proxy has in hand back, for an orderly end after [`Self::watch`] was dropped.
+    pub async fn leave(&self) {
+        if let Some(overflow) = &self.overflow {
+            overflow.leave(self).await;
+        }
+    }
+
     async fn watch_backends(&self) {
         loop {
             match self.reload() {

@@ -48,6 +48,7 @@ pub async fn run(
         () = serve(listener, Arc::clone(&proxy), stop) => {}
         () = proxy.watch() => {}
     }
+    proxy.leave().await;
     Ok(())
 }
 

@@ -63,6 +63,7 @@ pub(super) fn watch_proxy(proxy: &Arc<proxy::Proxy>, tasks: &Tasks) {
             () = proxy.watch() => {}
             () = stop.cancelled() => {}
         }
+        proxy.leave().await;
         Ok::<(), std::convert::Infallible>(())
     });
 }

@@ -69,6 +69,11 @@ impl Overflow {
         );
     }
 
+    /// Puts back what this proxy has in hand. For an orderly end, once [`Self::run`] is not polled any more.
+    pub(crate) async fn leave(&self, proxy: &crate::Proxy) {
+        upkeep::leave(self, proxy.setup().config.overflow.keep).await;
+    }
+
     async fn follow(&self) {
         let mut changes = self.jobs.follow();
         loop {

@@ -7,12 +7,15 @@ use crate::config::OverflowConfig;
 use crate::metrics;
 use bus::Bus;
 use domain::deferred::{DeferredJob, DeferredStatus};
+use futures::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Between looks at what has become due.
 const EVERY: Duration = Duration::from_secs(1);
+/// Others take what was not put back by then.
+const LEAVES_WITHIN: Duration = Duration::from_secs(3);
 /// After a subscription that could not be made.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -68,6 +71,20 @@ pub(super) async fn tidy(proxy: &Proxy, overflow: &Arc<Overflow>) {
         overflow.board.wake();
         let (queued, running) = overflow.board.load();
         metrics::jobs(queued, running);
+    }
+}
+
+/// Puts back what this proxy still has in hand, so that nobody waits for it to be silent for long enough.
+pub(super) async fn leave(overflow: &Overflow, keep: Duration) {
+    let ours = |job: &DeferredJob| job.holder.as_deref() == Some(&overflow.name) && !job.status.is_end();
+    let open = overflow.board.open();
+    let back = open.iter().filter(|known| ours(&known.job)).map(|known| {
+        let back = known.job.put_back("the proxy that had it was stopped".to_owned());
+        overflow.write(back, known.sequence, keep)
+    });
+    match timeout(LEAVES_WITHIN, join_all(back)).await {
+        Ok(done) => tracing::info!(jobs = done.len(), "jobs in hand were put back"),
+        Err(_) => tracing::warn!("jobs in hand could not be put back; others take them later"),
     }
 }
 

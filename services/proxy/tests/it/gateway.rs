@@ -134,6 +134,13 @@ impl Gateway {
         Open::send(self.address, "POST", path, &[], body).await
     }
 
+    /// Ends as a process does that is told to stop.
+    pub(crate) async fn leave(self) {
+        self.stop.cancel();
+        self.until_open(0).await;
+        self.proxy.leave().await;
+    }
+
     /// Waits until so many requests are open.
     pub(crate) async fn until_open(&self, count: i64) {
         let wait = Instant::now();

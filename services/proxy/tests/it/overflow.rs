@@ -210,6 +210,7 @@ async fn an_idempotency_key_means_one_job_of_its_caller_and_refuses_another_requ
     until(&gateway, &ids[0], "completed").await;
     let again = ask(&gateway, &[key]).await;
     assert_eq!((id_of(&again), again.json()["status"].clone()), (ids[0].clone(), json!("completed")));
+    gate.upstream.until("bob's job was asked for too", |_| gate.asked() >= 3).await;
     assert_eq!(gate.asked(), 3, "bob's two, alice's one");
 }
 
@@ -496,6 +497,28 @@ async fn an_attempt_of_a_proxy_that_is_gone_is_made_again_under_the_next_number(
     drop(gateway);
     let done = until(&other, &id, "completed").await;
     assert_eq!((&done["attempt"], second.asked()), (&json!(2), 1));
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_told_to_stop_hands_its_jobs_on_at_once_and_none_of_them_counts_as_lost() {
+    let server = broker().await;
+    let (first, second) = (Gate::closed().await, Gate::closed().await);
+    let gateway = proxy(&server, configured(&first.upstream)).await;
+    let held = fill(&gateway, &first).await;
+    let id = id_of(&ask(&gateway, &[]).await);
+    drop(held);
+    until(&gateway, &id, "running").await;
+    let mut config = configured(&second.upstream);
+    // One that breaks off would be the last.
+    config.overflow.attempts = 1;
+    let other = proxy(&server, config).await;
+    second.open();
+    let began = Instant::now();
+    gateway.leave().await;
+    let done = until(&other, &id, "completed").await;
+    assert_eq!(done["attempt"], 2);
+    println!("handed on and answered within {} ms", began.elapsed().as_millis());
+    assert!(began.elapsed() < bus::Bus::HOLDER_PATIENCE, "nobody waited for it to be silent");
 }
 
 #[tokio::test]
