@@ -40,6 +40,7 @@ struct State {
     began: Instant,
     look: Look,
     next_look: Instant,
+    looked: Instant,
     settled: Instant,
     sent: Option<(NodeReport, Instant)>,
     number: u64,
@@ -56,7 +57,8 @@ impl Reporter {
             looked = self.chooser.look(self.interval) => looked,
         };
         let now = Instant::now();
-        let mut state = State { began: now, look, next_look, settled: now, sent: None, number: 0, pending: true };
+        let mut state =
+            State { began: now, look, next_look, looked: now, settled: now, sent: None, number: 0, pending: true };
         loop {
             let next_send = self.next_send(&state);
             tokio::select! {
@@ -108,7 +110,7 @@ impl Reporter {
         if let (Look::Failing { because, .. }, Look::Seen { .. } | Look::Absent { .. }) = (&look, &state.look) {
             tracing::warn!(because, "the GPUs cannot be read");
         }
-        (state.look, state.next_look) = (look, next);
+        (state.look, state.next_look, state.looked) = (look, next, Instant::now());
     }
 
     /// A container changed, and its memory will.
@@ -124,10 +126,11 @@ impl Reporter {
         state.pending = false;
         let now_seen = seen.borrow().clone();
         let Some(mut report) = self.compose(state, &now_seen).await else { return };
-        let due = state
-            .sent
-            .as_ref()
-            .is_none_or(|(last, at)| is_worth_telling(last, &report) || at.elapsed() >= Bus::NODE_HEARTBEAT);
+        // Memory that does not move is what others wait for after a container has changed, so then each reading is told.
+        let awaited = |at: Instant| state.looked > at && Instant::now() < state.settled;
+        let due = state.sent.as_ref().is_none_or(|(last, at)| {
+            is_worth_telling(last, &report) || awaited(*at) || at.elapsed() >= Bus::NODE_HEARTBEAT
+        });
         if !due {
             return;
         }

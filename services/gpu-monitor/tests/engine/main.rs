@@ -7,4 +7,5 @@ mod engine;
 mod host;
 mod orders;
 mod restarts;
+mod settling;
 mod silence;
