@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test panics where it fails and says what it measured")]
 
 use domain::Time;
-use placement::{Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Service, decide};
+use placement::{
+    Action, Change, Cluster, DeviceInfo, Engine, Event, JobEvent, JobId, JobSpec, Policy, Service, decide,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ impl Bench {
             priority,
             event_micros,
         };
+        // A loaded service works for ten seconds before it makes room.
+        bench.event(Change::PolicySet { policy: Policy { batch_min_ms: 10_000, ..Policy::default() } });
         for node in 0..8 {
             let devices = (0..8).map(|gpu| DeviceInfo {
                 id: format!("n{node}-g{gpu}").into(),
@@ -137,14 +141,14 @@ fn cheaper(name: &str, priority: fn(usize) -> i32, event_micros: i64) -> f64 {
 }
 
 // The aim is 100,000 decisions a second, which `make bench` measures; how fast a machine is, no test can know. The whole
-// decision costs what waits, on the same machine.
+// decision costs what waits, on the same machine. Accepted is a quarter of what was measured.
 #[test]
 fn an_event_costs_what_it_touches_and_not_what_waits() {
     let steady = cheaper("dispatching, nothing to swap", |_| 3, 1);
     let swapping = cheaper("seven swaps a second", |_| 3, 5_000);
     let mixed = cheaper("seven swaps a second, five priorities", |number| i32::try_from(number % 5).unwrap(), 5_000);
     println!("decisions in the time of a whole one: {steady:.0}, {swapping:.0} and {mixed:.0}");
-    assert!(steady > 1_000.0, "{steady:.0} times cheaper than a whole decision");
-    assert!(swapping > 100.0, "{swapping:.0} times cheaper than a whole decision");
-    assert!(mixed > 100.0, "{mixed:.0} times cheaper than a whole decision");
+    assert!(steady > 3_000.0, "{steady:.0} times cheaper than a whole decision");
+    assert!(swapping > 1_200.0, "{swapping:.0} times cheaper than a whole decision");
+    assert!(mixed > 550.0, "{mixed:.0} times cheaper than a whole decision");
 }

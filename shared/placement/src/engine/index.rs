@@ -22,8 +22,8 @@ pub(crate) struct Index {
     pub(crate) timers: Timers,
     pub(crate) dirty: Dirty,
     pub(crate) shelves: Shelves,
-    /// The priorities among those who want room, for knowing that a change cannot matter to them.
-    pub(crate) wanting: BTreeMap<i32, usize>,
+    /// Everybody who wants room but persons, the most urgent first.
+    pub(crate) wanting: BTreeSet<Want>,
 }
 
 /// What has to be looked at again.
@@ -228,7 +228,7 @@ impl Index {
 
     /// Whether any who want room are at least this urgent.
     pub(crate) fn wanted_at(&self, priority: i32) -> bool {
-        self.wanting.first_key_value().is_some_and(|(most, _)| *most <= priority)
+        self.wanting.first().is_some_and(|want| want.priority <= priority)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The best GPUs for a want: where, and what has to go for it.
 
 use super::shelf::{Class, Shelf};
-use super::yields::{Asker, Yield};
+use super::yields::{Asker, Bid, Yield};
 use super::{Engine, Want};
 use crate::{GpuId, NodeId, Registered, ServiceName};
 use domain::Time;
@@ -16,51 +16,108 @@ pub(crate) struct Offer {
     pub(crate) need_mb: u64,
     /// What has to go first.
     pub(crate) yields: Vec<Yield>,
-    cost: (i64, u64),
-    left_mb: u64,
 }
 
-impl Offer {
-    fn key(&self) -> (Class, (i64, u64), usize, u64, &ServiceName, &NodeId) {
-        (self.class, self.cost, self.yields.len(), self.left_mb, &self.service, &self.node)
-    }
-}
-
-/// One GPU's part of an offer.
-struct Part<'a> {
-    id: &'a GpuId,
+/// A GPU's answer to a want.
+#[derive(Clone, Copy)]
+struct Quote<'a> {
+    shelf: &'a Shelf,
     class: Class,
     cost: (i64, u64),
     left_mb: u64,
-    yields: Vec<Yield>,
+    /// How many containers would have to go.
+    yields: usize,
 }
 
-impl Part<'_> {
+impl Quote<'_> {
     fn key(&self) -> (Class, (i64, u64), u64, &GpuId) {
-        (self.class, self.cost, self.left_mb, self.id)
+        (self.class, self.cost, self.left_mb, &self.shelf.id)
+    }
+}
+
+/// The GPUs of one node that a service would get. Nearly always one, and most candidates are not the best, so nothing is
+/// copied before the best is known.
+enum Gpus<'a> {
+    One(Quote<'a>),
+    Several(Vec<Quote<'a>>),
+}
+
+struct Candidate<'a> {
+    known: &'a Registered,
+    node: &'a NodeId,
+    need_mb: u64,
+    free_only: bool,
+    class: Class,
+    cost: (i64, u64),
+    yields: usize,
+    left_mb: u64,
+    gpus: Gpus<'a>,
+}
+
+impl<'a> Candidate<'a> {
+    fn key(&self) -> (Class, (i64, u64), usize, u64, &ServiceName, &NodeId) {
+        (self.class, self.cost, self.yields, self.left_mb, &self.known.service.name, self.node)
+    }
+
+    fn quotes(&self) -> &[Quote<'a>] {
+        match &self.gpus {
+            Gpus::One(quote) => std::slice::from_ref(quote),
+            Gpus::Several(quotes) => quotes,
+        }
+    }
+
+    /// What has to go on all of its GPUs, each once.
+    fn yields(&self, asker: &mut Asker<'_>, bids: &mut Vec<Bid<'a>>) -> Vec<Yield> {
+        let mut yields: Vec<Yield> = Vec::new();
+        for one in self.quotes() {
+            bids.clear();
+            if quote(one.shelf, self.need_mb, self.free_only, asker, bids).is_some() {
+                yields.extend(bids.iter().map(|bid| bid.to_yield()));
+            }
+        }
+        yields.sort_by(|a, b| a.service.cmp(&b.service));
+        yields.dedup_by(|a, b| a.service == b.service);
+        yields
+    }
+
+    fn to_offer(&self, asker: &mut Asker<'_>, bids: &mut Vec<Bid<'a>>) -> Offer {
+        Offer {
+            class: self.class,
+            service: self.known.service.name.clone(),
+            node: self.node.clone(),
+            devices: self.quotes().iter().map(|quote| quote.shelf.id.clone()).collect(),
+            need_mb: self.need_mb,
+            yields: self.yields(asker, bids),
+        }
     }
 }
 
 impl Engine {
     /// The cheapest room for a want over all services that would do and all nodes that are heard.
-    pub(crate) fn best_offer(&self, asker: &mut Asker<'_>) -> Option<Offer> {
-        let mut best: Option<Offer> = None;
+    pub(crate) fn best_offer<'a>(&'a self, asker: &mut Asker<'a>) -> Option<Offer> {
+        let mut best: Option<Candidate<'a>> = None;
+        let mut bids: Vec<Bid<'a>> = Vec::new();
         for known in self.startable_for(asker.want) {
+            // Where no GPU has that much free, none needs to be asked for what is free.
+            let any_free = known.need_mb(&self.cluster.policy) <= self.index.shelves.most_free_mb;
             for free_only in [true, false] {
+                if free_only && !any_free {
+                    continue;
+                }
                 if best.as_ref().is_some_and(|best| best.class == Class::Free) && !free_only {
                     break;
                 }
                 for (node, gpus) in self.index.shelves.nodes.iter().filter(|(id, _)| known.service.may_be_on(id)) {
-                    let Some(offer) = self.offer_on(known, node, gpus, free_only, asker) else {
+                    let Some(found) = self.candidate(known, node, gpus, free_only, asker, &mut bids) else {
                         continue;
                     };
-                    if best.as_ref().is_none_or(|best| offer.key() < best.key()) {
-                        best = Some(offer);
+                    if best.as_ref().is_none_or(|best| found.key() < best.key()) {
+                        best = Some(found);
                     }
                 }
             }
         }
-        best
+        best.map(|best| best.to_offer(asker, &mut bids))
     }
 
     /// When a want that was in vain may not be any more, by the passing of time alone.
@@ -79,88 +136,99 @@ impl Engine {
         known.filter(|known| super::index::can_start(known, self.now))
     }
 
-    fn offer_on(
-        &self,
-        known: &Registered,
-        node: &NodeId,
-        gpus: &[Shelf],
+    fn candidate<'a>(
+        &'a self,
+        known: &'a Registered,
+        node: &'a NodeId,
+        gpus: &'a [Shelf],
         free_only: bool,
         asker: &mut Asker<'_>,
-    ) -> Option<Offer> {
+        bids: &mut Vec<Bid<'a>>,
+    ) -> Option<Candidate<'a>> {
         let need_mb = known.need_mb(&self.cluster.policy);
         let wanted = usize::from(known.service.gpus);
         let usable = gpus.iter().filter(|shelf| wanted > 0 && known.service.may_use(&shelf.id, node));
-        let offered = usable.filter_map(|shelf| part(shelf, need_mb, free_only, asker));
-        let mut parts: Vec<Part<'_>> = Vec::new();
+        let offered = usable.filter_map(|shelf| {
+            bids.clear();
+            quote(shelf, need_mb, free_only, asker, bids)
+        });
         if wanted == 1 {
-            parts.extend(offered.reduce(|best, part| if part.key() < best.key() { part } else { best }));
-        } else {
-            parts.extend(offered);
-            parts.sort_by(|a, b| a.key().cmp(&b.key()));
-            parts.truncate(wanted);
+            let best = offered.reduce(|best, quote| if quote.key() < best.key() { quote } else { best })?;
+            let Quote { class, cost, left_mb, yields, .. } = best;
+            let gpus = Gpus::One(best);
+            return Some(Candidate { known, node, need_mb, free_only, class, cost, yields, left_mb, gpus });
         }
-        if parts.len() < wanted {
+        let mut quotes: Vec<Quote<'_>> = offered.collect();
+        quotes.sort_by(|a, b| a.key().cmp(&b.key()));
+        quotes.truncate(wanted);
+        if quotes.len() < wanted {
             return None;
         }
-        let class = parts.iter().map(|part| part.class).max().unwrap_or(Class::Free);
-        let cost = parts.iter().fold((0, 0), |sum, part| add(sum, part.cost));
-        let left_mb = parts.iter().map(|part| part.left_mb).sum();
-        let devices = parts.iter().map(|part| part.id.clone()).collect();
-        let mut yields: Vec<Yield> = parts.into_iter().flat_map(|part| part.yields).collect();
-        yields.sort_by(|a, b| a.service.cmp(&b.service));
-        yields.dedup_by(|a, b| a.service == b.service);
-        let (service, node) = (known.service.name.clone(), node.clone());
-        Some(Offer { class, service, node, devices, need_mb, yields, cost, left_mb })
+        let class = quotes.iter().map(|quote| quote.class).max().unwrap_or(Class::Free);
+        let cost = quotes.iter().fold((0, 0), |sum, quote| add(sum, quote.cost));
+        let left_mb = quotes.iter().map(|quote| quote.left_mb).sum();
+        let gpus = Gpus::Several(quotes);
+        let mut found = Candidate { known, node, need_mb, free_only, class, cost, yields: 0, left_mb, gpus };
+        found.yields = found.yields(asker, bids).len();
+        Some(found)
     }
 }
 
-fn part<'a>(shelf: &'a Shelf, need_mb: u64, free_only: bool, asker: &mut Asker<'_>) -> Option<Part<'a>> {
+/// What one GPU answers; `bids` is empty before, and holds what would have to go after.
+fn quote<'a>(
+    shelf: &'a Shelf,
+    need_mb: u64,
+    free_only: bool,
+    asker: &mut Asker<'_>,
+    bids: &mut Vec<Bid<'a>>,
+) -> Option<Quote<'a>> {
     let target = need_mb.saturating_add(shelf.promised_mb);
     if target > shelf.capacity_mb {
         return None;
     }
-    let id = &shelf.id;
     if shelf.free_mb >= target {
         let busy = shelf.busy(asker.policy, asker.now);
         let class = if busy { Class::Wait } else { Class::Free };
         let left_mb = shelf.free_mb - target;
-        return (!free_only || !busy).then(|| Part { id, class, cost: (0, 0), left_mb, yields: Vec::new() });
+        return (!free_only || !busy).then_some(Quote { shelf, class, cost: (0, 0), left_mb, yields: 0 });
     }
     if free_only {
         return None;
     }
-    let (yields, had_mb) = enough(asker.yields(shelf), target - shelf.free_mb)?;
-    let class = yields.iter().map(|one| one.class).max().unwrap_or(Class::Wait);
-    let dearest = yields.iter().filter(|one| one.class == class);
+    asker.bids(shelf, bids);
+    let had_mb = enough(bids, target - shelf.free_mb)?;
+    let class = bids.iter().map(|one| one.class).max().unwrap_or(Class::Wait);
+    let dearest = bids.iter().filter(|one| one.class == class);
     let cost = dearest.fold((0, 0), |sum, one| add(sum, one.cost));
-    Some(Part { id, class, cost, left_mb: shelf.free_mb.saturating_add(had_mb).saturating_sub(target), yields })
+    let left_mb = shelf.free_mb.saturating_add(had_mb).saturating_sub(target);
+    Some(Quote { shelf, class, cost, left_mb, yields: bids.len() })
 }
 
 fn add(a: (i64, u64), b: (i64, u64)) -> (i64, u64) {
     (a.0.saturating_add(b.0), a.1.saturating_add(b.1))
 }
 
-/// The first that together give enough, without those that turn out not to be needed.
-fn enough(mut taken: Vec<Yield>, missing_mb: u64) -> Option<(Vec<Yield>, u64)> {
+/// Keeps the first that together give enough, without those that turn out not to be needed, and says what they give.
+fn enough(bids: &mut Vec<Bid<'_>>, missing_mb: u64) -> Option<u64> {
     let mut had = 0_u64;
     let mut count = 0;
-    for one in &taken {
+    for one in bids.iter() {
         if had >= missing_mb {
             break;
         }
-        had = had.saturating_add(one.mb);
+        had = had.saturating_add(one.view.mb);
         count += 1;
     }
     if had < missing_mb {
         return None;
     }
-    taken.truncate(count);
-    taken.retain(|one| {
-        let needless = one.class > Class::Wait && had.saturating_sub(one.mb) >= missing_mb;
+    bids.truncate(count);
+    bids.retain(|one| {
+        let needless = one.class > Class::Wait && had.saturating_sub(one.view.mb) >= missing_mb;
         if needless {
-            had -= one.mb;
+            had -= one.view.mb;
         }
         !needless
     });
-    Some((taken, had))
+    Some(had)
 }

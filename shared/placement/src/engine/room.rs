@@ -40,8 +40,9 @@ impl Engine {
         let mut wake: Option<Time> = None;
         let mut hopeless: Vec<Hopeless> = Vec::new();
         let mut promised: BTreeSet<ServiceName> = BTreeSet::new();
+        let mut started = false;
         for want in wants {
-            if !self.still_wanted(&want) {
+            if started && !self.still_wanted(&want) {
                 continue;
             }
             let asks = self.asks(&want);
@@ -55,6 +56,7 @@ impl Engine {
                 // Jobs and requests may want the same service; its room is made once.
                 Some(offer) if promised.contains(&offer.service) => {}
                 Some(offer) => {
+                    started |= offer.class == Class::Free;
                     self.take_up(&offer, &want);
                     promised.insert(offer.service);
                 }
@@ -82,7 +84,7 @@ impl Engine {
 
     /// What a want asks of any GPU; none if it may use only some, so that others say nothing about it.
     fn asks(&self, want: &Want) -> Option<Hopeless> {
-        let since = want.since(&self.cluster)?;
+        let since = want.since?;
         let mut asks: Option<Hopeless> = None;
         for known in self.startable_for(want) {
             if !known.service.nodes.is_empty() || !known.service.devices.is_empty() {

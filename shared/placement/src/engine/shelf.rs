@@ -30,12 +30,19 @@ pub(crate) struct Shelves {
     /// GPUs that something happened on since they were looked at.
     pub(crate) stale: BTreeSet<GpuId>,
     pub(crate) known: bool,
+    /// The most that is free on one of them.
+    pub(crate) most_free_mb: u64,
 }
 
 impl Shelves {
     pub(crate) fn get_mut(&mut self, id: &GpuId) -> Option<&mut Shelf> {
         let (node, gpu) = *self.at.get(id)?;
         self.nodes.get_mut(node)?.1.get_mut(gpu)
+    }
+
+    fn count_free(&mut self) {
+        let gpus = self.nodes.iter().flat_map(|(_, gpus)| gpus);
+        self.most_free_mb = gpus.map(|shelf| shelf.free_mb).max().unwrap_or(0);
     }
 }
 
@@ -120,6 +127,7 @@ impl Engine {
         for (_, gpus) in &mut shelves.nodes {
             gpus.iter_mut().for_each(|shelf| shelf.promised_mb = 0);
         }
+        shelves.count_free();
         self.index.shelves = shelves;
     }
 
@@ -131,6 +139,7 @@ impl Engine {
                 *shelf = Shelf { promised_mb: shelf.promised_mb, ..self.shelf(&id, device) };
             }
         }
+        shelves.count_free();
         self.index.shelves = shelves;
     }
 

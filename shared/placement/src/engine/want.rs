@@ -1,9 +1,9 @@
 //! Who wants room: queues that no service serves, requests that wait for one service, services a person asked for, and
 //! further services of busy types.
 
+use super::Engine;
 use super::index::TypeIndex;
 use super::timers::Owner;
-use super::{Engine, Index};
 use crate::{Cluster, Place, ServiceName, ServiceType};
 use domain::Time;
 
@@ -19,26 +19,18 @@ pub(crate) struct Want {
     pub(crate) pin: Option<ServiceName>,
     /// Only room that is free, or idle for long, is taken.
     pub(crate) further: bool,
+    /// Since when it has been waited for; none for a further service and for a person's wish.
+    pub(crate) since: Option<Time>,
 }
 
 pub(crate) const NOBODY: Place = Place(u64::MAX);
 
-impl Want {
-    /// Since when it has been waited for.
-    pub(crate) fn since(&self, cluster: &Cluster) -> Option<Time> {
-        let of_job = cluster.jobs.get(&self.place).map(|job| job.queued_at);
-        of_job.or_else(|| {
-            let mut seats = cluster.services.get(self.pin.as_ref()?)?.seats.values();
-            seats.find(|seat| seat.place == self.place).map(|seat| seat.since)
-        })
-    }
-}
-
 impl Engine {
     /// Notes who of a type wants room, and asks for another look at the room if that has changed.
     pub(super) fn note_wants(&mut self, kind: &ServiceType) {
-        let index = self.index.of_type(kind);
-        let wants = wants_of(kind, index);
+        self.index.of_type(kind);
+        let Some(index) = self.index.types.get_mut(kind) else { return };
+        let wants = wants_of(kind, index, &self.cluster);
         let heads = index.queue.first().into_iter().chain(index.pinned.values().filter_map(|queue| queue.first()));
         let heads: Vec<i32> = heads.map(|(priority, _)| *priority).collect();
         let heads_changed = index.heads != heads;
@@ -47,8 +39,10 @@ impl Engine {
         }
         if index.wants != wants {
             let before = std::mem::replace(&mut index.wants, wants.clone());
-            before.iter().for_each(|want| forget(&mut self.index, want.priority));
-            wants.iter().for_each(|want| *self.index.wanting.entry(want.priority).or_default() += 1);
+            before.iter().for_each(|want| {
+                self.index.wanting.remove(want);
+            });
+            self.index.wanting.extend(wants);
             self.index.dirty.room = true;
         }
         if heads_changed {
@@ -68,11 +62,13 @@ impl Engine {
                 kind: known.service.service_type.clone(),
                 pin: Some(name.clone()),
                 further: false,
+                since: None,
             })
         });
-        let mut wants: Vec<Want> = self.index.types.values().flat_map(|kind| kind.wants.iter().cloned()).collect();
-        wants.extend(asked);
+        // A person's wish comes before everything else.
+        let mut wants: Vec<Want> = asked.collect();
         wants.sort_unstable();
+        wants.extend(self.index.wanting.iter().cloned());
         wants
     }
 
@@ -81,21 +77,14 @@ impl Engine {
     }
 }
 
-fn forget(index: &mut Index, priority: i32) {
-    if let Some(count) = index.wanting.get_mut(&priority) {
-        *count -= 1;
-        if *count == 0 {
-            index.wanting.remove(&priority);
-        }
-    }
-}
-
-fn wants_of(kind: &ServiceType, index: &TypeIndex) -> Vec<Want> {
+fn wants_of(kind: &ServiceType, index: &TypeIndex, cluster: &Cluster) -> Vec<Want> {
     let mut wants = Vec::new();
     if index.startable.is_empty() {
         return wants;
     }
-    let want = |priority, place, pin, further| Want { priority, place, kind: kind.clone(), pin, further };
+    let since = |place| cluster.jobs.get(&place).map(|job| job.queued_at);
+    let want =
+        |priority, place, pin, further| Want { priority, place, kind: kind.clone(), pin, further, since: since(place) };
     if let Some((priority, place)) = index.queue.first() {
         if index.live.is_empty() {
             wants.push(want(*priority, *place, None, false));
@@ -105,7 +94,9 @@ fn wants_of(kind: &ServiceType, index: &TypeIndex) -> Vec<Want> {
     }
     for (pin, (priority, place)) in &index.wished {
         if index.startable.contains(pin) {
-            wants.push(want(*priority, *place, Some(pin.clone()), false));
+            let seats = cluster.services.get(pin).into_iter().flat_map(|known| known.seats.values());
+            let since = seats.filter(|seat| seat.place == *place).map(|seat| seat.since).next();
+            wants.push(Want { since, ..want(*priority, *place, Some(pin.clone()), false) });
         }
     }
     for (pin, queue) in &index.pinned {

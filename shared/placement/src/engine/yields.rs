@@ -8,13 +8,25 @@ use crate::{Policy, ServiceName};
 use domain::Time;
 
 /// A container whose room could be had.
+#[derive(Clone, Copy)]
+pub(crate) struct Bid<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) class: Class,
+    /// Within a class: less is better.
+    pub(crate) cost: (i64, u64),
+}
+
+impl Bid<'_> {
+    pub(crate) fn to_yield(self) -> Yield {
+        Yield { service: self.view.service.clone(), class: self.class }
+    }
+}
+
+/// A container whose room is taken.
 #[derive(Clone, Debug)]
 pub(crate) struct Yield {
     pub(crate) service: ServiceName,
     pub(crate) class: Class,
-    pub(crate) mb: u64,
-    /// Within a class: less is better.
-    pub(crate) cost: (i64, u64),
 }
 
 /// Who asks, and when.
@@ -29,21 +41,21 @@ pub(crate) struct Asker<'a> {
 
 impl Engine {
     pub(crate) fn asker<'a>(&'a self, want: &'a Want) -> Asker<'a> {
-        Asker { want, since: want.since(&self.cluster), policy: &self.cluster.policy, now: self.now, wake: None }
+        Asker { want, since: want.since, policy: &self.cluster.policy, now: self.now, wake: None }
     }
 }
 
 impl Asker<'_> {
-    /// The containers on a GPU whose room could be had, cheapest first.
-    pub(crate) fn yields(&mut self, shelf: &Shelf) -> Vec<Yield> {
-        let mut found: Vec<Yield> = Vec::new();
+    /// Adds the containers on a GPU whose room could be had, cheapest first.
+    pub(crate) fn bids<'a>(&mut self, shelf: &'a Shelf, found: &mut Vec<Bid<'a>>) {
         for view in &shelf.views {
             if let Some((class, cost)) = self.class_of(view) {
-                found.push(Yield { service: view.service.clone(), class, mb: view.mb, cost });
+                found.push(Bid { view, class, cost });
             }
         }
-        found.sort_by(|a, b| (a.class, a.cost, &a.service).cmp(&(b.class, b.cost, &b.service)));
-        found
+        if found.len() > 1 {
+            found.sort_by(|a, b| (a.class, a.cost, &a.view.service).cmp(&(b.class, b.cost, &b.view.service)));
+        }
     }
 
     fn class_of(&mut self, view: &View) -> Option<(Class, (i64, u64))> {

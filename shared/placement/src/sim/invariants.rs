@@ -1,8 +1,8 @@
 //! What must hold at every step, whatever happened.
 
-use crate::{Action, Cluster, Engine, Interruption, Job, JobStatus, Registered, State, StopReason};
+use crate::{Action, Cluster, Engine, Interruption, Job, JobId, JobStatus, Place, Registered, State, StopReason};
 use domain::Time;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +89,57 @@ fn check_job(cluster: &Cluster, job: &Job) -> Result<(), String> {
         return Err(format!("job {id} was tried without bound: {} failures, {} losses", job.failures, job.losses));
     }
     Ok(())
+}
+
+/// Checks that every job is where it was put when it was submitted, and behind all that were submitted before it.
+pub(crate) fn check_places(cluster: &Cluster, first: &mut BTreeMap<JobId, Place>) -> Result<(), String> {
+    for (place, job) in &cluster.jobs {
+        let id = &job.spec.id;
+        match first.get(id) {
+            Some(before) if before == place => {}
+            Some(before) => return Err(format!("job {id} was at {before} and is at {place}")),
+            None if first.values().any(|other| other > place) => {
+                return Err(format!("job {id} came later than others and is before them, at {place}"));
+            }
+            None => {
+                first.insert(id.clone(), *place);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks, when a job is sent, that no other that could have had its slot is more urgent, or as urgent and older. Who
+/// came back to the queue at this very moment may have come after the decision.
+pub(crate) fn check_order(cluster: &Cluster, action: &Action, now: Time) -> Result<(), String> {
+    let Action::Dispatch { job: id, service, .. } = action else { return Ok(()) };
+    let Some(job) = cluster.job(id) else { return Ok(()) };
+    let fits = |other: &&Job| {
+        other.status == JobStatus::Queued
+            && other.spec.service_type == job.spec.service_type
+            && other.spec.service_name.as_ref().is_none_or(|pin| pin == service)
+            && other.not_before.is_none_or(|due| due <= now)
+            && other.queued_at < now
+    };
+    let rank = |job: &Job| (job.spec.priority, job.place);
+    match cluster.jobs.values().filter(fits).find(|other| rank(other) < rank(job)) {
+        Some(other) => Err(format!("job {id} is sent to {service} before {}", other.spec.id)),
+        None => Ok(()),
+    }
+}
+
+/// Checks, at the end, that every job ended as it should: none failed that could have been done, and none was cancelled
+/// or expired that nobody cancelled or that had no such limit.
+pub(crate) fn check_end(cluster: &Cluster, id: &JobId, cancelled: bool) -> Result<(), String> {
+    let Some(job) = cluster.job(id) else { return Err(format!("job {id} is lost")) };
+    let due = match job.status {
+        JobStatus::Completed => true,
+        JobStatus::Failed => job.failures >= job.spec.max_attempts || job.losses > cluster.policy.max_losses,
+        JobStatus::Cancelled => cancelled,
+        JobStatus::Expired => job.spec.ttl_ms.is_some(),
+        JobStatus::Queued | JobStatus::Running | JobStatus::Paused => false,
+    };
+    if due { Ok(()) } else { Err(format!("job {id} should not have ended so: {job:?}")) }
 }
 
 /// Checks that every job that waits has a reason.

@@ -1,11 +1,11 @@
 //! The loop: what is due next happens, its event is taken in, what was decided is carried out, and all is checked.
 
-use super::invariants::{Broken, check, check_action, check_reasons};
+use super::invariants::{Broken, check, check_action, check_end, check_order, check_places, check_reasons};
 use super::load::{self, Task, Truth};
 use super::real::Reality;
 use super::report::{Report, Tally};
 use super::{Chance, Discipline, Fifo, Knobs};
-use crate::{Action, Change, Cluster, Engine, Event, GpuId, JobId, NodeId, ServiceName, Spot};
+use crate::{Action, Change, Cluster, Engine, Event, GpuId, JobId, NodeId, Place, ServiceName, Spot};
 use domain::Time;
 use std::collections::BTreeMap;
 
@@ -91,6 +91,8 @@ pub struct World {
     tasks: Vec<Task>,
     /// When each job's present attempt began.
     began: BTreeMap<JobId, i64>,
+    /// Where each job was first.
+    places: BTreeMap<JobId, Place>,
     tally: Tally,
     steps: u64,
     woken_at: Option<i64>,
@@ -121,6 +123,7 @@ impl World {
             truth,
             tasks,
             began: BTreeMap::new(),
+            places: BTreeMap::new(),
             tally,
             steps: 0,
             woken_at: None,
@@ -141,6 +144,10 @@ impl World {
             if self.now > horizon {
                 return Err(self.broken(self.describe_stuck()));
             }
+        }
+        for task in self.tasks.iter().filter(|_| self.knobs.check) {
+            check_end(self.cluster(), &task.spec.id, task.cancel_after_ms.is_some())
+                .map_err(|what| self.broken(what))?;
         }
         let last_end = self.count_ends();
         self.compare_replay()?;
@@ -278,26 +285,34 @@ impl World {
         let now = self.time();
         for action in &actions {
             self.log.push(Event { at: now, change: action.change() });
-            if self.knobs.check {
-                check_action(self.cluster(), action, now).map_err(|what| self.broken(what))?;
-            }
         }
         self.steps += 1 + actions.len() as u64;
         self.tally.report.events = self.steps;
+        if self.knobs.check {
+            self.check(&actions).map_err(|what| self.broken(what))?;
+        }
         for action in actions {
             self.note(&action);
             self.perform(action);
         }
-        if self.knobs.check {
-            check(self.cluster()).map_err(|what| self.broken(what))?;
-            if let Decider::Gantry(engine) = &self.decider {
-                check_reasons(engine).map_err(|what| self.broken(what))?;
+        let doubled = self.real.doubled(self.knobs.max_concurrency).filter(|_| self.knobs.check);
+        doubled.map_or(Ok(()), |what| Err(self.broken(what)))
+    }
+
+    /// What must hold after each step.
+    fn check(&mut self, actions: &[Action]) -> Result<(), String> {
+        let now = self.time();
+        let cluster = match &self.decider {
+            Decider::Gantry(engine) => {
+                actions.iter().try_for_each(|action| check_order(engine.cluster(), action, now))?;
+                check_reasons(engine)?;
+                engine.cluster()
             }
-            if let Some(what) = self.real.doubled(self.knobs.max_concurrency) {
-                return Err(self.broken(what));
-            }
-        }
-        Ok(())
+            Decider::Fifo(fifo) => fifo.cluster(),
+        };
+        actions.iter().try_for_each(|action| check_action(cluster, action, now))?;
+        check_places(cluster, &mut self.places)?;
+        check(cluster)
     }
 
     /// Asks to be woken when the decider wants to be, once for each moment.
