@@ -2,6 +2,7 @@
 
 mod broker;
 mod config;
+mod files;
 mod hello;
 mod rebuild;
 mod run;

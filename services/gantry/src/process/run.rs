@@ -3,7 +3,7 @@
 use super::broker::{self, Broker};
 use super::config::ProcessConfig;
 use super::usage::{self, BusSink};
-use super::{hello, web};
+use super::{files, hello, web};
 use crate::serve::Mode;
 use crate::settings;
 use anyhow::Context;
@@ -57,6 +57,7 @@ pub async fn serve(mode: Mode, reader: Reader) -> anyhow::Result<()> {
     // Fails only when it was installed before, which is as good. The exporter of traces needs it too.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = telemetry::init(&everything.telemetry)?;
+    files::open_many();
     let signals = Signals::listen()?;
     let (tasks, deadline) = (Tasks::new(), everything.process.shutdown);
     keep_metrics(&telemetry.metrics(), &tasks);
