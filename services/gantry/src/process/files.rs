@@ -9,7 +9,7 @@ const FEW: u64 = 4_096;
 pub(super) fn open_many() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit.clone()) {
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
     if let Some(most) = limit.maximum.filter(|most| *most < FEW) {

@@ -88,8 +88,13 @@ impl Control {
     }
 }
 
-/// What people are told of it, if anything.
+/// What people are told of it, if anything. Failures know their node, so that a silent one can speak for them.
 fn notice(told: &Told) -> Option<Notice> {
+    let notice = said(told)?;
+    Some(Notice { node: notice.node.clone().or_else(|| told.node.clone()), ..notice })
+}
+
+fn said(told: &Told) -> Option<Notice> {
     let at = told.at;
     let of_job = |build: &dyn Fn(&JobView, &str) -> Notice| {
         told.job.as_ref().map(|job| {

@@ -230,7 +230,9 @@ async fn settle(
         }
         Err(ProxyError::JobTaken) => return None,
         Err(error) if is_deferrable(&error) || matches!(error, ProxyError::JobsAway { .. }) => {
-            let wait = error.retry_after().unwrap_or(AGAIN);
+            // A full queue has room as soon as one request ends, however long the whole of it takes.
+            let is_full = matches!(error, ProxyError::QueueFull { .. });
+            let wait = error.retry_after().filter(|_| !is_full).unwrap_or(AGAIN);
             // Whoever waits for a start goes on waiting, so that the service is not forgotten.
             (error.clone(), if matches!(error, ProxyError::StartTimeout { .. }) { Duration::ZERO } else { wait })
         }

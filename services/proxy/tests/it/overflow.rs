@@ -656,3 +656,21 @@ async fn official_clients_have_a_request_as_a_job_and_fetch_its_answer() {
     assert!(child.wait().await.unwrap().success());
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn a_job_that_met_a_full_queue_runs_soon_after_there_is_room() {
+    let (server, gate) = (broker().await, Gate::closed().await);
+    let mut config = configured(&gate.upstream);
+    config.bounds.queue = 0;
+    let gateway = proxy(&server, config).await;
+    let _full = fill(&gateway, &gate).await;
+    let id = id_of(&ask(&gateway, &[]).await);
+    let begun = Instant::now();
+    // It has stood in line, and there was none to stand in.
+    while !gateway.accounts.all().iter().any(|usage| usage.outcome == Outcome::Failed("queue_full".to_owned())) {
+        assert!(begun.elapsed() < WITHIN, "it never stood in line");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gate.open();
+    until(&gateway, &id, "completed").await;
+}

@@ -11,8 +11,9 @@ use placement::{Change, Interruption, JobEvent, Loss, StopReason};
 pub(super) struct Told {
     /// Why the job was being interrupted.
     cause: Option<Interruption>,
-    /// Where it ran.
+    /// The service it ran on, and that one's node.
     service: Option<names::Service>,
+    node: Option<String>,
 }
 
 impl Desk {
@@ -22,12 +23,19 @@ impl Desk {
         Told {
             cause: run.and_then(|run| run.interrupt.as_ref()).map(|interrupt| interrupt.cause.clone()),
             service: run.map(|run| run.service.clone()),
+            node: run.and_then(|run| self.node_of(&run.service)),
         }
+    }
+
+    /// The host of a service's container; none for a service that is somewhere else.
+    fn node_of(&self, service: &names::Service) -> Option<String> {
+        let spot = self.board.cluster().services.get(service)?.container.spot.as_ref()?;
+        Some(spot.node.to_string()).filter(|node| node != crate::board::EXTERNAL_NODE)
     }
 
     pub(super) fn tell_lead(&mut self, leader: &str, epoch: u64) {
         let kind = NoticeKind::LeaderChanged { leader: leader.to_owned(), epoch };
-        self.draft.notices.push(Notice { at: self.now, kind, job: None, service: None });
+        self.draft.notices.push(Notice { at: self.now, kind, job: None, service: None, node: None });
     }
 
     pub(super) fn tell(&mut self, change: &Change, told: Told) {
@@ -92,15 +100,26 @@ impl Desk {
             JobEvent::InterruptRequested { .. } | JobEvent::Claimed { .. } => None,
         };
         if let Some(kind) = kind {
-            self.push(kind, Some(id), told.service.as_ref());
+            self.push_on(kind, Some(id), told.service.as_ref(), told.node);
         }
     }
 
     fn push(&mut self, kind: NoticeKind, job: Option<&names::Job>, service: Option<&names::Service>) {
+        let node = service.and_then(|service| self.node_of(service));
+        self.push_on(kind, job, service, node);
+    }
+
+    fn push_on(
+        &mut self,
+        kind: NoticeKind,
+        job: Option<&names::Job>,
+        service: Option<&names::Service>,
+        node: Option<String>,
+    ) {
         let job = job.and_then(|id| self.board.job(id)).map(|job| Box::new(self.board.job_view(job)));
         let ran_on = || job.as_ref().and_then(|view| view.service_name.clone());
         let service = service.map(As::cast).or_else(ran_on);
-        self.draft.notices.push(Notice { at: self.now, kind, job, service });
+        self.draft.notices.push(Notice { at: self.now, kind, job, service, node });
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Notice {
     /// The service that it is about, or that the job runs or ran on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
+    /// The node that this happened on, if it happened on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// What happened.
