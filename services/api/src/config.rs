@@ -4,6 +4,7 @@ use crate::security::LockoutPolicy;
 use domain::notices::AllowedTargets;
 use secrecy::SecretString;
 use service::config::{ConfigError, Reader};
+use service::targets;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ impl ApiConfig {
                 .value("GANTRY_SCHEDULER_WAIT_S")
                 .about("how long a request waits for the scheduler's answer")
                 .default(Duration::from_secs(5))?,
-            callback_targets: callback_targets(reader)?,
+            callback_targets: targets::read(reader)?,
         })
     }
 
@@ -135,16 +136,6 @@ impl ApiConfig {
             callback_targets: AllowedTargets::default(),
         }
     }
-}
-
-fn callback_targets(reader: &mut Reader) -> Result<AllowedTargets, ConfigError> {
-    let parse = |entries: &Vec<String>| AllowedTargets::parse(entries.iter().map(String::as_str));
-    let entries: Vec<String> = reader
-        .value("GANTRY_NOTIFY_ALLOW_TARGETS")
-        .about("hosts, addresses and networks that callbacks may go to although they are not public; all: any")
-        .check("a list such as build.lan,10.0.0.0/8", move |entries: &Vec<String>| parse(entries).is_ok())
-        .default(Vec::new())?;
-    Ok(parse(&entries).unwrap_or_default())
 }
 
 fn flows_dir(reader: &mut Reader, data_dir: &std::path::Path) -> Result<PathBuf, ConfigError> {

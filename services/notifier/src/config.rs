@@ -4,6 +4,7 @@ use crate::rules::routes::Routes;
 use domain::notices::AllowedTargets;
 use secrecy::SecretString;
 use service::config::{ConfigError, Reader, Setting};
+use service::targets;
 use std::time::Duration;
 
 /// Who is told, and how.
@@ -76,13 +77,7 @@ impl Config {
             .secrets("GANTRY_NOTIFY_CALLBACK_SECRETS")
             .about("secrets (whsec_…) that callbacks are signed with; while one rotates, name both")
             .all();
-        let allowed_targets = list(
-            reader,
-            "GANTRY_NOTIFY_ALLOW_TARGETS",
-            "private hosts, addresses or networks that webhooks and callbacks may go to; all permits every one",
-            "a list such as build.lan,10.0.0.0/8 or all",
-            |list| AllowedTargets::parse(list.iter().map(String::as_str)).ok(),
-        )?;
+        let allowed_targets = targets::read(reader)?;
         let routes = list(
             reader,
             "GANTRY_NOTIFY_RULES",

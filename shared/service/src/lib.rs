@@ -4,6 +4,7 @@
 //! - [`Tasks`]: every spawned task has a kind that says what its failure means and what happens at shutdown.
 //! - [`Signals`]: SIGINT and SIGTERM; the second one ends the process at once.
 //! - [`Health`]: named checks behind `/readyz`.
+//! - [`targets`]: where callbacks and webhooks may go.
 //! - [`listen`]: a bounded number of HTTP connections, and their orderly end.
 
 pub mod config;
@@ -11,6 +12,7 @@ mod health;
 mod listen;
 pub mod logging;
 mod shutdown;
+pub mod targets;
 mod tasks;
 
 pub use health::{Check, CheckReport, Health, Readiness};

@@ -113,7 +113,7 @@ async fn a_silent_host_speaks_for_the_jobs_that_fail_with_it() {
     told(&world, &[failed("with-it", "gpu-1"), failed("elsewhere", "gpu-2")]).await;
     ntfy.after(2).await;
     told(&world, &[of_node(NoticeKind::NodeSeen { node: "gpu-1".to_owned() }), failed("later", "gpu-1")]).await;
-    let pushed = ntfy.after(4).await;
+    let pushed = ntfy.after(3).await;
     let said: Vec<&str> = pushed.iter().map(|one| one["message"].as_str().unwrap()).collect();
     assert!(!said.iter().any(|text| text.contains("with-it")), "{said:?}");
     assert!(said.iter().any(|text| text.contains("elsewher")) && said.iter().any(|text| text.contains("later")));

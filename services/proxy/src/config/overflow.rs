@@ -2,6 +2,7 @@
 
 use domain::notices::AllowedTargets;
 use service::config::{ConfigError, Reader};
+use service::targets;
 use std::time::Duration;
 
 /// Bounds of jobs that requests become when their client asks for it.
@@ -67,17 +68,7 @@ impl OverflowConfig {
             .value("GANTRY_PROXY_JOB_KEEP_S")
             .about("how long a job that has ended is kept")
             .default(usual.keep)?;
-        let callback_targets = callback_targets(reader)?;
+        let callback_targets = targets::read(reader)?;
         Ok(Self { jobs, per_caller, at_once, request_bytes, answer_bytes, attempts, ttl, keep, callback_targets })
     }
-}
-
-fn callback_targets(reader: &mut Reader) -> Result<AllowedTargets, ConfigError> {
-    let parse = |entries: &Vec<String>| AllowedTargets::parse(entries.iter().map(String::as_str));
-    let entries: Vec<String> = reader
-        .value("GANTRY_NOTIFY_ALLOW_TARGETS")
-        .about("hosts, addresses and networks that callbacks may go to although they are not public; all: any")
-        .check("a list such as build.lan,10.0.0.0/8", move |entries: &Vec<String>| parse(entries).is_ok())
-        .default(Vec::new())?;
-    Ok(parse(&entries).unwrap_or_default())
 }
