@@ -91,7 +91,7 @@ impl Control {
 /// What people are told of it, if anything. Failures know their node, so that a silent one can speak for them.
 fn notice(told: &Told) -> Option<Notice> {
     let notice = said(told)?;
-    Some(Notice { node: notice.node.clone().or_else(|| told.node.clone()), ..notice })
+    Some(Notice { node: notice.node.clone().or_else(|| told.host.clone()), ..notice })
 }
 
 fn said(told: &Told) -> Option<Notice> {

@@ -42,7 +42,7 @@ async fn what_the_scheduler_tells_is_pushed_in_the_contracts_words_and_called_ba
         kind,
         job: Some(Box::new(job(id, status, url))),
         service: Some("img".into()),
-        node: None,
+        host: None,
     };
     let by = Some(JobId::new("619fa9ae-1111-4222-8333-444455556666"));
     told(&world, &[notice(NoticeKind::JobSubmitted, JobState::Queued, None)]).await;
@@ -86,7 +86,7 @@ async fn every_end_of_a_job_is_called_back_the_expired_and_cancelled_ones_too() 
     ];
     for (number, (kind, status)) in ends.into_iter().enumerate() {
         let job = job(&format!("j{number}"), status, Some(&receiver.url));
-        told(&world, &[Notice { at: now(), kind, job: Some(Box::new(job)), service: None, node: None }]).await;
+        told(&world, &[Notice { at: now(), kind, job: Some(Box::new(job)), service: None, host: None }]).await;
         let received = receiver.after(number + 1).await;
         let body: serde_json::Value = serde_json::from_slice(&received[number].body).unwrap();
         assert_eq!(
@@ -101,13 +101,13 @@ async fn every_end_of_a_job_is_called_back_the_expired_and_cancelled_ones_too() 
 async fn a_silent_host_speaks_for_the_jobs_that_fail_with_it() {
     let (world, ntfy) = (World::new().await, Ntfy::start(&[]).await);
     let tasks = world.notifier(&[("NTFY_ENABLED", "true"), ("NTFY_URL", &ntfy.url)]);
-    let of_node = |kind| Notice { at: now(), kind, job: None, service: None, node: None };
+    let of_node = |kind| Notice { at: now(), kind, job: None, service: None, host: None };
     let failed = |id: &str, node: &str| Notice {
         at: now(),
         kind: NoticeKind::JobFailed { error: "its node fell silent while it ran".to_owned() },
         job: Some(Box::new(job(id, JobState::Failed, None))),
         service: Some("img".into()),
-        node: Some(node.to_owned()),
+        host: Some(node.to_owned()),
     };
     told(&world, &[of_node(NoticeKind::NodeLost { node: "gpu-1".to_owned() })]).await;
     told(&world, &[failed("with-it", "gpu-1"), failed("elsewhere", "gpu-2")]).await;

@@ -35,7 +35,7 @@ impl Desk {
 
     pub(super) fn tell_lead(&mut self, leader: &str, epoch: u64) {
         let kind = NoticeKind::LeaderChanged { leader: leader.to_owned(), epoch };
-        self.draft.notices.push(Notice { at: self.now, kind, job: None, service: None, node: None });
+        self.draft.notices.push(Notice { at: self.now, kind, job: None, service: None, host: None });
     }
 
     pub(super) fn tell(&mut self, change: &Change, told: Told) {
@@ -105,8 +105,8 @@ impl Desk {
     }
 
     fn push(&mut self, kind: NoticeKind, job: Option<&names::Job>, service: Option<&names::Service>) {
-        let node = service.and_then(|service| self.node_of(service));
-        self.push_on(kind, job, service, node);
+        let host = service.and_then(|service| self.node_of(service));
+        self.push_on(kind, job, service, host);
     }
 
     fn push_on(
@@ -114,12 +114,12 @@ impl Desk {
         kind: NoticeKind,
         job: Option<&names::Job>,
         service: Option<&names::Service>,
-        node: Option<String>,
+        host: Option<String>,
     ) {
         let job = job.and_then(|id| self.board.job(id)).map(|job| Box::new(self.board.job_view(job)));
         let ran_on = || job.as_ref().and_then(|view| view.service_name.clone());
         let service = service.map(As::cast).or_else(ran_on);
-        self.draft.notices.push(Notice { at: self.now, kind, job, service, node });
+        self.draft.notices.push(Notice { at: self.now, kind, job, service, host });
     }
 }
 

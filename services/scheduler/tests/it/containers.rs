@@ -166,7 +166,7 @@ async fn a_silent_host_gives_its_jobs_back_and_they_run_when_it_is_heard_again()
     world.until(&job, "given back", |view| view.status == JobState::Queued).await;
     let told = world.told().await;
     let given_back = told.iter().rfind(|notice| matches!(notice.kind, NoticeKind::JobRequeued { .. })).unwrap();
-    assert_eq!(given_back.node.as_deref(), Some("gpu-1"), "so that its node can speak for it");
+    assert_eq!(given_back.host.as_deref(), Some("gpu-1"), "so that its node can speak for it");
     let _back = Host::start(&world.bus, "gpu-1", &images);
     world.until(&job, "running again", |view| view.attempts >= 2 && view.status == JobState::Running).await;
     one.seen.release();

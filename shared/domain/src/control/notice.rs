@@ -18,9 +18,9 @@ pub struct Notice {
     /// The service that it is about, or that the job runs or ran on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
-    /// The node that this happened on, if it happened on one.
+    /// The node that this happened on, if it happened on one. Not `node`: the kinds that are about one say so by that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub node: Option<String>,
+    pub host: Option<String>,
 }
 
 /// What happened.
