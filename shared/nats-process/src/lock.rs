@@ -11,6 +11,10 @@ use crate::error::StartError;
 use crate::process;
 
 const END_WITHIN: Duration = Duration::from_secs(10);
+/// A lock that was let go is held for a moment longer by a program that this process is just starting: between its fork and
+/// its exec that one has all our files.
+const LET_GO_WITHIN: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Held as long as the store directory is ours; the system lets go of it when this process ends, however it ends.
 #[derive(Debug)]
@@ -19,18 +23,24 @@ pub(crate) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    pub(crate) fn take(files: &Files) -> Result<Self, StartError> {
+    pub(crate) async fn take(files: &Files) -> Result<Self, StartError> {
         let path = files.lock();
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(StartError::file("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(StartError::file("read", &path))?;
-                return Err(StartError::Locked { dir: files.dir().into(), holder: holder.trim().to_owned() });
+        let deadline = tokio::time::Instant::now() + LET_GO_WITHIN;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).map_err(StartError::file("read", &path))?;
+                    return Err(StartError::Locked { dir: files.dir().into(), holder: holder.trim().to_owned() });
+                }
+                Err(TryLockError::Error(source)) => return Err(StartError::file("lock", &path)(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(StartError::file("lock", &path)(source)),
         }
         let note = |file: &mut File| {
             file.set_len(0)?;

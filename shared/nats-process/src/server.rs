@@ -125,7 +125,7 @@ impl Builder {
             }
         };
         let files = Files::create(&dir)?;
-        let lock = DirectoryLock::take(&files)?;
+        let lock = DirectoryLock::take(&files).await?;
         end_left_over(&files).await?;
         let binary = match self.binary {
             Some(binary) => binary,
