@@ -253,6 +253,21 @@ impl Proxy {
     }
 
     async fn watch_backends(&self) {
+        tokio::join!(self.keep_looking(), self.keep_retiring());
+    }
+
+    /// Puts idle servers to sleep, apart from the looks at them: that takes as long as it takes.
+    async fn keep_retiring(&self) {
+        loop {
+            let setup = self.setup();
+            tokio::time::sleep(setup.config.timeouts.probe.max(Duration::from_millis(100))).await;
+            let well = setup.fleet.backends.iter().filter(|backend| backend.is_healthy() == Some(true));
+            let retiring = well.filter_map(|backend| Some(backend.rest.as_ref()?.retire(backend, &setup.upstream)));
+            join_all(retiring).await;
+        }
+    }
+
+    async fn keep_looking(&self) {
         loop {
             match self.reload() {
                 Ok(true) => tracing::info!("the proxy's file was read again"),

@@ -88,7 +88,10 @@ impl Backend {
             None => None,
         };
         if config.sleep_after.is_some() && kind.sleep.is_none() {
-            return Err(format!("a server of kind '{}' cannot be put to sleep; leave sleep_after_s out", kind.name));
+            return Err(format!(
+                "a server of kind '{}' cannot be put to sleep; leave sleep_after_s (GANTRY_PROXY_SLEEP_AFTER_S) out",
+                kind.name
+            ));
         }
         let rest = kind.sleep.map(|calls| Rest::new(calls, config.sleep_after));
         let base = normal_base(&config.base_url)?;

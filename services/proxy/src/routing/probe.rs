@@ -27,7 +27,6 @@ pub(crate) async fn look(client: &Upstream, backend: &Backend) {
     };
     if let Some(rest) = backend.rest.as_ref().filter(|_| list.is_ok()) {
         rest.look(backend, client).await;
-        rest.retire(backend, client).await;
     }
     let models = list.as_ref().ok().and_then(|body| read_list(body));
     let outcome = health.unwrap_or_else(|| list.clone());

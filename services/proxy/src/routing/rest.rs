@@ -16,6 +16,8 @@ use tokio::sync::Mutex;
 
 /// Bytes of an answer that says little.
 const ANSWER_BYTES: usize = 64 * 1024;
+/// Whether it sleeps is said at once, or not at all.
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// A server that was told to sleep copies its weights away first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -50,7 +52,8 @@ impl Rest {
     /// Asks whether it sleeps: somebody else may have put it to sleep, or woken it.
     pub(super) async fn look(&self, backend: &Backend, client: &Upstream) {
         let Ok(_turn) = self.turn.try_lock() else { return };
-        let Ok(body) = ask(backend, client, Method::GET, self.calls.asked).await else { return };
+        let asked = ask(backend, client, Method::GET, self.calls.asked);
+        let Ok(Ok(body)) = tokio::time::timeout(ASKED_WITHIN, asked).await else { return };
         let told: Option<bool> = serde_json::from_slice(&body)
             .ok()
             .and_then(|body: serde_json::Value| body.get(self.calls.answer)?.as_bool());
@@ -86,7 +89,7 @@ impl Rest {
     }
 
     /// Puts it to sleep if nobody has used it for long.
-    pub(super) async fn retire(&self, backend: &Backend, client: &Upstream) {
+    pub(crate) async fn retire(&self, backend: &Backend, client: &Upstream) {
         let Some(after) = self.after else { return };
         let idle = || {
             let used_at = *self.used_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,8 +108,9 @@ impl Rest {
         match told.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()))) {
             Ok(_) => tracing::info!(backend = backend.name(), "an idle server was put to sleep"),
             Err(why) => {
-                // Whether it sleeps is not known; waking what is awake does no harm.
-                tracing::warn!(backend = backend.name(), %why, "an idle server could not be put to sleep");
+                // One that cannot sleep cannot be woken either; one that sleeps all the same says so at the next look.
+                tracing::warn!(backend = backend.name(), %why, "an idle server could not be put to sleep; is its sleep mode on?");
+                self.asleep.store(false, Ordering::SeqCst);
                 self.was_used();
             }
         }

@@ -139,3 +139,22 @@ async fn a_kind_that_cannot_sleep_is_not_told_to() {
     let refused = proxy::Proxy::new(config).err().expect("a refusal").to_string();
     assert!(refused.contains("kind 'ollama' cannot be put to sleep"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_server_whose_sleep_mode_is_off_goes_on_serving() {
+    let upstream = Upstream::start(|seen, mut conn| async move {
+        if !conn.lists_models(&seen).await {
+            match seen.path.as_str() {
+                "/v1/chat/completions" => conn.json("200 OK", ANSWER).await,
+                _ => conn.json("404 Not Found", r#"{"detail":"Not Found"}"#).await,
+            }
+        }
+        Some(conn)
+    })
+    .await;
+    let gateway = Gateway::watched("vllm", &upstream, quickly).await;
+    upstream.until("was told to sleep", |_| !upstream.requests("/sleep?level=1").is_empty()).await;
+    until_told(&gateway, false).await;
+    assert_eq!(gateway.chat(PLAIN).await.status, 200);
+    gateway.settled().await;
+}
