@@ -135,7 +135,40 @@ impl DeferredStatus {
     }
 }
 
+impl DeferredCaller {
+    /// Somebody without a key, charged under that name and like anybody else.
+    pub fn without_key(owner: &str, tenant: &str) -> Self {
+        let (owner, tenant) = (owner.to_owned(), tenant.to_owned());
+        Self { owner, key_id: None, key: None, tenant, weight: 1, priority: 0 }
+    }
+}
+
 impl DeferredJob {
+    /// A job that waits and of which nothing else is known.
+    pub fn new(id: String, caller: DeferredCaller, path: &str, created_at: Time, expires_at: Time) -> Self {
+        Self {
+            id,
+            caller,
+            path: path.to_owned(),
+            model: None,
+            request_id: String::new(),
+            digest: String::new(),
+            callback_url: None,
+            request: StoredBody::default(),
+            created_at,
+            expires_at,
+            status: DeferredStatus::Queued,
+            attempt: 0,
+            lost: 0,
+            holder: None,
+            because: None,
+            started_at: None,
+            ended_at: None,
+            response: None,
+            untold: false,
+        }
+    }
+
     /// The job with that end.
     #[must_use]
     pub fn ended(&self, status: DeferredStatus, because: Option<String>, at: Time) -> Self {
@@ -190,34 +223,9 @@ mod tests {
     use super::*;
 
     fn job() -> DeferredJob {
-        DeferredJob {
-            id: id_of_key("key:a", "k"),
-            caller: DeferredCaller {
-                owner: "key:a".to_owned(),
-                key_id: Some("a".to_owned()),
-                key: Some("alice".to_owned()),
-                tenant: "alice".to_owned(),
-                weight: 1,
-                priority: 0,
-            },
-            path: "/v1/chat/completions".to_owned(),
-            model: None,
-            request_id: "r".to_owned(),
-            digest: digest_of("/", b"{}"),
-            callback_url: Some("https://example.com/".to_owned()),
-            request: StoredBody::default(),
-            created_at: Time::from_micros(0),
-            expires_at: Time::from_micros(1),
-            status: DeferredStatus::Queued,
-            attempt: 0,
-            lost: 0,
-            holder: None,
-            because: None,
-            started_at: None,
-            ended_at: None,
-            response: None,
-            untold: false,
-        }
+        let caller = DeferredCaller::without_key("key:a", "alice");
+        let job = DeferredJob::new(id_of_key("key:a", "k"), caller, "/", Time::from_micros(0), Time::from_micros(1));
+        DeferredJob { callback_url: Some("https://example.com/".to_owned()), ..job }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::routing::Route;
 use crate::surface::caller::Caller;
 use axum::response::Response;
 use bytes::Bytes;
-use domain::deferred::{DeferredCaller, DeferredJob, DeferredStatus, StoredBody, digest_of, id_from, id_of_key};
+use domain::deferred::{DeferredCaller, DeferredJob, StoredBody, digest_of, id_from, id_of_key};
 use http::header::{LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::Arc;
@@ -157,27 +157,15 @@ impl Deferral {
         because: String,
     ) -> DeferredJob {
         let created_at = now();
-        let ttl = i64::try_from(self.config.ttl.as_micros()).unwrap_or(i64::MAX);
+        let expires_at = created_at.plus_micros(i64::try_from(self.config.ttl.as_micros()).unwrap_or(i64::MAX));
         DeferredJob {
-            id,
-            caller: self.caller.clone(),
-            path: self.route.path().to_owned(),
             model,
             request_id: self.request_id.clone(),
             digest,
             callback_url: self.wish.callback.clone(),
             request,
-            created_at,
-            expires_at: created_at.plus_micros(ttl),
-            status: DeferredStatus::Queued,
-            attempt: 0,
-            lost: 0,
-            holder: None,
             because: Some(because),
-            started_at: None,
-            ended_at: None,
-            response: None,
-            untold: false,
+            ..DeferredJob::new(id, self.caller.clone(), self.route.path(), created_at, expires_at)
         }
     }
 

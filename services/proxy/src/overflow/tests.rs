@@ -5,7 +5,7 @@ use super::{Wish, request};
 use crate::config::OverflowConfig;
 use bytes::Bytes;
 use domain::Time;
-use domain::deferred::{DeferredCaller, DeferredJob, DeferredStatus, StoredBody};
+use domain::deferred::{DeferredCaller, DeferredJob, DeferredStatus};
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
@@ -46,34 +46,9 @@ fn a_request_is_stored_with_its_headers_and_asks_for_its_answer_in_one_piece() {
 }
 
 fn job(id: &str, owner: &str, created: i64) -> DeferredJob {
-    DeferredJob {
-        id: id.to_owned(),
-        caller: DeferredCaller {
-            owner: owner.to_owned(),
-            key_id: None,
-            key: None,
-            tenant: owner.to_owned(),
-            weight: 1,
-            priority: 0,
-        },
-        path: "/v1/chat/completions".to_owned(),
-        model: Some("m".to_owned()),
-        request_id: "r".to_owned(),
-        digest: "d".to_owned(),
-        callback_url: None,
-        request: StoredBody::default(),
-        created_at: Time::from_micros(created),
-        expires_at: Time::from_micros(i64::MAX),
-        status: DeferredStatus::Queued,
-        attempt: 0,
-        lost: 0,
-        holder: None,
-        because: None,
-        started_at: None,
-        ended_at: None,
-        response: None,
-        untold: false,
-    }
+    let caller = DeferredCaller::without_key(owner, owner);
+    let (created, expires) = (Time::from_micros(created), Time::from_micros(i64::MAX));
+    DeferredJob { model: Some("m".to_owned()), ..DeferredJob::new(id.to_owned(), caller, "/", created, expires) }
 }
 
 #[test]

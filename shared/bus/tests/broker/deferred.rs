@@ -9,34 +9,8 @@ use std::time::Duration;
 const KEEP: Duration = Duration::from_secs(60);
 
 fn job() -> DeferredJob {
-    DeferredJob {
-        id: id_of_key("key:a", "k"),
-        caller: DeferredCaller {
-            owner: "key:a".to_owned(),
-            key_id: None,
-            key: None,
-            tenant: "a".to_owned(),
-            weight: 1,
-            priority: 0,
-        },
-        path: "/v1/chat/completions".to_owned(),
-        model: None,
-        request_id: "r".to_owned(),
-        digest: "d".to_owned(),
-        callback_url: None,
-        request: StoredBody::default(),
-        created_at: Time::from_micros(0),
-        expires_at: Time::from_micros(1),
-        status: DeferredStatus::Queued,
-        attempt: 0,
-        lost: 0,
-        holder: None,
-        because: None,
-        started_at: None,
-        ended_at: None,
-        response: None,
-        untold: false,
-    }
+    let caller = DeferredCaller::without_key("key:a", "a");
+    DeferredJob::new(id_of_key("key:a", "k"), caller, "/", Time::from_micros(0), Time::from_micros(1))
 }
 
 #[tokio::test]
