@@ -8,7 +8,7 @@ mod tests;
 pub use file::{FileError, Settings as FileSettings};
 pub use overflow::OverflowConfig;
 
-use crate::backends::Capability;
+use crate::backends::{Capability, DisconnectRule};
 use secrecy::SecretString;
 use service::config::{ConfigError, Reader};
 use std::net::SocketAddr;
@@ -62,6 +62,8 @@ pub struct BackendConfig {
     /// It is put to sleep when nobody has used it for so long. Only for kinds that can sleep, and only if nothing but this
     /// proxy uses it. None for never.
     pub sleep_after: Option<Duration>,
+    /// What to do with its request when the client has gone, where that differs from its kind.
+    pub on_disconnect: Option<DisconnectRule>,
 }
 
 /// A model with an entry of its own.
@@ -242,6 +244,12 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
         .value("GANTRY_PROXY_SLEEP_AFTER_S")
         .about("idle time after which a server that can sleep is put to sleep; needs one that only this proxy uses")
         .optional()?;
+    let rules =
+        [("propagate", DisconnectRule::Propagate), ("drain", DisconnectRule::Drain), ("abort", DisconnectRule::Abort)];
+    let on_disconnect = reader
+        .choice("GANTRY_PROXY_ON_DISCONNECT", &rules)
+        .about("what to do with its request when the client has gone, where that differs from its kind")
+        .optional()?;
     Ok(base_url.map(|base_url| BackendConfig {
         name: kind.to_owned(),
         kind: kind.to_owned(),
@@ -250,6 +258,7 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
         concurrency,
         capabilities: None,
         sleep_after,
+        on_disconnect,
     }))
 }
 

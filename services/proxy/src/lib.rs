@@ -31,7 +31,7 @@ mod surface;
 mod trace;
 mod usage;
 
-pub use backends::Capability;
+pub use backends::{Capability, DisconnectRule};
 pub use config::{
     BackendConfig, Bounds, Config, FileError, FileSettings, KeyConfig, ModelConfig, OverflowConfig, RateConfig,
     ReplicaConfig, Timeouts, read_address,

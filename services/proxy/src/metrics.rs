@@ -40,12 +40,21 @@ pub const OUTSTANDING: &str = "gantry_proxy_outstanding_requests";
 /// Whether a backend is well: 1 or 0.
 pub const HEALTHY: &str = "gantry_proxy_backend_healthy";
 
+/// Requests whose client left before their end at a backend that does not stop by itself, by backend and outcome: drained,
+/// cut (more than is read for nobody), aborted, abort_failed, closed (too many of them).
+pub const PARTED: &str = "gantry_proxy_parted_requests_total";
+
 /// What happened to jobs that requests became, by event.
 pub const JOBS: &str = "gantry_proxy_jobs_total";
 /// Such jobs over all proxies, by status: queued and running.
 pub const OPEN_JOBS: &str = "gantry_proxy_jobs";
 /// Seconds from the acceptance of a job to its first attempt.
 pub const JOB_WAIT: &str = "gantry_proxy_job_wait_seconds";
+
+/// Counts a request whose client left.
+pub(crate) fn parted(backend: &str, outcome: &'static str) {
+    counter!(PARTED, "backend" => backend.to_owned(), "outcome" => outcome).increment(1);
+}
 
 /// Counts something that happened to a job.
 pub(crate) fn job(event: &'static str) {

@@ -5,6 +5,7 @@ use crate::error::ProxyError;
 use crate::keys::{Buckets, Common, Keys, Link, count_spending, watch_keys};
 use crate::overflow::Overflow;
 use crate::relay::client::Upstream;
+use crate::relay::parting::Partings;
 use crate::relay::watchdog::Watchdog;
 use crate::routing::{Fleet, FleetError, Model, Permits, look};
 use crate::seats::{Served, Voice, follow_offers};
@@ -40,6 +41,7 @@ pub struct Proxy {
     sink: SharedSink,
     metrics: Box<dyn Fn() -> String + Send + Sync>,
     watchdog: Arc<Watchdog>,
+    partings: Arc<Partings>,
     looking: tokio::sync::Mutex<()>,
     file_seen: Mutex<Option<std::time::SystemTime>>,
     /// One change of the setup at a time.
@@ -100,6 +102,7 @@ impl Proxy {
             sink: Arc::new(Discard),
             metrics: Box::new(String::new),
             watchdog: Arc::default(),
+            partings: Arc::default(),
             looking: tokio::sync::Mutex::default(),
             changing: Mutex::default(),
         })
@@ -245,15 +248,17 @@ impl Proxy {
         );
     }
 
-    /// Hands jobs that this proxy has in hand back, for an orderly end after [`Self::watch`] was dropped.
+    /// Hands jobs that this proxy has in hand back and lets go of requests that nobody waits for, for an orderly end after
+    /// [`Self::watch`] was dropped.
     pub async fn leave(&self) {
+        self.partings.end();
         if let Some(overflow) = &self.overflow {
             overflow.leave(self).await;
         }
     }
 
     async fn watch_backends(&self) {
-        tokio::join!(self.keep_looking(), self.keep_retiring());
+        tokio::join!(self.keep_looking(), self.keep_retiring(), self.partings.run());
     }
 
     /// Puts idle servers to sleep, apart from the looks at them: that takes as long as it takes.
@@ -345,6 +350,10 @@ impl Proxy {
 
     pub(crate) fn watchdog(&self) -> Arc<Watchdog> {
         Arc::clone(&self.watchdog)
+    }
+
+    pub(crate) fn partings(&self) -> Arc<Partings> {
+        Arc::clone(&self.partings)
     }
 
     pub(crate) fn sink(&self) -> SharedSink {

@@ -1,4 +1,7 @@
 //! llama.cpp's server: `/health` says 503 while the model loads; old ones send `error:` lines in streams.
+//!
+//! A closed connection ends its request; before September 2024 one without a stream was worked at to the end
+//! (ggml-org/llama.cpp#9273). The tests see it with a real one.
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
 

@@ -1,4 +1,6 @@
 //! LM Studio: answers 200 on routes it does not know, and names tool calls with empty texts in later pieces.
+//!
+//! A closed connection ends its request, behind the prompt that it reads (lmstudio-ai/lmstudio-bug-tracker#1143).
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
 

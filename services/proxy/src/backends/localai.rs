@@ -1,4 +1,7 @@
 //! LocalAI: a usage of zeros on every chunk, finish reasons only on the last one, sometimes no end mark.
+//!
+//! A closed connection ends its request since its server is built on Echo (`core/http/middleware/request.go`). Before, only a
+//! stream ended: such a server needs `on_disconnect = "drain"`.
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
 

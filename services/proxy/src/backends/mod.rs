@@ -122,6 +122,32 @@ pub(crate) enum Repair {
 pub(crate) enum OnDisconnect {
     /// Close the connection; the server notices and stops.
     Propagate,
+    /// Read on to the end of the answer, and count the request until then: the server would work on all the same, and would
+    /// be thought idle.
+    Drain,
+    /// Tell the server, and only then close the connection.
+    Abort(&'static Abort),
+}
+
+/// The same, as a configuration says it of one backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisconnectRule {
+    /// Close the connection.
+    Propagate,
+    /// Read the answer to its end and count the request until then, for servers that work on all the same.
+    Drain,
+    /// Tell the server to stop. Only for kinds that can be told.
+    Abort,
+}
+
+/// How a server is told to stop one request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Abort {
+    /// POST this path beside `/v1`, with an object that holds the member below.
+    pub(crate) path: &'static str,
+    /// The member of a request, and of that object, which names the request.
+    pub(crate) id: &'static str,
 }
 
 /// How a server gives its GPU memory back without ending. All paths are beside `/v1`.
@@ -165,6 +191,8 @@ impl OnDisconnect {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Propagate => "propagate",
+            Self::Drain => "drain",
+            Self::Abort(_) => "abort",
         }
     }
 }

@@ -1,4 +1,7 @@
 //! Ollama: no `/health`; the first call of a model loads it; tool calls once came without an index.
+//!
+//! A closed connection ends its request; what it reads of the prompt at that moment it reads to the end
+//! (ollama/ollama#2876, #11889).
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
 

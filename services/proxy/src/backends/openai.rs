@@ -1,4 +1,7 @@
 //! Any server that speaks the OpenAI protocol: nothing is known of its make, so everything known is mended.
+//!
+//! What becomes of a request whose connection is closed is for each server to know; `on_disconnect = "drain"` is for those
+//! that work on.
 
 use super::{ALL_REPAIRS, Health, Kind, OPENAI_ALL, OnDisconnect, Tokenizer};
 

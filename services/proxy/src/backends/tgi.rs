@@ -1,4 +1,6 @@
 //! Text Generation Inference: no embeddings; errors are a bare text beside `error_type`, also inside streams.
+//!
+//! A closed connection takes its request out of the batch (huggingface/text-generation-inference#495).
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Tokenizer};
 

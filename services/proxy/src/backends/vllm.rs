@@ -1,4 +1,6 @@
 //! vLLM: request errors may arrive inside a stream that began with 200; error codes are integers.
+//!
+//! A closed connection ends its request, whether it is a stream or not (vllm-project/vllm#32442).
 
 use super::{Capability, Health, Kind, OnDisconnect, Repair, Sleep, Tokenizer};
 

@@ -1,7 +1,7 @@
 //! The TOML file with many backends, models and keys.
 
 use super::{BackendConfig, Config, KeyConfig, ModelConfig, ReplicaConfig};
-use crate::backends::Capability;
+use crate::backends::{Capability, DisconnectRule};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
@@ -60,6 +60,7 @@ struct Backend {
     concurrency: Option<usize>,
     capabilities: Option<Vec<Capability>>,
     sleep_after_s: Option<f64>,
+    on_disconnect: Option<DisconnectRule>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -137,6 +138,7 @@ impl Settings {
             concurrency: one.concurrency,
             capabilities: one.capabilities,
             sleep_after: one.sleep_after_s.map(Duration::from_secs_f64),
+            on_disconnect: one.on_disconnect,
         }));
         config.models.extend(self.model.into_iter().map(|one| ModelConfig {
             name: one.name,

@@ -13,6 +13,8 @@ pub(crate) struct Change<'a> {
     pub(crate) ask_usage: bool,
     /// Embeddings as lists of numbers, which every backend understands.
     pub(crate) ask_floats: bool,
+    /// A member that names the request, which the body must not have yet, and its value.
+    pub(crate) id: Option<(&'a str, &'a str)>,
 }
 
 /// The members of a request that decide its route.
@@ -89,6 +91,9 @@ impl Peek {
         }
         if let (true, Some(place)) = (change.ask_floats, &self.places.encoding) {
             edits.push(Edit { place: place.clone(), with: Bytes::from_static(b"\"float\"") });
+        }
+        if let Some((member, id)) = change.id {
+            inserted.push(format!("\"{member}\":{}", serde_json::Value::from(id)));
         }
         if !inserted.is_empty() {
             let comma = if self.empty { "" } else { "," };

@@ -54,11 +54,13 @@ proptest! {
     }
 
     #[test]
-    fn a_splice_changes_the_model_and_the_usage_option_and_nothing_else(value in request(), pretty in any::<bool>()) {
+    fn a_splice_changes_the_model_the_usage_option_and_the_id_and_nothing_else(value in request(), pretty in any::<bool>()) {
         let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
         let peek = Peek::of(text.as_bytes()).unwrap();
-        let edits = peek.edits(&Change { model: Some("néw \"one\""), ask_usage: true, ask_floats: false });
+        let id = Some(("rid", "r\"1"));
+        let edits = peek.edits(&Change { model: Some("néw \"one\""), ask_usage: true, ask_floats: false, id });
         let mut wanted = value.clone();
+        wanted["rid"] = json!("r\"1");
         wanted["model"] = json!("néw \"one\"");
         if !wanted["stream_options"].is_object() {
             wanted["stream_options"] = json!({});

@@ -190,6 +190,7 @@ async fn ask(
         body,
         peek: Some(peek),
         watchdog: proxy.watchdog(),
+        partings: proxy.partings(),
         account,
         deadline: tokio::time::Instant::now() + setup.config.timeouts.total,
         held,

@@ -1,5 +1,6 @@
 //! The account of one request: opened when it is taken, closed once, however it ends.
 
+use super::parting::Asked;
 use crate::error::ProxyError;
 use crate::overflow::is_deferrable;
 use crate::routing::{Backend, Model, Route};
@@ -20,6 +21,8 @@ pub(crate) struct Account {
     charge: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
     /// Whether the request becomes a job where nobody can serve it now.
     defers: bool,
+    /// The backend that has it, if that must be told when the client leaves.
+    asked: Option<Arc<Asked>>,
 }
 
 /// Who served whom.
@@ -51,7 +54,17 @@ impl Account {
             outcome: Outcome::Aborted,
         };
         let (begun, operation) = (Instant::now(), route.operation());
-        Self { sink, usage: Some(Box::new(usage)), model: None, begun, operation, span, charge: None, defers: false }
+        Self {
+            sink,
+            usage: Some(Box::new(usage)),
+            model: None,
+            begun,
+            operation,
+            span,
+            charge: None,
+            defers: false,
+            asked: None,
+        }
     }
 
     /// Whoever must know how many tokens were used.
@@ -62,6 +75,23 @@ impl Account {
     /// The request becomes a job where nobody can serve it now.
     pub(crate) fn defer(&mut self) {
         self.defers = true;
+    }
+
+    /// The backend that has it now; its end is that of the account. True if that is news.
+    pub(crate) fn asks(&mut self, asked: Option<&Arc<Asked>>) -> bool {
+        let changed = asked.is_some() || self.asked.is_some();
+        self.asked = asked.map(Arc::clone);
+        changed
+    }
+
+    /// The same backend.
+    pub(crate) fn asked(&self) -> Option<&Arc<Asked>> {
+        self.asked.as_ref()
+    }
+
+    /// Whether the client has left and only the backend has not done with the request.
+    pub(crate) fn has_left(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.has_left())
     }
 
     /// Ends it with that error.
@@ -106,10 +136,13 @@ impl Account {
         self.edit(|usage| usage.tally = tally);
     }
 
-    /// Ends it.
+    /// Ends it; as aborted, if the client did not see that end.
     pub(crate) fn close(&mut self, outcome: Outcome) {
         if let Some(mut usage) = self.usage.take() {
-            usage.outcome = outcome;
+            usage.outcome = if self.has_left() { Outcome::Aborted } else { outcome };
+            if let Some(asked) = &self.asked {
+                asked.ends();
+            }
             usage.total = self.begun.elapsed();
             if let Some(charge) = self.charge.take() {
                 charge(usage.tally.tokens_in + usage.tally.tokens_out);

@@ -1,6 +1,7 @@
 //! One request to a backend, over a connection that stands or a new one.
 
 use super::connect::{ConnectError, Connector};
+use super::parting::Asked;
 use super::wire::{Answer, Idle, Wire};
 use crate::error::ProxyError;
 use crate::json::Pieces;
@@ -29,6 +30,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Pieces,
     /// Whether a stream is asked for.
     pub(crate) is_stream: bool,
+    /// Is told when the backend may know of it.
+    pub(crate) asked: Option<&'a Asked>,
 }
 
 impl Upstream {
@@ -93,6 +96,9 @@ async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Re
     }
     if !backend.kind.keeps_connections {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(asked) = call.asked {
+        asked.sends();
     }
     let answer = wire.ask(request, call.is_stream).await?;
     Ok(Answer::of(answer, wire, &backend.idle, backend.kind.keeps_connections))

@@ -2,10 +2,12 @@
 
 use super::account::Account;
 use super::client::Upstream;
+use super::parting::{Asked, Partings, Rule};
 use super::watchdog::{Watch, Watchdog};
+use crate::backends::{Abort, OnDisconnect};
 use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
-use crate::json::{Change, Edit, Peek, Pieces};
+use crate::json::{Change, Edit, Peek, Pieces, find};
 use crate::overflow::Hold;
 use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
 use crate::seats::{Stage, Want};
@@ -33,6 +35,7 @@ pub(crate) struct Job {
     /// None for a body that is not JSON.
     pub(crate) peek: Option<Peek>,
     pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) partings: Arc<Partings>,
     pub(crate) account: Account,
     pub(crate) deadline: Instant,
     /// What the key and the limits hold for this request. Goes before the ticket.
@@ -72,7 +75,39 @@ impl Job {
     /// may be silent.
     pub(crate) fn watch(&self) -> Watch {
         let patience = self.timeouts.between_tokens + self.timeouts.keep_alive;
-        Watch { watchdog: Arc::clone(&self.watchdog), patience, deadline: self.deadline.into_std() }
+        let (watchdog, stage) = (Arc::clone(&self.watchdog), Arc::clone(&self.stage));
+        Watch { watchdog, patience, deadline: self.deadline.into_std(), stage }
+    }
+
+    /// Notes that this backend is asked from here on; none where closing its connection is enough when the client leaves.
+    pub(crate) fn asks(&mut self, backend: &Arc<Backend>) -> Option<Arc<Asked>> {
+        let rule = match backend.on_disconnect() {
+            OnDisconnect::Propagate => None,
+            OnDisconnect::Drain => Some(Rule::Drain),
+            OnDisconnect::Abort(how) => self.abort_by(how, backend),
+        };
+        let most_bytes = self.bounds.answer_bytes;
+        let asked = rule.map(|rule| Asked::new(backend, rule, &self.upstream, &self.partings, most_bytes));
+        if self.account.asks(asked.as_ref()) {
+            self.stage.asks(asked.clone());
+        }
+        asked
+    }
+
+    /// How this request can be aborted: an id is for one answer to one prompt, and not for requests that have one already.
+    fn abort_by(&self, how: &'static Abort, backend: &Backend) -> Option<Rule> {
+        if !self.is_translated(backend) {
+            if !matches!(self.route, Route::Chat | Route::Completions) {
+                return None;
+            }
+            let [id, many, prompt] = find(&self.body, [how.id, "n", "prompt"]).ok()?;
+            let is_one = many.is_none_or(|place| matches!(&self.body[place], b"1" | b"null"));
+            let is_text = prompt.is_none_or(|place| self.body[place.start] == b'"');
+            if id.is_some() || !is_one || !is_text {
+                return None;
+            }
+        }
+        Some(Rule::Abort(how, uuid::Uuid::new_v4().simple().to_string()))
     }
 
     /// A number for the beginning of the prompt.
@@ -92,23 +127,27 @@ impl Job {
     }
 
     /// The client's body with as little changed as that replica needs.
-    pub(crate) fn body_for(&self, replica: &Replica) -> Result<Pieces, ProxyError> {
+    pub(crate) fn body_for(&self, replica: &Replica, asked: Option<&Asked>) -> Result<Pieces, ProxyError> {
+        let id = asked.and_then(Asked::id);
         let Some(peek) = &self.peek else {
             return Ok(Pieces::whole(self.body.clone()));
         };
         if self.is_translated(&replica.backend) {
             let model = replica.upstream_name.as_deref().or(peek.model.as_deref());
-            return crate::anthropic::to_chat(&self.body, model, replica.backend.kind.usage_option).map(Pieces::whole);
+            let text = crate::anthropic::to_chat(&self.body, model, replica.backend.kind.usage_option)?;
+            let named = id.map(|(member, id)| Edit { place: 1..1, with: format!("\"{member}\":\"{id}\",").into() });
+            return Ok(Pieces::spliced(&text, named.into_iter().collect()));
         }
-        Ok(Pieces::spliced(&self.body, self.edits(peek, replica)))
+        Ok(Pieces::spliced(&self.body, self.edits(peek, replica, id)))
     }
 
-    fn edits(&self, peek: &Peek, replica: &Replica) -> Vec<Edit> {
+    fn edits(&self, peek: &Peek, replica: &Replica, id: Option<(&str, &str)>) -> Vec<Edit> {
         let kind = replica.backend.kind;
         peek.edits(&Change {
             model: replica.upstream_name.as_deref().filter(|name| peek.model.as_deref() != Some(name)),
             ask_usage: matches!(self.route, Route::Chat | Route::Completions) && peek.stream && kind.usage_option,
             ask_floats: self.route == Route::Embeddings && kind.floats_only,
+            id,
         })
     }
 }

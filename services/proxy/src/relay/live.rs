@@ -282,7 +282,10 @@ impl Live {
         if error.blames_replica() {
             self.backend.breaker.failed(std::time::Instant::now());
         }
-        self.body = None;
+        let asked = self.account.as_ref().and_then(Account::asked);
+        if let (Some(body), Some(asked), false) = (self.body.take(), asked, is_cut(&error)) {
+            asked.give_up(body);
+        }
         self.ending = Some(Ending::Broken(error));
     }
 
@@ -303,6 +306,11 @@ impl Live {
         }
         self.body = None;
     }
+}
+
+/// Whether the backend itself has ended the stream.
+fn is_cut(error: &ProxyError) -> bool {
+    matches!(error, ProxyError::Disconnected { .. })
 }
 
 enum Read {

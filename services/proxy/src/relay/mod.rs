@@ -12,6 +12,7 @@ pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod native;
 pub(crate) mod open;
+pub(crate) mod parting;
 pub(crate) mod repair;
 mod stream;
 pub(crate) mod watchdog;

@@ -3,6 +3,7 @@
 use super::client::{Call, read_whole};
 use super::job::Job;
 use super::live::Live;
+use super::parting::Asked;
 use super::whole::{self, Whole};
 use super::wire::Answer;
 use crate::backends;
@@ -13,6 +14,7 @@ use crate::seats::{Served, best};
 use ::metrics::{counter, histogram};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::{timeout, timeout_at};
@@ -48,9 +50,16 @@ pub(crate) struct Raw {
 pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
     let deadline = job.deadline;
     let total = job.timeouts.total;
-    let found = match timeout_at(deadline, find(&mut job)).await {
-        Ok(found) => found,
-        Err(_) => Err(ProxyError::TotalTimeout { after: total }),
+    let stage = Arc::clone(&job.stage);
+    let found = {
+        let mut finding = pin!(find(&mut job));
+        match timeout_at(deadline, &mut finding).await {
+            Ok(found) => found,
+            Err(_) => {
+                give_up(stage.asked().as_deref()).await;
+                Err(ProxyError::TotalTimeout { after: total })
+            }
+        }
     };
     let found = found.inspect_err(|error| job.account.fail(error))?;
     Ok(match found {
@@ -61,6 +70,13 @@ pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
         Found::Raw(answer, backend, held) => Opened::Raw(Box::new(raw(job, *answer, backend, held))),
         Found::Whole(answer, backend, held) => whole::finish(job, answer, &backend, held),
     })
+}
+
+/// Tells a backend that nobody waits for it any more, if it must be told. Its connection must stand meanwhile.
+async fn give_up(asked: Option<&Asked>) {
+    if let Some(asked) = asked {
+        asked.abort().await;
+    }
 }
 
 /// What an attempt brought, before it is tied to the job.
@@ -81,7 +97,10 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
             None => try_model(job, model).await,
         };
         match tried {
-            Err(error) if error.is_failover() || matches!(error, ProxyError::QueueFull { .. }) => {
+            Err(error)
+                if !job.account.has_left()
+                    && (error.is_failover() || matches!(error, ProxyError::QueueFull { .. })) =>
+            {
                 // What the model's own backends said tells more than that a fallback was not there either.
                 last = last.or(Some(error));
             }
@@ -107,7 +126,7 @@ async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyErro
                 return Ok(found);
             }
             Err(error) => {
-                if !error.is_failover() {
+                if !error.is_failover() || job.account.has_left() {
                     return Err(error);
                 }
                 let backend = model.replicas[at].backend.name().to_owned();
@@ -142,13 +161,17 @@ async fn ask(job: &mut Job, replica: &Replica) -> Result<Found, ProxyError> {
     backend.breaker.begins(Instant::now());
     job.model.meters.overhead().record(job.account.begun().elapsed().as_secs_f64());
     let held = vec![backend.carry(&job.ticket)];
-    match attempt(job, replica, held).await {
+    let asked = job.asks(backend);
+    match attempt(job, replica, held, asked.as_deref()).await {
         Ok(found) => {
             backend.breaker.succeeded();
             job.account.backend(backend);
             Ok(found)
         }
         Err(error) => {
+            if let Some(asked) = &asked {
+                asked.ends();
+            }
             if error.blames_replica() {
                 backend.breaker.failed(Instant::now());
             }
@@ -179,13 +202,13 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
 }
 
 /// Asks one replica. What it holds is let go if that fails.
-async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
+async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>, asked: Option<&Asked>) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
     if let Some(rest) = &backend.rest {
         rest.wake(backend, &job.upstream, job.timeouts.start).await?;
     }
     if job.route == Route::CountTokens {
-        return count_tokens(job, replica, held).await;
+        return count_tokens(job, replica, held, asked).await;
     }
     let route = if job.is_translated(backend) { Route::Chat } else { job.route };
     let uri = backend.route(route).clone();
@@ -193,8 +216,9 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
         method: Method::POST,
         uri,
         headers: &job.headers,
-        body: job.body_for(replica)?,
+        body: job.body_for(replica, asked)?,
         is_stream: job.is_stream(),
+        asked,
     };
     if !job.is_stream() {
         let answer = job.upstream.send(backend, &call).await?;
@@ -213,15 +237,25 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found
         Ok(Found::Live(Box::new(live)))
     };
     let after = job.timeouts.first_token;
-    timeout(after, first)
-        .await
-        .unwrap_or_else(|_| Err(ProxyError::FirstTokenTimeout { backend: backend.name().to_owned(), after }))
+    let mut first = pin!(first);
+    match timeout(after, &mut first).await {
+        Ok(found) => found,
+        Err(_) => {
+            give_up(asked).await;
+            Err(ProxyError::FirstTokenTimeout { backend: backend.name().to_owned(), after })
+        }
+    }
 }
 
 /// Asks a backend that has the route, and counts here where it has not.
-async fn count_tokens(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<Found, ProxyError> {
+async fn count_tokens(
+    job: &Job,
+    replica: &Replica,
+    held: Vec<Guard>,
+    asked: Option<&Asked>,
+) -> Result<Found, ProxyError> {
     let backend = &replica.backend;
-    let text = match native_count(job, replica).await {
+    let text = match native_count(job, replica, asked).await {
         Err(ProxyError::Upstream(refusal)) if matches!(refusal.status.as_u16(), 404 | 405 | 501) => {
             crate::anthropic::count(job, replica).await?
         }
@@ -231,14 +265,14 @@ async fn count_tokens(job: &Job, replica: &Replica, held: Vec<Guard>) -> Result<
     Ok(Found::Whole(whole::Read::plain(text).with_type(Some(json)), Arc::clone(backend), held))
 }
 
-async fn native_count(job: &Job, replica: &Replica) -> Result<bytes::Bytes, ProxyError> {
+async fn native_count(job: &Job, replica: &Replica, asked: Option<&Asked>) -> Result<bytes::Bytes, ProxyError> {
     let backend = &replica.backend;
     if job.is_translated(backend) {
         return crate::anthropic::count(job, replica).await;
     }
     let uri = backend.route(job.route).clone();
-    let call =
-        Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica)?, is_stream: false };
+    let body = job.body_for(replica, asked)?;
+    let call = Call { method: Method::POST, uri, headers: &job.headers, body, is_stream: false, asked };
     let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
     let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
     // Some servers answer 200 to what they do not know.

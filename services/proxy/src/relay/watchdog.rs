@@ -4,7 +4,9 @@
 //! its own deadline. Whoever watches drops it from outside, and with it the backend's connection and every place.
 
 use super::live::BrokenOff;
+use super::parting::drain;
 use crate::error::ProxyError;
+use crate::seats::Stage;
 use bytes::Bytes;
 use futures::Stream;
 use std::pin::Pin;
@@ -23,8 +25,7 @@ pub(crate) struct Watchdog {
 
 struct Shared {
     state: Mutex<State>,
-    patience: Duration,
-    deadline: Instant,
+    watch: Watch,
 }
 
 struct State {
@@ -38,41 +39,51 @@ pub(crate) struct Watched {
     over: bool,
 }
 
-/// How one stream is to be watched.
+/// How one stream is to be watched: it must be asked for its next piece within `patience`, and be over by `deadline`.
+#[derive(Clone)]
 pub(crate) struct Watch {
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) patience: Duration,
     pub(crate) deadline: Instant,
+    /// At which backend it is.
+    pub(crate) stage: Arc<Stage>,
 }
 
 impl Watch {
     /// The stream, watched.
     pub(crate) fn over(&self, stream: Inner) -> Watched {
-        self.watchdog.watch(stream, self.patience, self.deadline)
+        let state = Mutex::new(State { stream: Some(stream), polled: Instant::now() });
+        let shared = Arc::new(Shared { state, watch: self.clone() });
+        self.watchdog.lock().push(Arc::downgrade(&shared));
+        Watched { shared, over: false }
+    }
+}
+
+impl Shared {
+    /// Drops the stream, as its backend needs it; true if it was there.
+    fn part(&self) -> bool {
+        let stream = self.state.lock().unwrap_or_else(PoisonError::into_inner).stream.take();
+        let Some(stream) = stream else { return false };
+        if let Some(asked) = self.watch.stage.asked() {
+            asked.part(stream, drain);
+        }
+        true
     }
 }
 
 impl Watchdog {
-    /// Watches a stream that must be asked for its next piece within `patience`, and be over by `deadline`.
-    fn watch(&self, stream: Inner, patience: Duration, deadline: Instant) -> Watched {
-        let state = Mutex::new(State { stream: Some(stream), polled: Instant::now() });
-        let shared = Arc::new(Shared { state, patience, deadline });
-        self.lock().push(Arc::downgrade(&shared));
-        Watched { shared, over: false }
-    }
-
     /// Drops the streams whose client stands still; how many.
     pub(crate) fn sweep(&self, now: Instant) -> usize {
         let mut dropped = 0;
         let mut streams = self.lock();
         streams.retain(|stream| {
             let Some(shared) = stream.upgrade() else { return false };
-            let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            let stalled = now.saturating_duration_since(state.polled);
+            let polled = shared.state.lock().unwrap_or_else(PoisonError::into_inner).polled;
+            let stalled = now.saturating_duration_since(polled);
             // At its deadline a stream that is read ends by itself, so some time is left for that.
-            let is_over = now > shared.deadline && stalled > Duration::from_secs(1);
-            if is_over || stalled > shared.patience {
-                dropped += usize::from(state.stream.take().is_some());
+            let is_over = now > shared.watch.deadline && stalled > Duration::from_secs(1);
+            if is_over || stalled > shared.watch.patience {
+                dropped += usize::from(shared.part());
                 return false;
             }
             true
@@ -98,10 +109,18 @@ impl Stream for Watched {
             state.stream.as_mut().map(|stream| stream.as_mut().poll_next(cx))
         };
         let piece = polled.unwrap_or_else(|| {
-            let after = self.shared.patience;
+            let after = self.shared.watch.patience;
             Poll::Ready(Some(Err(BrokenOff(ProxyError::TotalTimeout { after }))))
         });
         self.over = matches!(piece, Poll::Ready(None | Some(Err(_))));
         piece
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !self.over {
+            self.shared.part();
+        }
     }
 }

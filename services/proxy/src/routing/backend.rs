@@ -4,7 +4,7 @@ use super::breaker::Breaker;
 use super::permits::{Guard, Ticket};
 use super::rest::Rest;
 use super::route::Route;
-use crate::backends::{self, Capability, Kind};
+use crate::backends::{self, Capability, DisconnectRule, Kind, OnDisconnect};
 use crate::config::BackendConfig;
 use crate::relay::wire::Idle;
 use http::uri::PathAndQuery;
@@ -27,6 +27,7 @@ pub(crate) struct Backend {
     pub(crate) idle: Arc<Idle>,
     authorization: Option<HeaderValue>,
     pub(crate) breaker: Breaker,
+    on_disconnect: OnDisconnect,
     /// Whether it sleeps, if it can.
     pub(crate) rest: Option<Rest>,
     outstanding: AtomicUsize,
@@ -94,6 +95,7 @@ impl Backend {
             ));
         }
         let rest = kind.sleep.map(|calls| Rest::new(calls, config.sleep_after));
+        let on_disconnect = on_disconnect(kind, config.on_disconnect)?;
         let base = normal_base(&config.base_url)?;
         Ok(Self {
             name: config.name.as_str().into(),
@@ -104,6 +106,7 @@ impl Backend {
             idle: Arc::default(),
             authorization,
             breaker: Breaker::default(),
+            on_disconnect,
             rest,
             outstanding: AtomicUsize::new(0),
             seen: RwLock::default(),
@@ -134,6 +137,7 @@ impl Backend {
             && self.config.concurrency == config.concurrency
             && self.config.capabilities == config.capabilities
             && self.config.sleep_after == config.sleep_after
+            && self.config.on_disconnect == config.on_disconnect
             && key(&self.config) == key(config)
     }
 
@@ -170,6 +174,11 @@ impl Backend {
     /// Whether it can do that, by its configuration or else by its kind.
     pub(crate) fn can(&self, what: Capability) -> bool {
         self.config.capabilities.as_ref().map_or_else(|| self.kind.can(what), |list| list.contains(&what))
+    }
+
+    /// What to do with a request there when its client has gone.
+    pub(crate) fn on_disconnect(&self) -> OnDisconnect {
+        self.on_disconnect
     }
 
     /// Requests it takes at once.
@@ -264,6 +273,20 @@ impl Place {
         let mut parts = uri.into_parts();
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
         Ok(Self { origin: Uri::from_parts(parts).map_err(|error| refuse(&error))?, host, prefix, routes })
+    }
+}
+
+/// What its configuration says, or else its kind.
+fn on_disconnect(kind: &Kind, said: Option<DisconnectRule>) -> Result<OnDisconnect, String> {
+    match (said, kind.on_disconnect) {
+        (None, rule) | (Some(DisconnectRule::Abort), rule @ OnDisconnect::Abort(_)) => Ok(rule),
+        (Some(DisconnectRule::Propagate), _) => Ok(OnDisconnect::Propagate),
+        (Some(DisconnectRule::Drain), _) => Ok(OnDisconnect::Drain),
+        (Some(DisconnectRule::Abort), OnDisconnect::Propagate | OnDisconnect::Drain) => Err(format!(
+            "a server of kind '{}' cannot be told to abort a request; on_disconnect (GANTRY_PROXY_ON_DISCONNECT) may be \
+             propagate or drain",
+            kind.name
+        )),
     }
 }
 

@@ -42,7 +42,8 @@ pub(crate) async fn look(client: &Upstream, backend: &Backend) {
 async fn ask(client: &Upstream, backend: &Backend, uri: Option<Uri>) -> Result<bytes::Bytes, String> {
     let uri = uri.ok_or("its URL cannot be used")?;
     let headers = HeaderMap::new();
-    let call = Call { method: Method::GET, uri, headers: &headers, body: Pieces::default(), is_stream: false };
+    let body = Pieces::default();
+    let call = Call { method: Method::GET, uri, headers: &headers, body, is_stream: false, asked: None };
     let whole = async {
         let answer = client.send(backend, &call).await.map_err(|error| error.to_string())?;
         let status = answer.status();

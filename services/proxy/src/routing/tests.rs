@@ -203,6 +203,7 @@ fn two_backends() -> Config {
         concurrency: Some(4),
         capabilities: None,
         sleep_after: None,
+        on_disconnect: None,
     };
     let replica = |name: &str| ReplicaConfig { backend: name.to_owned(), ..ReplicaConfig::default() };
     let model =

@@ -241,6 +241,7 @@ fn backend_of(offer: &ModelOffer, before: Option<&Arc<Backend>>) -> Option<Arc<B
         concurrency: None,
         capabilities: None,
         sleep_after: None,
+        on_disconnect: None,
     };
     if let Some(before) = before.filter(|before| before.is(&config)) {
         return Some(Arc::clone(before));

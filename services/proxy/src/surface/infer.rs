@@ -112,6 +112,7 @@ async fn serve(
         body,
         peek,
         watchdog: proxy.watchdog(),
+        partings: proxy.partings(),
         account,
         deadline,
         held,

@@ -28,7 +28,7 @@ pub(crate) fn health(setup: &Setup) -> Value {
                 "outstanding": backend.outstanding(),
                 "paused_ms": backend.breaker.closed_for(std::time::Instant::now()).as_millis() as u64,
                 "asleep": backend.rest.as_ref().map(|rest| rest.is_asleep()),
-                "on_disconnect": backend.kind.on_disconnect.as_str(),
+                "on_disconnect": backend.on_disconnect().as_str(),
             })
         })
         .collect();

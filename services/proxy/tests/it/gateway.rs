@@ -59,6 +59,7 @@ pub(crate) fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendCon
         concurrency: None,
         capabilities: None,
         sleep_after: None,
+        on_disconnect: None,
     }
 }
 

@@ -14,6 +14,7 @@ mod endings;
 mod gateway;
 mod limits;
 mod overflow;
+mod partings;
 mod real;
 mod refusals;
 mod relay;

@@ -89,6 +89,7 @@ impl Llama {
             concurrency: None,
             capabilities: None,
             sleep_after: None,
+            on_disconnect: None,
         }
     }
 
