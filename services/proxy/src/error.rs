@@ -64,6 +64,8 @@ pub(crate) enum ProxyError {
     UnknownJob { id: String },
     #[error("the job '{id}' has ended: it is {status}")]
     JobEnded { id: String, status: &'static str },
+    #[error("the job '{id}' has no answer: it is {status}")]
+    NoAnswer { id: String, status: &'static str },
     #[error("the Idempotency-Key was used for another request, which is the job '{id}'; choose another key")]
     KeyReused { id: String },
     #[error("{waiting} requests {whose} wait as jobs already; try again in {} s", .retry.as_secs_f64().ceil())]
@@ -148,6 +150,7 @@ impl ProxyError {
             Self::Upstream(refusal) => return refusal.face(),
             Self::UnknownJob { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "job_not_found"),
             Self::JobEnded { .. } => (StatusCode::CONFLICT, "invalid_request_error", "job_ended"),
+            Self::NoAnswer { .. } => (StatusCode::CONFLICT, "invalid_request_error", "job_has_no_answer"),
             Self::KeyReused { .. } => (StatusCode::CONFLICT, "invalid_request_error", "idempotency_key_reused"),
             Self::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "too_many_jobs"),
             Self::NoJob { cause, .. } => return cause.face(),
@@ -185,7 +188,7 @@ impl ProxyError {
     /// Whether a client does better not to try again, although the status would make it.
     pub(crate) fn is_final(&self) -> bool {
         // A client that is told "conflict" tries again by itself, to no purpose.
-        matches!(self, Self::JobEnded { .. } | Self::KeyReused { .. } | Self::NoBroker)
+        matches!(self, Self::JobEnded { .. } | Self::NoAnswer { .. } | Self::KeyReused { .. } | Self::NoBroker)
             || matches!(self, Self::NoJob { cause, .. } if cause.is_final())
             || matches!(self, Self::NotSupported { .. } | Self::BudgetSpent { .. } | Self::CannotStart { .. })
             || matches!(self, Self::Upstream(refusal) if refusal.status == StatusCode::NOT_IMPLEMENTED)

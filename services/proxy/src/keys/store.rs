@@ -239,13 +239,22 @@ impl Key {
     /// Takes one request out of its limits; the guard counts it as running. Where limits are shared and what this proxy
     /// has of them is used up, more is asked for once.
     pub(crate) async fn admit(self: &Arc<Self>, ticket: &Ticket) -> Result<Guard, ProxyError> {
+        self.admit_counted(ticket, true).await
+    }
+
+    /// The same for a request that was taken out of its limits before.
+    pub(crate) async fn admit_again(self: &Arc<Self>, ticket: &Ticket) -> Result<Guard, ProxyError> {
+        self.admit_counted(ticket, false).await
+    }
+
+    async fn admit_counted(self: &Arc<Self>, ticket: &Ticket, counts: bool) -> Result<Guard, ProxyError> {
         if self.limits.token_budget.is_some_and(|budget| self.spent.total() >= budget) {
             return Err(ProxyError::BudgetSpent { key: self.config.name.clone() });
         }
-        match (self.take(ticket, Instant::now()), &self.lease) {
+        match (self.take(ticket, Instant::now(), counts), &self.lease) {
             (Err(_), Some(lease)) => {
                 lease.refill(self).await;
-                self.take(ticket, Instant::now())
+                self.take(ticket, Instant::now(), counts)
             }
             (taken, _) => taken,
         }
@@ -255,7 +264,7 @@ impl Key {
         ProxyError::RateLimited { what: format!("key '{}' {what}", self.config.name), retry }
     }
 
-    fn take(self: &Arc<Self>, ticket: &Ticket, now: Instant) -> Result<Guard, ProxyError> {
+    fn take(self: &Arc<Self>, ticket: &Ticket, now: Instant, counts: bool) -> Result<Guard, ProxyError> {
         if let Some(tokens) = &self.tokens {
             tokens.check(now).map_err(|retry| self.limited("has used its tokens of this minute", retry))?;
         }
@@ -267,7 +276,7 @@ impl Key {
         if running >= self.places() {
             return Err(self.limited("has as many requests running as it may", Duration::from_secs(1)));
         }
-        if let Some(requests) = &self.requests {
+        if let Some(requests) = self.requests.as_ref().filter(|_| counts) {
             requests.take(now).map_err(|retry| self.limited("has sent its requests of this minute", retry))?;
         }
         Ok(guard)

@@ -8,6 +8,7 @@ use crate::json::find;
 use crate::metrics;
 use crate::routing::Route;
 use crate::surface::caller::Caller;
+use crate::surface::form;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::deferred::{DeferredCaller, DeferredJob, StoredBody, digest_of, id_from, id_of_key};
@@ -113,22 +114,28 @@ impl Deferral {
         if self.config.jobs == 0 {
             return Err("jobs are turned off here (GANTRY_PROXY_JOBS=0)".to_owned());
         }
-        if !self.is_json || !self.route.can_wait() {
-            return Err(format!("requests to {} cannot wait", self.route.path()));
+        if !self.route.can_wait() {
+            return Err(format!("a request to {} is of use at once or never, and cannot wait", self.route.path()));
         }
         if self.body.len() > self.config.request_bytes {
             let (bytes, limit) = (self.body.len(), self.config.request_bytes);
-            return Err(format!("its {bytes} bytes are more than the {limit} that a job may have"));
+            return Err(format!(
+                "its {bytes} bytes are more than the {limit} that a job may have (GANTRY_PROXY_JOB_REQUEST_BYTES)"
+            ));
         }
         Ok(overflow)
     }
 
     async fn store(&self, overflow: &Overflow, id: String, because: String) -> Result<DeferredJob, ProxyError> {
         let bad = |error: crate::json::Malformed| ProxyError::BadBody(error.to_string());
-        let model = find(&self.body, ["model"]).map_err(bad)?;
-        let model = model[0].clone().and_then(|place| serde_json::from_slice::<String>(&self.body[place]).ok());
-        let body = request::write(&self.headers, &request::whole(&self.body).map_err(bad)?);
-        let digest = digest_of(self.route.path(), &self.body);
+        let model = if self.is_json {
+            let [model] = find(&self.body, ["model"]).map_err(bad)?;
+            model.and_then(|place| serde_json::from_slice::<String>(&self.body[place]).ok())
+        } else {
+            form::model(&self.body)
+        };
+        let body = request::write(&self.headers, &request::whole(&self.body, self.is_json).map_err(bad)?);
+        let digest = self.digest();
         let name = format!("q{}", digest.get(..16).unwrap_or(&digest));
         let stored = overflow.jobs.store(&id, &name, &body, self.config.ttl + SLACK).await.map_err(super::away)?;
         let job = self.job(id, model, digest, stored, because);
@@ -170,10 +177,17 @@ impl Deferral {
     }
 
     fn same(&self, job: &DeferredJob) -> Result<(), ProxyError> {
-        if job.digest == digest_of(self.route.path(), &self.body) {
+        if job.digest == self.digest() {
             return Ok(());
         }
         Err(ProxyError::KeyReused { id: job.id.clone() })
+    }
+
+    fn digest(&self) -> String {
+        if self.is_json {
+            return digest_of(self.route.path(), &self.body);
+        }
+        digest_of(self.route.path(), &form::without_boundary(&self.body))
     }
 }
 

@@ -35,6 +35,11 @@ impl Pauses {
         self.until.insert(what, Instant::now() + lasts);
     }
 
+    /// There is no reason for it any more.
+    pub(super) fn end(&mut self, what: &Pause) {
+        self.until.remove(what);
+    }
+
     /// When the next one is over; those that are over are dropped.
     pub(super) fn next(&mut self) -> Option<Instant> {
         let now = Instant::now();

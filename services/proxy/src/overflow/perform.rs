@@ -15,7 +15,7 @@ use crate::relay::account::{Account, Who};
 use crate::relay::answer::answer;
 use crate::relay::job::Job;
 use crate::routing::{Guard, Model, Rank, Route, Ticket};
-use crate::surface::envelope;
+use crate::surface::{envelope, form};
 use crate::trace;
 use axum::response::Response;
 use bytes::Bytes;
@@ -26,12 +26,16 @@ use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until, timeout};
 
 /// After an attempt that broke off, and where nothing better is known.
 const AGAIN: Duration = Duration::from_secs(2);
 /// A job stands in this proxy's line for so long before others may have it.
 const LINE: Duration = Duration::from_secs(30);
+/// Between two tries to stand in a line that is full again and again.
+const LEAST: Duration = Duration::from_millis(100);
+/// Whoever met a full line is told when there is room; this is for the case that its door was replaced meanwhile.
+const FULL: Duration = Duration::from_secs(60);
 /// A service that cannot be started now may be able to when a host is back.
 const HOPELESS: Duration = Duration::from_secs(30);
 /// Tries to write an end while the broker is away; each takes some seconds.
@@ -41,7 +45,7 @@ const TRIES: u32 = 60;
 pub(crate) async fn work(proxy: &Proxy, overflow: &Arc<Overflow>) {
     let mut changes = overflow.board.changes();
     let mut pauses = Pauses::default();
-    let mut under_way = FuturesUnordered::new();
+    let (mut under_way, mut doors) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
         let setup = proxy.setup();
         for (known, model) in choose(overflow, &setup, &pauses, now()) {
@@ -50,17 +54,34 @@ pub(crate) async fn work(proxy: &Proxy, overflow: &Arc<Overflow>) {
         let due = pauses.next();
         tokio::select! {
             _ = changes.changed() => {}
-            Some(pause) = under_way.next() => {
-                if let Some((what, lasts)) = pause {
-                    pauses.add(what, lasts);
+            Some(pause) = under_way.next() => match pause {
+                Paused::No => {}
+                Paused::For(what, lasts) => pauses.add(what, lasts),
+                Paused::UntilRoom(model) => {
+                    pauses.add(Pause::Model(model.name.clone()), FULL);
+                    doors.push(room_at(model));
                 }
-            }
+            },
+            Some(open) = doors.next() => pauses.end(&Pause::Model(open)),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
         }
     }
 }
 
-type Paused = Option<(Pause, Duration)>;
+/// What an attempt says about when others may be made.
+enum Paused {
+    No,
+    For(Pause, Duration),
+    /// The line was full.
+    UntilRoom(Arc<Model>),
+}
+
+/// Waits until there is room at the model's door; its name. Others may be faster, so it is tried again only so often.
+async fn room_at(model: Arc<Model>) -> String {
+    sleep(LEAST).await;
+    let _ = timeout(FULL, model.admission.room()).await;
+    model.name.clone()
+}
 
 /// Out of the hand again, whatever happens.
 struct InHand<'a>(&'a Overflow, &'a str);
@@ -79,7 +100,7 @@ async fn one(proxy: &Proxy, overflow: &Arc<Overflow>, known: Arc<Known>, model: 
         Ok(admitted) => admitted,
         Err(ProxyError::RateLimited { retry, .. }) => {
             let owner = known.job.caller.owner.clone();
-            return Some((Pause::Caller(owner), retry.max(Duration::from_millis(50))));
+            return Paused::For(Pause::Caller(owner), retry.max(Duration::from_millis(50)));
         }
         Err(error) => {
             let hold = Hold::new(overflow, &known, setup.config.overflow.keep);
@@ -89,8 +110,8 @@ async fn one(proxy: &Proxy, overflow: &Arc<Overflow>, known: Arc<Known>, model: 
     let keep = setup.config.overflow.keep;
     let taken = match overflow.write(known.job.taken_by(&overflow.name), known.sequence, keep).await {
         Ok(Some(taken)) => taken,
-        Ok(None) => return None,
-        Err(_) => return Some((Pause::Model(model.name.clone()), AGAIN)),
+        Ok(None) => return Paused::No,
+        Err(_) => return Paused::For(Pause::Model(model.name.clone()), AGAIN),
     };
     if taken.job.lost > known.job.lost {
         metrics::job("taken_over");
@@ -98,12 +119,12 @@ async fn one(proxy: &Proxy, overflow: &Arc<Overflow>, known: Arc<Known>, model: 
     let hold = Hold::new(overflow, &taken, keep);
     let came = tokio::select! {
         came = ask(proxy, &setup, overflow, &hold, Arc::clone(&model), (key, held, ticket)) => came,
-        () = hold.lost() => return None,
+        () = hold.lost() => return Paused::No,
     };
     settle(overflow, &setup, &hold, came, &model).await
 }
 
-/// Holds the job to the limits of its key.
+/// Holds the job to the limits of its key. As a request it was counted when it was accepted.
 async fn admit(
     setup: &Setup,
     job: &DeferredJob,
@@ -115,11 +136,7 @@ async fn admit(
         None => None,
     };
     if let Some(key) = &key {
-        held.push(key.admit(ticket).await?);
-    }
-    if let Some(buckets) = &setup.buckets {
-        let limited = |retry| ProxyError::RateLimited { what: "too many requests in this minute".to_owned(), retry };
-        buckets.take(&job.caller.tenant, Instant::now()).map_err(limited)?;
+        held.push(key.admit_again(ticket).await?);
     }
     Ok((key, held))
 }
@@ -164,7 +181,8 @@ async fn ask(
             return Err(ProxyError::Forbidden { key: key.config.name.clone(), what });
         }
     }
-    let peek = Peek::of(&body).map_err(|error| ProxyError::BadBody(error.to_string()))?;
+    let bad = |error: crate::json::Malformed| ProxyError::BadBody(error.to_string());
+    let peek = if form::is_form(&headers) { None } else { Some(Peek::of(&body).map_err(bad)?) };
     let caller = &job.caller;
     let who = Who {
         proxy: proxy.shared_name(),
@@ -188,7 +206,7 @@ async fn ask(
         rank: Rank { tenant: caller.tenant.as_str().into(), weight: caller.weight, priority: caller.priority },
         headers,
         body,
-        peek: Some(peek),
+        peek,
         watchdog: proxy.watchdog(),
         partings: proxy.partings(),
         account,
@@ -222,25 +240,27 @@ async fn settle(
     setup: &Setup,
     hold: &Hold,
     came: Result<Answer, ProxyError>,
-    model: &Model,
+    model: &Arc<Model>,
 ) -> Paused {
     let (error, pause) = match came {
         Ok(answer) => {
             end(overflow, setup, hold, DeferredStatus::Completed, None, answer).await;
-            return None;
+            return Paused::No;
         }
-        Err(ProxyError::JobTaken) => return None,
+        Err(ProxyError::JobTaken) => return Paused::No,
+        Err(error) if matches!(&error, ProxyError::QueueFull { model: full, .. } if *full == model.name) => {
+            put_back(hold, &error, 0).await;
+            return Paused::UntilRoom(Arc::clone(model));
+        }
         Err(error) if is_deferrable(&error) || matches!(error, ProxyError::JobsAway { .. }) => {
-            // A full queue has room as soon as one request ends, however long the whole of it takes.
-            let is_full = matches!(error, ProxyError::QueueFull { .. });
-            let wait = error.retry_after().filter(|_| !is_full).unwrap_or(AGAIN);
+            let wait = error.retry_after().unwrap_or(AGAIN);
             // Whoever waits for a start goes on waiting, so that the service is not forgotten.
             (error.clone(), if matches!(error, ProxyError::StartTimeout { .. }) { Duration::ZERO } else { wait })
         }
         Err(error @ ProxyError::CannotStart { .. }) => (error, HOPELESS),
         Err(error) if breaks_off(&error) && hold.last().await.job.lost + 1 < setup.config.overflow.attempts => {
             put_back(hold, &error, 1).await;
-            return Some((Pause::Model(model.name.clone()), AGAIN));
+            return Paused::For(Pause::Model(model.name.clone()), AGAIN);
         }
         Err(error) => {
             let route = Route::of(&hold.last().await.job.path);
@@ -248,11 +268,11 @@ async fn settle(
             if let Ok(answer) = read(refused, usize::MAX).await {
                 end(overflow, setup, hold, DeferredStatus::Failed, Some(error.to_string()), answer).await;
             }
-            return None;
+            return Paused::No;
         }
     };
     put_back(hold, &error, 0).await;
-    (!pause.is_zero()).then(|| (Pause::Model(model.name.clone()), pause))
+    if pause.is_zero() { Paused::No } else { Paused::For(Pause::Model(model.name.clone()), pause) }
 }
 
 /// Whether a model server may have been in the middle of it: another attempt may do better.
@@ -313,6 +333,6 @@ async fn end(
             Err(ProxyError::JobsAway { why }) => tracing::warn!(why, job = job.id, "the end of a job is not kept yet"),
             Err(error) => return tracing::info!(%error, job = job.id, "an answer came too late"),
         }
-        tokio::time::sleep(AGAIN).await;
+        sleep(AGAIN).await;
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::error::ProxyError;
 use crate::json::{Malformed, find};
+use crate::surface::form;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::ops::Range;
 
 /// Writes both.
 pub(super) fn write(headers: &HeaderMap, body: &Bytes) -> Bytes {
@@ -30,13 +32,23 @@ pub(super) fn read(text: &Bytes) -> Result<(HeaderMap, Bytes), ProxyError> {
 }
 
 /// The body with its answer asked for in one piece: nobody is there to take events.
-pub(super) fn whole(body: &Bytes) -> Result<Bytes, Malformed> {
-    let [stream, options] = find(body, ["stream", "stream_options"])?;
-    let mut edits: Vec<(std::ops::Range<usize>, &[u8])> = Vec::new();
+pub(super) fn whole(body: &Bytes, is_json: bool) -> Result<Bytes, Malformed> {
+    let mut edits: Vec<(Range<usize>, &[u8])> = Vec::new();
+    if !is_json {
+        edits.extend(form::field(body, "stream").map(|place| (place, b"false".as_slice())));
+        return Ok(edited(body, edits));
+    }
+    let [stream, options, sound] = find(body, ["stream", "stream_options", "stream_format"])?;
     edits.extend(stream.map(|place| (place, b"false".as_slice())));
     // Servers refuse options of a stream that is none.
     edits.extend(options.map(|place| (place, b"null".as_slice())));
+    let events = sound.filter(|place| &body[place.clone()] == b"\"sse\"");
+    edits.extend(events.map(|place| (place, b"\"audio\"".as_slice())));
     edits.sort_by_key(|(place, _)| place.start);
+    Ok(edited(body, edits))
+}
+
+fn edited(body: &Bytes, edits: Vec<(Range<usize>, &[u8])>) -> Bytes {
     let (mut text, mut kept) = (Vec::with_capacity(body.len() + 8), 0);
     for (place, with) in edits {
         text.extend_from_slice(&body[kept..place.start]);
@@ -44,5 +56,5 @@ pub(super) fn whole(body: &Bytes) -> Result<Bytes, Malformed> {
         kept = place.end;
     }
     text.extend_from_slice(&body[kept..]);
-    Ok(text.into())
+    text.into()
 }

@@ -34,6 +34,7 @@ pub(crate) fn routes() -> Router<Arc<Proxy>> {
         .route("/v1/jobs", get(list).options(router::preflight))
         .route("/v1/jobs/{id}", get(one).delete(cancel).options(router::preflight))
         .route("/v1/jobs/{id}/cancel", post(cancel).options(router::preflight))
+        .route("/v1/jobs/{id}/result", get(result).options(router::preflight))
         .route("/v1/jobs/{id}/events", get(follow).options(router::preflight))
 }
 
@@ -94,6 +95,16 @@ async fn one(State(proxy): State<Arc<Proxy>>, Path(id): Path<String>, request: R
         let asker = Asker::of(&proxy, &head)?;
         let known = asker.job(&id).await?;
         view::whole(&asker.overflow, &known.job).await.map(view::response)
+    })
+    .await
+}
+
+async fn result(State(proxy): State<Arc<Proxy>>, Path(id): Path<String>, request: Request) -> Response {
+    let head = Head::of(request);
+    answer(&proxy, &head, async {
+        let asker = Asker::of(&proxy, &head)?;
+        let known = asker.job(&id).await?;
+        view::bare(&asker.overflow, &known.job).await
     })
     .await
 }

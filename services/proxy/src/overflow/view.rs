@@ -9,8 +9,8 @@ use bytes::Bytes;
 use domain::Time;
 use domain::deferred::{DeferredJob, DeferredResponse, DeferredStatus};
 use domain::notices::{Callback, CallbackBody};
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn error(job: &DeferredJob) -> Option<Value> {
     Some(json!({"message": job.because, "type": "job_error", "param": null, "code": code}))
 }
 
-/// All of it: the answer stands in it byte for byte if it is JSON, else as text or, if it is none, in base64.
+/// All of it: the answer stands in it byte for byte if it is JSON, else as text or in base64, and it says which.
 pub(super) async fn whole(overflow: &Overflow, job: &DeferredJob) -> Result<String, ProxyError> {
     let mut text = self::job(overflow, job).to_string();
     let response = match &job.response {
@@ -75,15 +75,35 @@ async fn body(
 
 fn answer(response: &DeferredResponse, body: Option<&Bytes>, request_id: &str) -> String {
     let headers = json!({"content-type": response.content_type, "x-request-id": request_id});
-    let body = match body {
-        None => "null".to_owned(),
+    let (encoding, body) = match body {
+        None => (Value::Null, "null".to_owned()),
         Some(body) => match (serde_json::from_slice::<&RawValue>(body), std::str::from_utf8(body)) {
-            (Ok(raw), _) if response.content_type.contains("json") => raw.get().to_owned(),
-            (_, Ok(text)) => json!(text).to_string(),
-            (_, Err(_)) => json!(base64::engine::general_purpose::STANDARD.encode(body)).to_string(),
+            (Ok(raw), _) if response.content_type.contains("json") => (json!("json"), raw.get().to_owned()),
+            (_, Ok(text)) if !is_binary(&response.content_type) => (json!("text"), json!(text).to_string()),
+            (_, Ok(_) | Err(_)) => {
+                (json!("base64"), json!(base64::engine::general_purpose::STANDARD.encode(body)).to_string())
+            }
         },
     };
-    format!("{{\"status_code\":{},\"headers\":{headers},\"body\":{body}}}", response.status_code)
+    let status = response.status_code;
+    format!("{{\"status_code\":{status},\"headers\":{headers},\"body_encoding\":{encoding},\"body\":{body}}}")
+}
+
+/// Whether it is no text, although its bytes may look like one.
+fn is_binary(content_type: &str) -> bool {
+    ["audio/", "image/", "video/", "application/octet-stream"].iter().any(|kind| content_type.starts_with(kind))
+}
+
+/// The answer as the model server gave it: status, type and bytes.
+pub(super) async fn bare(overflow: &Overflow, job: &DeferredJob) -> Result<Response, ProxyError> {
+    let none = || ProxyError::NoAnswer { id: job.id.clone(), status: job.status.as_str() };
+    let answer = job.response.as_ref().filter(|_| job.status.is_end()).ok_or_else(none)?;
+    let mut response = Response::new(Body::from(body(overflow, job, answer).await?.ok_or_else(none)?));
+    *response.status_mut() = StatusCode::from_u16(answer.status_code).unwrap_or(StatusCode::BAD_GATEWAY);
+    if let Ok(kind) = HeaderValue::from_str(&answer.content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    Ok(response)
 }
 
 /// What is told at the end, if somebody wants to be told.

@@ -1,9 +1,10 @@
 //! The bounded queue of one model: who may start now, who waits, and who goes next.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// A request that waited this long counts as one priority higher, so that no priority starves another.
 const AGEING: Duration = Duration::from_secs(10);
@@ -14,6 +15,8 @@ const TENANTS: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Admission {
     state: Mutex<State>,
+    /// Tells of room for one more.
+    room: Notify,
 }
 
 /// Where a request stands among others.
@@ -83,7 +86,7 @@ pub(crate) struct Waiting {
 impl Admission {
     /// A door with so many places and so long a queue.
     pub(crate) fn new(capacity: Option<usize>, queue: usize) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State { capacity, queue, ..State::default() }) })
+        Arc::new(Self { state: Mutex::new(State { capacity, queue, ..State::default() }), room: Notify::new() })
     }
 
     /// Changes the bounds; those inside and waiting stay.
@@ -91,6 +94,7 @@ impl Admission {
         let mut state = self.lock();
         (state.capacity, state.queue) = (capacity, queue);
         state.fill();
+        self.room.notify_waiters();
     }
 
     /// Requests that wait, and that are inside.
@@ -103,6 +107,23 @@ impl Admission {
     pub(crate) fn has_room(&self) -> bool {
         let state = self.lock();
         state.has_place() && state.waiting.is_empty()
+    }
+
+    /// Waits until one more could have a place or stand in the queue.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut told = pin!(self.room.notified());
+            // Whoever leaves from here on is heard.
+            told.as_mut().enable();
+            let has_room = {
+                let state = self.lock();
+                state.has_place() || state.waiting.len() < state.queue
+            };
+            if has_room {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Takes a place, or a stand in the queue.
@@ -234,6 +255,8 @@ impl Drop for Waiting {
             }
             None => {}
         }
+        drop(state);
+        self.admission.room.notify_waiters();
     }
 }
 
@@ -244,5 +267,7 @@ impl Drop for Place {
         state.stay = if state.stay == 0.0 { stayed } else { 0.8 * state.stay + 0.2 * stayed };
         state.running -= 1;
         state.fill();
+        drop(state);
+        self.admission.room.notify_waiters();
     }
 }

@@ -79,12 +79,9 @@ impl Route {
         backend.can(self.needs()) || (self.is_anthropic() && backend.can(Capability::Chat))
     }
 
-    /// Whether its requests may become jobs: JSON in and out, and of use to somebody who comes back for it.
+    /// Whether its requests may become jobs: whether their answer is of use to somebody who comes back for it.
     pub(crate) fn can_wait(self) -> bool {
-        match self {
-            Self::Chat | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses | Self::Rerank => true,
-            Self::CountTokens | Self::Speech | Self::Transcriptions | Self::Images => false,
-        }
+        self != Self::CountTokens
     }
 
     /// What it does, in the words of OpenTelemetry's conventions.

@@ -6,6 +6,7 @@ use super::permits::Permits;
 use super::{Fleet, Route};
 use crate::config::{BackendConfig, Config, ModelConfig, ReplicaConfig};
 use crate::error::ProxyError;
+use futures::FutureExt;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -119,6 +120,25 @@ async fn who_fills_the_queue_makes_room_for_others_and_never_the_other_way_round
     assert_eq!(door.load(), (4, 1));
     drop((inside, urgent, modest, second, greedy));
     assert_eq!(door.load(), (0, 0));
+}
+
+#[tokio::test]
+async fn who_waits_for_room_is_told_when_a_place_or_a_stand_in_the_queue_comes_free() {
+    let now = Instant::now();
+    for queue in [0, 1] {
+        let door = Admission::new(Some(1), queue);
+        let inside = free(door.enter(&rank("a", 1, 0), now));
+        let stands: Vec<_> = (0..queue).map(|_| door.enter(&rank("b", 1, 0), now).unwrap()).collect();
+        let mut room = Box::pin(door.room());
+        assert!((&mut room).now_or_never().is_none(), "nobody has left");
+        if queue == 0 {
+            drop(inside)
+        } else {
+            drop(stands)
+        }
+        room.now_or_never().expect("somebody has left");
+        door.room().now_or_never().expect("there is room");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Every path that goes to a model server.
 
 use super::caller::Caller;
+use super::form;
 use super::headers::{self, RequestId};
 use crate::error::ProxyError;
 use crate::json::Peek;
@@ -16,7 +17,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use domain::keys::KeyScope;
 use http::Request;
-use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) async fn infer(
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
     let mut account = Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route, span);
-    let is_json = !request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"multipart/"));
+    let is_json = !form::is_form(request.headers());
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
         .await
@@ -137,7 +137,7 @@ async fn take_in(
         if is_json { Some(Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?) } else { None };
     let name = match &peek {
         Some(peek) => peek.model.clone(),
-        None => form_model(body),
+        None => form::model(body),
     };
     let model = proxy.find_model(setup, name.as_deref()).await?;
     let named = name.unwrap_or_else(|| model.name.clone());
@@ -183,13 +183,4 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, ProxyError> {
         Err(error) if error.is::<LengthLimitError>() => Err(ProxyError::TooLarge { limit }),
         Err(error) => Err(ProxyError::BadBody(format!("it ended early: {error}"))),
     }
-}
-
-/// The `model` field of a form with files, which is short and has a line of its own.
-fn form_model(body: &[u8]) -> Option<String> {
-    let at = memchr::memmem::find(body, b"name=\"model\"")?;
-    let rest = body.get(at..)?;
-    let value = rest.get(memchr::memmem::find(rest, b"\r\n\r\n")? + 4..)?;
-    let end = memchr::memmem::find(value, b"\r\n")?;
-    String::from_utf8(value.get(..end)?.to_vec()).ok().filter(|name| name.len() <= 256)
 }

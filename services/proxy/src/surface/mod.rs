@@ -2,6 +2,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod envelope;
+pub(crate) mod form;
 pub(crate) mod front;
 pub(crate) mod headers;
 mod infer;

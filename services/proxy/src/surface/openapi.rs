@@ -80,6 +80,13 @@ const READS: &[(&str, &str, &str, &str, Option<&str>)] = &[
         Some("DeferredJob"),
     ),
     ("/v1/jobs/{id}/cancel", "post", "cancel_deferred_job_by_post", "The same.", Some("DeferredJob")),
+    (
+        "/v1/jobs/{id}/result",
+        "get",
+        "get_deferred_result",
+        "Its answer as the model server gave it: status, content type and bytes; 409 while there is none.",
+        None,
+    ),
     ("/v1/jobs/{id}/events", "get", "follow_deferred_job", "Each change as an event, the answer with the last.", None),
 ];
 
@@ -215,7 +222,15 @@ fn job_schema() -> Value {
             "position": {"type": ["integer", "null"]},
             "created_at": seconds, "expires_at": seconds, "started_at": seconds, "ended_at": seconds,
             "status_code": {"type": ["integer", "null"]},
-            "response": {"type": ["object", "null"]},
+            "response": {
+                "type": ["object", "null"],
+                "properties": {
+                    "status_code": {"type": "integer"},
+                    "headers": {"type": "object"},
+                    "body_encoding": {"enum": ["json", "text", "base64", null]},
+                    "body": {},
+                },
+            },
         },
         "required": ["id", "object", "status", "model", "attempt", "created_at"],
         "additionalProperties": true,

@@ -124,8 +124,8 @@ async fn what_cannot_become_a_job_is_refused_with_both_reasons() {
     let reply = send(&gateway, "POST", CHAT, &[ASYNC], &long).await;
     assert_eq!((reply.status, code(&reply)), (503, json!("queue_timeout")), "{}", reply.text());
     assert!(reply.text().contains("more than the 200 that a job may have"), "{}", reply.text());
-    let image = send(&gateway, "POST", "/v1/images/generations", &[ASYNC], r#"{"model":"m"}"#).await;
-    assert!(image.status == 503 && image.text().contains("cannot wait"), "{}", image.text());
+    let count = send(&gateway, "POST", "/v1/messages/count_tokens", &[ASYNC], r#"{"model":"m","messages":[]}"#).await;
+    assert!(count.text().contains("at once or never, and cannot wait"), "{}", count.text());
     let unknown = send(&gateway, "POST", CHAT, &[ASYNC], r#"{"model":"other","messages":[]}"#).await;
     assert_eq!((unknown.status, code(&unknown)), (404, json!("model_not_found")));
     assert_eq!(send(&gateway, "POST", CHAT, &[ASYNC], "{").await.status, 400);

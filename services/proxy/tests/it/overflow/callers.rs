@@ -173,6 +173,49 @@ async fn jobs_are_held_to_the_limits_of_their_key_and_end_with_it() {
 }
 
 #[tokio::test]
+async fn a_job_takes_one_request_of_its_keys_minute_and_not_another_when_it_runs() {
+    let (gate, gateway, held, server) = full(|_| {}).await;
+    let now = Time::from_micros(0);
+    let record = KeyRecord {
+        id: "key_1".to_owned(),
+        name: "dora".to_owned(),
+        hash: hash_key("dora"),
+        tenant: None,
+        scopes: Vec::new(),
+        models: Vec::new(),
+        limits: KeyLimits { requests_per_minute: Some(1), ..KeyLimits::default() },
+        created_at: now,
+        updated_at: now,
+        revoked_at: None,
+    };
+    connect(&server).await.keys().replace(&record, 0).await.unwrap();
+    let dora = [("x-api-key", "dora"), ASYNC];
+    let begun = Instant::now();
+    let id = loop {
+        let reply = call(gateway.address, "POST", CHAT, &dora, PLAIN).await;
+        if reply.status != 401 {
+            break id_of(&reply);
+        }
+        assert!(begun.elapsed() < WITHIN, "the key never came here");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    gate.open();
+    assert_eq!(held.reply().await.status, 200);
+    let path = format!("/v1/jobs/{id}");
+    let begun = Instant::now();
+    loop {
+        let job = call(gateway.address, "GET", &path, &dora, "").await.json();
+        if job["status"] == "completed" {
+            break;
+        }
+        assert!(begun.elapsed() < WITHIN, "{job}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let next = call(gateway.address, "POST", CHAT, &dora[..1], PLAIN).await;
+    assert_eq!((next.status, code(&next)), (429, json!("rate_limit_exceeded")), "its one request is used");
+}
+
+#[tokio::test]
 async fn official_clients_have_a_request_as_a_job_and_fetch_its_answer() {
     use tokio::io::{AsyncBufReadExt, BufReader};
     let server = broker().await;

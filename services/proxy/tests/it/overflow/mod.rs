@@ -3,6 +3,7 @@
 mod accepted;
 mod attempts;
 mod callers;
+mod media;
 mod proxies;
 
 use crate::client::{Open, Reply, call};
