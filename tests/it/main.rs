@@ -29,4 +29,5 @@ mod security;
 mod streams;
 mod tap;
 mod traces;
+mod traffic;
 mod usage;

@@ -1,7 +1,7 @@
 //! What model requests used is added up and can be read.
 
 use crate::flows;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{FakeModel, SOON, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,9 +29,66 @@ async fn sums_need_a_token_and_sensible_days() {
     let gateway = flows::gateway().start().await;
     let stranger = gateway.client.with_token(None);
     assert_eq!(stranger.get("//v1/usage").await.status, 401);
-    for query in ["group_by=colour", "from=yesterday"] {
+    for query in ["group_by=colour", "from=yesterday", "colour=red"] {
         let answer = gateway.client.get(&format!("//v1/usage?{query}")).await;
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains("expected")), "{query}");
+        assert!(answer.headers.contains_key("x-request-id"), "{query}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_sees_what_it_used_itself_and_one_with_the_scope_admin_what_everybody_did() {
+    let model = FakeModel::start(&[]).await;
+    let gateway = flows::gateway().model(&model).start().await;
+    let key = async |name: &str, more: Value| {
+        let mut wanted = more;
+        wanted["name"] = json!(name);
+        let made = gateway.client.post("/keys", &wanted).await.good();
+        gateway.client.with_token(made["key"].as_str())
+    };
+    let alice = key("alice", json!({"tenant": "one"})).await;
+    let bob = key("bob", json!({})).await;
+    let chief = key("chief", json!({"scopes": ["admin"]})).await;
+    let ask = json!({"model": "fake-model", "messages": [{"role": "user", "content": "hello"}]});
+    for (client, count) in [(&alice, 2), (&bob, 1)] {
+        for _ in 0..count {
+            until("the key to be known", SOON, async || {
+                let answer = client.post("//v1/chat/completions", &ask).await;
+                if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
+            })
+            .await;
+        }
+    }
+    let requests = async |client: &testkit::Client, query: &str| {
+        let sums = client.get(&format!("//v1/usage?group_by=key{query}")).await.good();
+        let sums = sums["data"].as_array().cloned().unwrap_or_default();
+        sums.iter().map(|sum| (sum["group"].as_str().unwrap().to_owned(), sum["requests"].as_u64().unwrap())).collect()
+    };
+    let both: Vec<(String, u64)> = vec![("alice".to_owned(), 2), ("bob".to_owned(), 1)];
+    until("three requests to be accounted for", SOON, async || {
+        let seen: Vec<(String, u64)> = requests(&gateway.client, "").await;
+        if seen == both { Ok(()) } else { Err(format!("{seen:?}")) }
+    })
+    .await;
+    let seen: Vec<(String, u64)> = requests(&chief, "").await;
+    assert_eq!(seen, both);
+    for (client, query, wanted) in [
+        (&alice, "", &both[..1]),
+        (&bob, "&key=bob", &both[1..]),
+        (&chief, "&tenant=one", &both[..1]),
+        (&gateway.client, "&key=bob&model=fake-model", &both[1..]),
+        (&gateway.client, "&model=another", &[]),
+    ] {
+        let seen: Vec<(String, u64)> = requests(client, query).await;
+        assert_eq!(seen, wanted, "{query}");
+    }
+    assert_eq!(alice.get("//v1/usage?key=bob").await.status, 403);
+    assert_eq!(gateway.client.with_token(Some("gk_nobody")).get("//v1/usage").await.status, 401);
+    gateway.client.delete("/keys/alice").await.good();
+    until("a revoked key to see nothing", SOON, async || {
+        let answer = alice.get("//v1/usage").await;
+        if answer.status == 401 { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
 }

@@ -40,6 +40,8 @@ pub struct Config {
     pub overflow: OverflowConfig,
     /// Origins that browsers may call from; `*` for any.
     pub cors_origins: Vec<String>,
+    /// Whether what models are asked is written into the access log.
+    pub log_prompts: bool,
     /// The file with backends, models and keys, read again when it changes.
     pub file: Option<PathBuf>,
 }
@@ -212,6 +214,10 @@ impl Config {
                 .value("GANTRY_PROXY_CORS_ORIGINS")
                 .about("origins that browsers may call from, * for any")
                 .default(Vec::new())?,
+            log_prompts: reader
+                .value("GANTRY_PROXY_LOG_PROMPTS")
+                .about("whether prompts are written into the access log, their first 4,096 characters")
+                .default(false)?,
             file: reader.value("GANTRY_PROXY_FILE").about("TOML file with backends, models and keys").optional()?,
             ..Self::default()
         })

@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(crate) enum ProxyError {
     #[error("the request body is not the JSON object that was expected: {0}")]
     BadBody(String),
+    #[error("the request body is not the form that was expected: {0}")]
+    BadForm(String),
     #[error("the request names no model; set 'model' to one of: {}", list(.known))]
     NoModel { known: Vec<String> },
     #[error("{0}")]
@@ -16,14 +18,20 @@ pub(crate) enum ProxyError {
     NoKey,
     #[error("the API key is not known here; check it, or ask for a new one")]
     WrongKey,
-    #[error("no API key is configured, so only this machine may call; set API_KEYS to let others in")]
+    #[error("no API key is configured, so only programs on this machine may call; set API_KEYS to let others in")]
     LoopbackOnly,
+    #[error(
+        "no API key is configured, so pages of '{origin}' may not call; name it in GANTRY_PROXY_CORS_ORIGINS, or set API_KEYS"
+    )]
+    ForeignPage { origin: String },
     #[error("the key '{key}' may not {what}")]
     Forbidden { key: String, what: String },
     #[error("the model '{model}' does not exist here; models that do: {}", list(.known))]
     UnknownModel { model: String, known: Vec<String> },
     #[error("there is nothing at {path}")]
     UnknownRoute { path: String },
+    #[error("{path} does not take {method}")]
+    WrongMethod { path: String, method: String },
     #[error("backend '{backend}' does not support {what}")]
     NotSupported { backend: String, what: &'static str },
     #[error("the request body is larger than {limit} bytes")]
@@ -117,15 +125,17 @@ impl ProxyError {
     /// What a client sees of it.
     pub(crate) fn face(&self) -> Face {
         let (status, kind, code) = match self {
-            Self::BadBody(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_body"),
+            Self::BadBody(_) | Self::BadForm(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_body"),
             Self::NoModel { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", "model_required"),
             Self::Unsupported(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "unsupported_value"),
             Self::NoKey | Self::WrongKey | Self::LoopbackOnly => {
                 (StatusCode::UNAUTHORIZED, "authentication_error", "invalid_api_key")
             }
             Self::Forbidden { .. } => (StatusCode::FORBIDDEN, "permission_error", "not_allowed"),
+            Self::ForeignPage { .. } => (StatusCode::FORBIDDEN, "permission_error", "origin_not_allowed"),
             Self::UnknownModel { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "model_not_found"),
             Self::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "invalid_request_error", "not_found"),
+            Self::WrongMethod { .. } => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "method_not_allowed"),
             Self::NotSupported { .. } => {
                 (StatusCode::NOT_IMPLEMENTED, "not_supported_error", "capability_not_supported")
             }

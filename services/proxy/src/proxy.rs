@@ -180,7 +180,13 @@ impl Proxy {
         }
     }
 
-    fn served(&self) -> Vec<Arc<Served>> {
+    /// Whether services that are started on demand can be had.
+    pub(crate) fn hears_offers(&self) -> bool {
+        self.bus.as_ref().is_some_and(Bus::is_connected)
+    }
+
+    /// Services that are started on demand.
+    pub(crate) fn served(&self) -> Vec<Arc<Served>> {
         self.served.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
@@ -306,6 +312,11 @@ impl Proxy {
     /// Requests that have not ended, and guards that they hold.
     pub fn open_requests(&self) -> (i64, i64) {
         (self.permits.open(), self.permits.held())
+    }
+
+    /// Writes the gauges of what is held and how everybody is, as it stands now.
+    pub fn write_gauges(&self) {
+        crate::metrics::gauges(&self.permits, &self.setup().fleet);
     }
 
     /// Requests that stand in the queue of their model.

@@ -1,4 +1,4 @@
-//! `/readyz` and `/metrics`: for whoever runs the process, outside of the security layer and the contract.
+//! `/livez`, `/readyz` and `/metrics`: for whoever runs the process, outside of the security layer and the contract.
 
 use crate::Api;
 use crate::error::json;
@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 
 /// The routes of this file.
 pub(super) fn router() -> Router<Api> {
-    Router::new().route("/readyz", get(ready)).route("/metrics", get(metrics))
+    Router::new().route("/livez", get(async || "ok\n")).route("/readyz", get(ready)).route("/metrics", get(metrics))
 }
 
 async fn ready(State(api): State<Api>) -> Response {

@@ -1,4 +1,5 @@
-//! The permissive CORS layer outside of the security layer: every origin may read the answer, whoever enforces.
+//! The permissive CORS layer outside of the security layer: every origin may read the answer, whoever enforces. Model
+//! traffic has a list of origins of its own.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -8,8 +9,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 const METHODS: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
 
+/// What the proxy answers, which enforces nothing where no key is asked for.
+const MODEL_TRAFFIC: &str = "/v1/";
+
 /// The middleware.
 pub async fn cors(request: Request, next: Next) -> Response {
+    if request.uri().path().starts_with(MODEL_TRAFFIC) {
+        return next.run(request).await;
+    }
     let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
         let mut response = next.run(request).await;
         vary(response.headers_mut());

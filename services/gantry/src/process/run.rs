@@ -122,12 +122,14 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let api = api::Service::start(all.api, parts, tasks);
     let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
     let key = in_process_key(&mut all.proxy);
-    let proxy = proxy::Proxy::new(all.proxy)?.with_metrics(move || metrics.render());
-    let proxy = Arc::new(proxy.with_sink(BusSink::start(&bus, tasks)).with_bus(&bus).await?);
+    let proxy = proxy::Proxy::new(all.proxy)?.with_sink(BusSink::start(&bus, tasks));
+    let proxy = Arc::new(proxy.with_bus(&bus).await?);
     proxy.say_who_may_call();
+    let measured = Arc::downgrade(&proxy);
+    metrics.before_rendering(move || measured.upgrade().iter().for_each(|proxy| proxy.write_gauges()));
     let control = bus.clone();
     if all.process.runner {
-        all.runner.model.base_url = format!("http://127.0.0.1:{}/v1", address.port());
+        all.runner.model.base_url = format!("http://{}/v1", web::own_address(address));
         all.runner.model.api_key = Some(key);
         runner::spawn(runner::Parts { bus, bundles: bundles.clone(), config: all.runner }, tasks)?;
     }

@@ -1,11 +1,13 @@
 //! Accounts of model requests: from the proxy to the bus, and their sums at `/v1/usage`.
 
 use api::Credentials;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bus::{Bus, UsageLog};
+use bus::{Bus, BusError, Keys, UsageLog};
+use domain::keys::KeyScope;
 use domain::{Plane, Time};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
@@ -16,7 +18,7 @@ use service::Tasks;
 use std::convert::Infallible;
 use std::sync::Arc;
 use store::runs::Runs;
-use store::usage::{Account, AccountOutcome, Grouping, UsageSums};
+use store::usage::{Account, AccountOutcome, Grouping, Only, UsageSums};
 use tokio::sync::mpsc;
 
 /// Accounts that wait for the broker; beyond it they are lost, and counted.
@@ -103,6 +105,14 @@ fn account(usage: Usage) -> Account {
 struct Reading {
     sums: UsageSums,
     credentials: Credentials,
+    keys: Keys,
+}
+
+/// Whose requests a caller may see.
+enum Sight {
+    All,
+    /// Those of the key of that name.
+    Own(String),
 }
 
 /// `GET /v1/usage`, and the task that keeps its sums current.
@@ -118,7 +128,7 @@ pub(super) async fn routes(bus: &Bus, runs: &Runs, credentials: &Credentials, ta
             }
         }
     });
-    let reading = Reading { sums, credentials: credentials.clone() };
+    let reading = Reading { sums, credentials: credentials.clone(), keys: bus.keys() };
     Ok(Router::new().route("/v1/usage", get(read)).with_state(reading))
 }
 
@@ -128,11 +138,15 @@ pub(super) fn describe(document: &mut Value) {
         let schema = json!({"type": "string", "format": "date"});
         json!({"name": name, "in": "query", "required": false, "description": about, "schema": schema})
     };
+    let only = |name: &str, about: &str| json!({"name": name, "in": "query", "required": false, "description": about, "schema": {"type": "string"}});
     let grouping = json!({"enum": ["day", "model", "key", "tenant"], "default": "model"});
     let parameters = [
         day("from", "The first day; the first of this month if not said."),
         day("to", "The last day; today if not said."),
         json!({"name": "group_by", "in": "query", "required": false, "schema": grouping}),
+        only("model", "Only requests for that model."),
+        only("key", "Only requests of the key of that name."),
+        only("tenant", "Only requests of that tenant."),
     ];
     let sums = json!({"type": "object", "properties": {
         "object": {"const": "list"}, "from": {"type": "string"}, "to": {"type": "string"},
@@ -141,6 +155,7 @@ pub(super) fn describe(document: &mut Value) {
     document["paths"]["/v1/usage"] = json!({"get": {
         "operationId": "model_usage",
         "summary": "What model requests took: requests, tokens and times, summed up.",
+        "description": "A token of the gateway and a key with the scope admin see everything, any other key what it used itself.",
         "parameters": parameters,
         "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": sums}}}},
         "security": [{"gatewayBearerAuth": []}],
@@ -148,15 +163,61 @@ pub(super) fn describe(document: &mut Value) {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Asked {
     from: Option<String>,
     to: Option<String>,
     group_by: Option<String>,
+    model: Option<String>,
+    key: Option<String>,
+    tenant: Option<String>,
 }
 
-async fn read(State(reading): State<Reading>, headers: HeaderMap, Query(asked): Query<Asked>) -> Response {
-    if reading.credentials.check_headers(&headers).is_none() {
-        return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", "a bearer token of the gateway is needed");
+type Asking = Result<Query<Asked>, QueryRejection>;
+
+async fn read(State(reading): State<Reading>, headers: HeaderMap, asked: Asking) -> Response {
+    let mut response = sums(&reading, &headers, asked).await;
+    proxy::stamp(&headers, &mut response);
+    response
+}
+
+impl Reading {
+    /// What a caller may see; none for a stranger.
+    async fn sight(&self, headers: &HeaderMap) -> Result<Option<Sight>, BusError> {
+        if self.credentials.check_headers(headers).is_some() {
+            return Ok(Some(Sight::All));
+        }
+        let Some(sent) = proxy::sent_key(headers) else { return Ok(None) };
+        let hash = proxy::hash_key(sent);
+        let known = self.keys.list().await?;
+        let known = known.into_iter().find(|key| key.revoked_at.is_none() && key.hash == hash);
+        Ok(known.map(|key| if key.scopes.contains(&KeyScope::Admin) { Sight::All } else { Sight::Own(key.name) }))
+    }
+}
+
+async fn sums(reading: &Reading, headers: &HeaderMap, asked: Asking) -> Response {
+    let sight = match reading.sight(headers).await {
+        Ok(Some(sight)) => sight,
+        Ok(None) => {
+            let text = "a bearer token of the gateway is needed, or a key that `gantry key create` made";
+            return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", text);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the keys cannot be read");
+            let text = "the broker does not answer; try again";
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", text);
+        }
+    };
+    let Query(mut asked) = match asked {
+        Ok(asked) => asked,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, "invalid_query", &error.body_text()),
+    };
+    if let Sight::Own(name) = sight {
+        if asked.key.as_ref().is_some_and(|key| *key != name) {
+            let text = format!("the key '{name}' sees its own requests only; the scope admin sees all");
+            return refusal(StatusCode::FORBIDDEN, "not_allowed", &text);
+        }
+        asked.key = Some(name);
     }
     let word = asked.group_by.as_deref().unwrap_or("model");
     let Some(by) = Grouping::parse(word) else {
@@ -170,7 +231,8 @@ async fn read(State(reading): State<Reading>, headers: HeaderMap, Query(asked): 
         let text = format!("'{day}' is no day, expected one such as 2026-11-21");
         return refusal(StatusCode::BAD_REQUEST, "invalid_day", &text);
     }
-    match reading.sums.list(&Plane::main(), &from, &to, by).await {
+    let only = Only { model: asked.model, key: asked.key, tenant: asked.tenant };
+    match reading.sums.list(&Plane::main(), (&from, &to), &only, by).await {
         Ok(sums) => {
             Json(json!({ "object": "list", "from": from, "to": to, "group_by": word, "data": sums })).into_response()
         }
@@ -183,7 +245,12 @@ async fn read(State(reading): State<Reading>, headers: HeaderMap, Query(asked): 
 
 /// The error body that clients of `/v1` expect.
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response {
-    let kind = if status.is_client_error() { "invalid_request_error" } else { "server_error" };
+    let kind = match status.as_u16() {
+        401 => "authentication_error",
+        403 => "permission_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    };
     let body: Value = json!({ "error": { "message": message, "type": kind, "param": null, "code": code } });
     (status, Json(body)).into_response()
 }

@@ -12,7 +12,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use service::Tasks;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use telemetry::Metrics;
@@ -36,6 +36,16 @@ pub(super) async fn bind(host: &str, port: u16) -> anyhow::Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| {
         format!("cannot listen on {host}:{port}; choose another with --host and --port, or stop what listens there")
     })
+}
+
+/// Where this process reaches its own port.
+pub(super) fn own_address(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, listening.port())
 }
 
 /// Serves until the process is told to stop; requests under way are then finished.
@@ -92,4 +102,21 @@ pub(super) fn announce(address: SocketAddr, token: &Option<PathBuf>) {
         eprintln!("its token is in {}", path.display());
     }
     eprintln!("try:  gantry run start hello --watch");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_address;
+
+    #[test]
+    fn a_process_reaches_its_own_port_wherever_it_listens() {
+        for (listening, own) in [
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("0.0.0.0:1", "127.0.0.1:1"),
+            ("[::]:1", "[::1]:1"),
+            ("10.0.0.5:1", "10.0.0.5:1"),
+        ] {
+            assert_eq!(own_address(listening.parse().unwrap()).to_string(), own);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! A whole chat completion as a message.
 
-use super::stop_reason;
+use super::{stop_reason, stop_sequence};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -26,7 +26,8 @@ pub(crate) fn from_chat(text: &Bytes, model: &str) -> Result<Bytes, String> {
     }
     let finish = choice["finish_reason"].as_str().ok_or("no finish_reason")?;
     let called = message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
-    let stop = if called && finish == "stop" { "tool_use" } else { stop_reason(finish) };
+    let sequence = stop_sequence(choice).filter(|_| finish == "stop" && !called);
+    let stop = if called && finish == "stop" { "tool_use" } else { stop_reason(finish, sequence) };
     let answer = json!({
         "id": message_id(&from["id"]),
         "type": "message",
@@ -34,7 +35,7 @@ pub(crate) fn from_chat(text: &Bytes, model: &str) -> Result<Bytes, String> {
         "model": model,
         "content": content,
         "stop_reason": stop,
-        "stop_sequence": null,
+        "stop_sequence": sequence,
         "usage": usage(&from["usage"]),
     });
     Ok(answer.to_string().into())

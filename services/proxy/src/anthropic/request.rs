@@ -31,22 +31,24 @@ pub(crate) fn to_chat(body: &Bytes, model: Option<&str>, ask_usage: bool) -> Res
     {
         to.insert("user".to_owned(), user.clone());
     }
+    refuse_what_runs_there(&from)?;
     tools(&from, &mut to)?;
     thinking(&from, &mut to);
+    form(&from, &mut to)?;
     Ok(Value::Object(to).to_string().into())
 }
 
 fn messages(from: &Map<String, Value>) -> Result<Vec<Value>, ProxyError> {
     let mut messages = Vec::new();
     if let Some(system) = from.get("system").filter(|system| !system.is_null()) {
-        messages.push(json!({"role": "system", "content": text_of(system)?}));
+        messages.push(json!({"role": "system", "content": text_of(system, false)?}));
     }
     let list = from.get("messages").and_then(Value::as_array).ok_or_else(|| bad("messages: a list is needed"))?;
     for message in list {
         match message["role"].as_str() {
             Some("assistant") => messages.push(assistant(&message["content"])?),
             Some("user") => user(&message["content"], &mut messages)?,
-            Some("system") => messages.push(json!({"role": "system", "content": text_of(&message["content"])?})),
+            Some("system") => messages.push(json!({"role": "system", "content": text_of(&message["content"], false)?})),
             _ => return Err(bad("messages: a role must be 'user' or 'assistant'")),
         }
     }
@@ -64,7 +66,7 @@ fn user(content: &Value, messages: &mut Vec<Value>) -> Result<(), ProxyError> {
             }
             Some("document") => parts.push(json!({"type": "text", "text": document(&block)?})),
             Some("tool_result") => {
-                let mut text = text_of(&block["content"])?;
+                let mut text = text_of(&block["content"], true)?;
                 if block["is_error"] == true {
                     text = format!("Error: {text}");
                 }
@@ -141,8 +143,43 @@ fn tools(from: &Map<String, Value>, to: &mut Map<String, Value>) -> Result<(), P
     Ok(())
 }
 
+/// What only Anthropic's own servers do is not left out in silence.
+fn refuse_what_runs_there(from: &Map<String, Value>) -> Result<(), ProxyError> {
+    let is_said = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+    for name in ["mcp_servers", "container"] {
+        if from.get(name).is_some_and(is_said) {
+            return Err(ProxyError::Unsupported(format!(
+                "{name}: this runs at Anthropic, and not at this model server"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The form that the answer must have.
+fn form(from: &Map<String, Value>, to: &mut Map<String, Value>) -> Result<(), ProxyError> {
+    let config = from.get("output_config").and_then(|config| config.get("format"));
+    let Some(format) = config.or_else(|| from.get("output_format")).filter(|format| !format.is_null()) else {
+        return Ok(());
+    };
+    if format["type"] != "json_schema" || !format["schema"].is_object() {
+        return Err(ProxyError::Unsupported(
+            "output format: only 'json_schema' with a schema is known here".to_owned(),
+        ));
+    }
+    let schema = json!({"name": "answer", "schema": format["schema"], "strict": true});
+    to.insert("response_format".to_owned(), json!({"type": "json_schema", "json_schema": schema}));
+    Ok(())
+}
+
 /// A budget for thinking has no twin; the nearest is how hard to try.
 fn thinking(from: &Map<String, Value>, to: &mut Map<String, Value>) {
+    if let Some(effort) = from.get("output_config").and_then(|config| config.get("effort")?.as_str()) {
+        // Nobody else knows a word above the third.
+        let effort = if matches!(effort, "low" | "medium") { effort } else { "high" };
+        to.insert("reasoning_effort".to_owned(), json!(effort));
+        return;
+    }
     let Some(thinking) = from.get("thinking").filter(|thinking| thinking["type"] == "enabled") else {
         return;
     };
@@ -164,16 +201,20 @@ fn blocks(content: &Value) -> Result<Vec<Value>, ProxyError> {
     }
 }
 
-/// The text of a content that may be a text or a list of blocks; what is no text in it is left out.
-fn text_of(content: &Value) -> Result<String, ProxyError> {
+/// The text of a content that may be a text or a list of blocks; whoever takes the images in it says so.
+fn text_of(content: &Value, images_apart: bool) -> Result<String, ProxyError> {
     if content.is_null() {
         return Ok(String::new());
     }
-    let texts: Vec<String> = blocks(content)?
-        .iter()
-        .filter(|block| block["type"] == "text")
-        .filter_map(|block| block["text"].as_str().map(str::to_owned))
-        .collect();
+    let mut texts = Vec::new();
+    for block in blocks(content)? {
+        match block["type"].as_str() {
+            Some("text") => texts.push(block["text"].as_str().unwrap_or_default().to_owned()),
+            Some("document") => texts.push(document(&block)?),
+            Some("image") if images_apart => {}
+            other => return Err(unknown_block(other)),
+        }
+    }
     Ok(texts.join("\n"))
 }
 

@@ -1,7 +1,7 @@
 //! A stream of chat completion chunks as a stream of message events.
 
 use super::answer::{message_id, thought_of, usage};
-use super::stop_reason;
+use super::{stop_reason, stop_sequence};
 use crate::error::ProxyError;
 use crate::relay::completion::Completion;
 use crate::relay::dialect::{Dialect, Verdict};
@@ -22,6 +22,7 @@ pub(crate) struct Translated {
     open: Option<(usize, Block)>,
     blocks: usize,
     finish: Option<String>,
+    sequence: Option<String>,
     usage: Value,
     ended: bool,
 }
@@ -37,7 +38,17 @@ enum Block {
 impl Translated {
     /// For a model as the client named it.
     pub(crate) fn new(inner: Completion, model: String) -> Self {
-        Self { inner, model, started: false, open: None, blocks: 0, finish: None, usage: Value::Null, ended: false }
+        Self {
+            inner,
+            model,
+            started: false,
+            open: None,
+            blocks: 0,
+            finish: None,
+            sequence: None,
+            usage: Value::Null,
+            ended: false,
+        }
     }
 
     fn chunk(&mut self, chunk: &Value, out: &mut VecDeque<Bytes>) {
@@ -67,6 +78,7 @@ impl Translated {
         }
         if let Some(finish) = choice["finish_reason"].as_str().filter(|finish| !finish.is_empty()) {
             self.finish = Some(finish.to_owned());
+            self.sequence = stop_sequence(choice).filter(|_| finish == "stop").map(str::to_owned);
         }
     }
 
@@ -118,14 +130,16 @@ impl Translated {
 
     fn finish(&mut self, out: &mut VecDeque<Bytes>) -> Verdict {
         self.leave(out);
-        let stop = self.finish.as_deref().map_or("end_turn", stop_reason);
+        let sequence = self.sequence.as_deref();
+        let stop = self.finish.as_deref().map_or("end_turn", |finish| stop_reason(finish, sequence));
         let mut told = usage(&self.usage);
         if !self.usage.is_object() {
             let tally = self.inner.tally();
             told = json!({"input_tokens": tally.tokens_in, "output_tokens": tally.tokens_out});
         }
-        let delta =
-            json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": told});
+        let delta = json!({
+            "type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": sequence}, "usage": told,
+        });
         self.say("message_delta", &delta, out);
         self.say("message_stop", &json!({"type": "message_stop"}), out);
         self.ended = true;

@@ -63,10 +63,71 @@ fn what_has_no_words_on_the_other_side_is_refused_and_not_dropped() {
         (json!([{"type": "document", "source": {"type": "base64", "data": "AA"}}]), "plain text"),
         (json!([{"type": "server_tool_use"}]), "server_tool_use"),
         (json!([{"type": "image", "source": {"type": "file", "file_id": "f"}}]), "base64 or url"),
+        (json!([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "search_result"}]}]), "search_result"),
+        (
+            json!([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document", "source": {"type": "url"}}]}]),
+            "plain text",
+        ),
     ] {
         let from = json!({"messages": [{"role": "user", "content": content}]});
         let error = to_chat(&from.to_string().into(), None, false).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn what_runs_at_anthropic_is_refused_and_not_dropped() {
+    for (name, value) in [
+        ("mcp_servers", json!([{"type": "url", "url": "https://x", "name": "x"}])),
+        ("container", json!("c_1")),
+        ("output_format", json!({"type": "grammar"})),
+        ("system", json!([{"type": "image", "source": {"type": "url", "url": "https://x"}}])),
+    ] {
+        let mut from = json!({"messages": []});
+        from[name] = value;
+        assert!(to_chat(&from.to_string().into(), None, false).is_err(), "{name}");
+    }
+    assert!(to_chat(&json!({"messages": [], "mcp_servers": []}).to_string().into(), None, false).is_ok());
+}
+
+#[test]
+fn the_form_of_the_answer_and_the_effort_are_said_in_both_spellings() {
+    let format = json!({"type": "json_schema", "schema": {"type": "object"}});
+    let wanted = json!({
+        "type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}, "strict": true},
+    });
+    for ours in [
+        request(json!({"messages": [], "output_format": format})),
+        request(json!({"messages": [], "output_config": {"format": format, "effort": "max"}})),
+    ] {
+        assert_eq!(ours["response_format"], wanted);
+        assert!(ours.get("reasoning_effort").is_none_or(|effort| effort == "high"), "{ours}");
+    }
+    let effort = request(json!({"messages": [], "thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}}));
+    assert_eq!(effort["reasoning_effort"], json!("low"));
+}
+
+#[test]
+fn a_text_of_the_client_that_ended_the_answer_is_named_where_the_backend_names_it() {
+    for (choice, stop, sequence) in [
+        (json!({"stop_reason": "END"}), "stop_sequence", json!("END")),
+        (json!({"matched_stop": "END"}), "stop_sequence", json!("END")),
+        (json!({"stop_reason": 128_009}), "end_turn", Value::Null),
+        (json!({}), "end_turn", Value::Null),
+    ] {
+        let mut whole = choice.clone();
+        whole["finish_reason"] = json!("stop");
+        let mut last = whole.clone();
+        whole["message"] = json!({"role": "assistant", "content": "so"});
+        last["delta"] = json!({"role": "assistant", "content": "so"});
+        let answer = message(json!({"id": "c1", "choices": [whole]}));
+        assert_eq!((&answer["stop_reason"], &answer["stop_sequence"]), (&json!(stop), &sequence), "{choice}");
+        let chunk =
+            json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [last]});
+        let (events, verdict) = stream(&format!("data: {chunk}\n\ndata: [DONE]\n\n"));
+        assert_eq!(verdict, Verdict::Complete);
+        let delta = &events[events.len() - 2]["delta"];
+        assert_eq!((&delta["stop_reason"], &delta["stop_sequence"]), (&json!(stop), &sequence), "{choice}");
     }
 }
 

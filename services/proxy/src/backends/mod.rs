@@ -14,7 +14,7 @@ mod tests;
 mod tgi;
 mod vllm;
 
-pub(crate) use refusal::{inside_success, read as read_refusal};
+pub(crate) use refusal::{as_told, inside_success, read as read_refusal};
 
 /// Every kind that a configuration may name.
 pub(crate) static ALL: [&Kind; 8] = [
@@ -198,6 +198,19 @@ impl OnDisconnect {
 }
 
 impl Capability {
+    /// All of them.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Messages,
+        Self::Responses,
+        Self::Rerank,
+        Self::Speech,
+        Self::Transcriptions,
+        Self::Images,
+    ];
+
     /// In words, for an error.
     pub(crate) fn title(self) -> &'static str {
         match self {

@@ -36,11 +36,31 @@ pub(crate) fn inside_success(value: &Value) -> Option<StatusCode> {
     };
     let code = error.get("code").or_else(|| value.get("status")).and_then(number);
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
-    Some(
-        status
-            .filter(|status| status.is_client_error() || status.is_server_error())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-    )
+    let status = status.filter(|status| status.is_client_error() || status.is_server_error());
+    let kind = error.get("type").or_else(|| value.get("error_type")).and_then(Value::as_str);
+    Some(as_told(status.or_else(|| of_kind(kind?)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)))
+}
+
+/// The status for the client: that our own key is refused is no fault of its.
+pub(crate) fn as_told(status: StatusCode) -> StatusCode {
+    if matches!(status.as_u16(), 401 | 403 | 407) { StatusCode::BAD_GATEWAY } else { status }
+}
+
+/// The status of an error that names only its type: Anthropic's words, and those of Text Generation Inference.
+fn of_kind(kind: &str) -> Option<StatusCode> {
+    let status = match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "validation" => 422,
+        "rate_limit_error" | "overloaded" => 429,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => return None,
+    };
+    StatusCode::from_u16(status).ok()
 }
 
 type Fields = (Option<String>, Option<String>, Option<String>, Option<String>);

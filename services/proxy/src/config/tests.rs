@@ -72,3 +72,21 @@ fn a_file_adds_to_the_environment_and_its_secrets_may_lie_elsewhere() {
     let error = FileSettings::read(&file).unwrap_err().to_string();
     assert!(error.contains("concurency"), "{error}");
 }
+
+#[test]
+fn the_example_file_is_taken_and_shows_every_setting_there_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/proxy.toml");
+    let config = FileSettings::read(path.as_ref()).unwrap().merged_into(&Config::default());
+    crate::Proxy::new(config).unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    let fields = include_str!("file.rs").lines().filter_map(|line| {
+        let (name, kind) = line.strip_prefix("    ")?.split_once(": ")?;
+        let is_field = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') && kind.ends_with(',');
+        (is_field && !line.contains(" one.") && !line.contains("None")).then(|| name.to_owned())
+    });
+    let fields: Vec<String> = fields.collect();
+    assert!(fields.len() > 20, "{fields:?}");
+    for name in fields.iter().filter(|name| !["path", "reason", "api_key"].contains(&name.as_str())) {
+        assert!(text.contains(name.as_str()), "'{name}' is not in {path}");
+    }
+}

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// The name of the key that services in the same process use.
 const OWN: &str = "gantry";
+/// Under which it is counted. Keys of a file and of the broker have other ids.
+const OWN_ID: &str = "own:gantry";
 
 /// A new key with 244 random bits, and its hash. The key is shown once and kept nowhere.
 pub fn new_key() -> (SecretString, String) {
@@ -75,7 +77,8 @@ impl Keys {
         }
         keys.closed = !keys.by_hash.is_empty() || !stored.is_empty();
         for secret in &config.own_keys {
-            keys.add(KeyConfig { name: OWN.to_owned(), ..of_secret(secret) }, common, before)?;
+            let own = KeyConfig { id: Some(OWN_ID.to_owned()), name: OWN.to_owned(), ..of_secret(secret) };
+            keys.add(own, common, before)?;
         }
         Ok(keys)
     }
@@ -215,6 +218,11 @@ impl Key {
         if self.limits.concurrent.is_some() {
             self.places.store(places as usize, Ordering::Relaxed);
         }
+    }
+
+    /// Whether it is that of the services in the same process.
+    pub(crate) fn is_own(&self) -> bool {
+        self.config.id.as_deref() == Some(OWN_ID)
     }
 
     /// Whether it may do that.

@@ -4,11 +4,11 @@ use super::board::Crowded;
 use super::{Overflow, Wish, now, request, view};
 use crate::config::OverflowConfig;
 use crate::error::ProxyError;
+use crate::form::Form;
 use crate::json::find;
 use crate::metrics;
 use crate::routing::Route;
 use crate::surface::caller::Caller;
-use crate::surface::form;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::deferred::{DeferredCaller, DeferredJob, StoredBody, digest_of, id_from, id_of_key};
@@ -32,7 +32,6 @@ pub(crate) struct Deferral {
     /// Those that go on to a backend.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    pub(crate) is_json: bool,
     pub(crate) request_id: String,
 }
 
@@ -128,13 +127,15 @@ impl Deferral {
 
     async fn store(&self, overflow: &Overflow, id: String, because: String) -> Result<DeferredJob, ProxyError> {
         let bad = |error: crate::json::Malformed| ProxyError::BadBody(error.to_string());
-        let model = if self.is_json {
-            let [model] = find(&self.body, ["model"]).map_err(bad)?;
-            model.and_then(|place| serde_json::from_slice::<String>(&self.body[place]).ok())
-        } else {
-            form::model(&self.body)
+        let form = self.form().transpose()?;
+        let model = match &form {
+            None => {
+                let [model] = find(&self.body, ["model"]).map_err(bad)?;
+                model.and_then(|place| serde_json::from_slice::<String>(&self.body[place]).ok())
+            }
+            Some(form) => form.model(&self.body),
         };
-        let body = request::write(&self.headers, &request::whole(&self.body, self.is_json).map_err(bad)?);
+        let body = request::write(&self.headers, &request::whole(&self.body, form.as_ref()).map_err(bad)?);
         let digest = self.digest();
         let name = format!("q{}", digest.get(..16).unwrap_or(&digest));
         let stored = overflow.jobs.store(&id, &name, &body, self.config.ttl + SLACK).await.map_err(super::away)?;
@@ -184,10 +185,14 @@ impl Deferral {
     }
 
     fn digest(&self) -> String {
-        if self.is_json {
-            return digest_of(self.route.path(), &self.body);
+        match self.form() {
+            Some(Ok(form)) => digest_of(self.route.path(), &form.without_boundary(&self.body)),
+            Some(Err(_)) | None => digest_of(self.route.path(), &self.body),
         }
-        digest_of(self.route.path(), &form::without_boundary(&self.body))
+    }
+
+    fn form(&self) -> Option<Result<Form, ProxyError>> {
+        Form::read(&self.headers, &self.body)
     }
 }
 

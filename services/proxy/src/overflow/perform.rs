@@ -7,6 +7,7 @@ use super::{Overflow, is_deferrable, now, request};
 use crate::Proxy;
 use crate::config::Timeouts;
 use crate::error::ProxyError;
+use crate::form::Form;
 use crate::json::Peek;
 use crate::keys::Key;
 use crate::metrics;
@@ -15,7 +16,7 @@ use crate::relay::account::{Account, Who};
 use crate::relay::answer::answer;
 use crate::relay::job::Job;
 use crate::routing::{Guard, Model, Rank, Route, Ticket};
-use crate::surface::{envelope, form};
+use crate::surface::envelope;
 use crate::trace;
 use axum::response::Response;
 use bytes::Bytes;
@@ -182,7 +183,8 @@ async fn ask(
         }
     }
     let bad = |error: crate::json::Malformed| ProxyError::BadBody(error.to_string());
-    let peek = if form::is_form(&headers) { None } else { Some(Peek::of(&body).map_err(bad)?) };
+    let form = Form::read(&headers, &body).transpose()?;
+    let peek = if form.is_some() { None } else { Some(Peek::of(&body).map_err(bad)?) };
     let caller = &job.caller;
     let who = Who {
         proxy: proxy.shared_name(),
@@ -207,6 +209,7 @@ async fn ask(
         headers,
         body,
         peek,
+        form,
         watchdog: proxy.watchdog(),
         partings: proxy.partings(),
         account,

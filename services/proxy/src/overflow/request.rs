@@ -1,8 +1,8 @@
 //! The stored form of a request: its headers in one line of JSON, then its body.
 
 use crate::error::ProxyError;
+use crate::form::Form;
 use crate::json::{Malformed, find};
-use crate::surface::form;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::ops::Range;
@@ -32,10 +32,10 @@ pub(super) fn read(text: &Bytes) -> Result<(HeaderMap, Bytes), ProxyError> {
 }
 
 /// The body with its answer asked for in one piece: nobody is there to take events.
-pub(super) fn whole(body: &Bytes, is_json: bool) -> Result<Bytes, Malformed> {
+pub(super) fn whole(body: &Bytes, form: Option<&Form>) -> Result<Bytes, Malformed> {
     let mut edits: Vec<(Range<usize>, &[u8])> = Vec::new();
-    if !is_json {
-        edits.extend(form::field(body, "stream").map(|place| (place, b"false".as_slice())));
+    if let Some(form) = form {
+        edits.extend(form.field("stream").map(|place| (place, b"false".as_slice())));
         return Ok(edited(body, edits));
     }
     let [stream, options, sound] = find(body, ["stream", "stream_options", "stream_format"])?;

@@ -7,7 +7,7 @@ use crate::Proxy;
 use crate::error::ProxyError;
 use crate::surface::caller::Caller;
 use crate::surface::headers::{self, RequestId};
-use crate::surface::{envelope, router};
+use crate::surface::{access, envelope, router};
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::response::Response;
@@ -31,11 +31,11 @@ const TRIES: usize = 8;
 /// The routes.
 pub(crate) fn routes() -> Router<Arc<Proxy>> {
     Router::new()
-        .route("/v1/jobs", get(list).options(router::preflight))
-        .route("/v1/jobs/{id}", get(one).delete(cancel).options(router::preflight))
-        .route("/v1/jobs/{id}/cancel", post(cancel).options(router::preflight))
-        .route("/v1/jobs/{id}/result", get(result).options(router::preflight))
-        .route("/v1/jobs/{id}/events", get(follow).options(router::preflight))
+        .route("/v1/jobs", get(list).options(router::preflight).fallback(router::wrong_method))
+        .route("/v1/jobs/{id}", get(one).delete(cancel).options(router::preflight).fallback(router::wrong_method))
+        .route("/v1/jobs/{id}/cancel", post(cancel).options(router::preflight).fallback(router::wrong_method))
+        .route("/v1/jobs/{id}/result", get(result).options(router::preflight).fallback(router::wrong_method))
+        .route("/v1/jobs/{id}/events", get(follow).options(router::preflight).fallback(router::wrong_method))
 }
 
 /// A request without its body, which none of these has.
@@ -65,7 +65,7 @@ struct Asker {
 impl Asker {
     fn of(proxy: &Proxy, head: &Head) -> Result<Self, ProxyError> {
         let setup = proxy.setup();
-        let caller = Caller::of(&head.headers, head.peer, &setup.keys, KeyScope::Inference)?;
+        let caller = Caller::of(&head.headers, head.peer, &setup, KeyScope::Inference)?;
         let overflow = proxy.overflow().cloned().ok_or(ProxyError::NoBroker)?;
         let config = &setup.config;
         Ok(Self {
@@ -212,11 +212,12 @@ fn status_of(text: Option<&str>) -> Result<Option<DeferredStatus>, ProxyError> {
 /// The answer or its error, with what every response carries.
 async fn answer(proxy: &Proxy, head: &Head, ask: impl Future<Output = Result<Response, ProxyError>>) -> Response {
     let request_id = RequestId::of(&head.headers);
-    let mut response = ask.await.unwrap_or_else(|error| {
-        let Head { method, path, .. } = head;
-        tracing::info!(target: "chat_api.http", request_id = request_id.text(), %method, path, %error, "request refused");
+    let answered = ask.await;
+    let error = answered.as_ref().err().cloned();
+    let mut response = answered.unwrap_or_else(|error| {
         envelope::response(&error, head.headers.contains_key(router::VERSION), request_id.text())
     });
+    access::answered(request_id.text(), &head.method, &head.path, None, response.status(), error.as_ref());
     headers::finish(&mut response, &request_id);
     router::share(proxy, head.headers.get(ORIGIN).cloned(), &mut response);
     response

@@ -3,6 +3,7 @@
 use super::board::Board;
 use super::{Wish, request};
 use crate::config::OverflowConfig;
+use crate::form::Form;
 use bytes::Bytes;
 use domain::Time;
 use domain::deferred::{DeferredCaller, DeferredJob, DeferredStatus};
@@ -34,20 +35,25 @@ fn a_request_is_stored_with_its_headers_and_asks_for_its_answer_in_one_piece() {
     headers.append("anthropic-beta", HeaderValue::from_static("a"));
     headers.append("anthropic-beta", HeaderValue::from_static("b"));
     let body = Bytes::from_static(b"{\"a\":\n1, \"stream\" : true ,\"x\":{\"stream\":true}}");
-    let whole = request::whole(&body, true).unwrap();
+    let whole = request::whole(&body, None).unwrap();
     assert_eq!(whole, "{\"a\":\n1, \"stream\" : false ,\"x\":{\"stream\":true}}");
     let (read, kept) = request::read(&request::write(&headers, &whole)).unwrap();
     assert_eq!((read, kept), (headers, whole));
     for plain in [r#"{}"#, r#"{"model":"m"}"#] {
-        assert_eq!(request::whole(&Bytes::from_static(plain.as_bytes()), true).unwrap(), plain);
+        assert_eq!(request::whole(&Bytes::from_static(plain.as_bytes()), None).unwrap(), plain);
     }
-    assert!(request::whole(&Bytes::from_static(b"[]"), true).is_err());
+    assert!(request::whole(&Bytes::from_static(b"[]"), None).is_err());
     let sound = Bytes::from_static(br#"{"stream_format":"sse","input":"sse"}"#);
-    assert_eq!(request::whole(&sound, true).unwrap(), r#"{"stream_format":"audio","input":"sse"}"#);
+    assert_eq!(request::whole(&sound, None).unwrap(), r#"{"stream_format":"audio","input":"sse"}"#);
     let form = |stream: &str| {
         Bytes::from(format!("--b\r\ncontent-disposition: form-data; name=\"stream\"\r\n\r\n{stream}\r\n--b--\r\n"))
     };
-    assert_eq!(request::whole(&form("true"), false).unwrap(), form("false"));
+    let kind = HeaderMap::from_iter([(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("multipart/form-data; boundary=b"),
+    )]);
+    let read = Form::read(&kind, &form("true")).unwrap().unwrap();
+    assert_eq!(request::whole(&form("true"), Some(&read)).unwrap(), form("false"));
     assert!(request::read(&Bytes::from_static(b"no line")).is_err());
 }
 

@@ -6,6 +6,7 @@ use crate::overflow::is_deferrable;
 use crate::routing::{Backend, Model, Route};
 use crate::usage::{Outcome, SharedSink, Tally, Usage};
 use crate::{metrics, trace};
+use http::StatusCode;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
@@ -23,6 +24,8 @@ pub(crate) struct Account {
     defers: bool,
     /// The backend that has it, if that must be told when the client leaves.
     asked: Option<Arc<Asked>>,
+    /// What its client was told, and why if that was an error.
+    told: (StatusCode, Option<String>),
 }
 
 /// Who served whom.
@@ -64,6 +67,7 @@ impl Account {
             charge: None,
             defers: false,
             asked: None,
+            told: (StatusCode::OK, None),
         }
     }
 
@@ -97,8 +101,16 @@ impl Account {
     /// Ends it with that error.
     pub(crate) fn fail(&mut self, error: &ProxyError) {
         let deferred = self.defers && is_deferrable(error);
-        let code = if deferred { Some("deferred".to_owned()) } else { error.face().code };
+        let face = error.face();
+        let (status, code) =
+            if deferred { (StatusCode::ACCEPTED, Some("deferred".to_owned())) } else { (face.status, face.code) };
+        self.told = (status, Some(error.to_string()));
         self.close(Outcome::Failed(code.unwrap_or_default()));
+    }
+
+    /// The request's id; none once it is closed.
+    pub(crate) fn request_id(&self) -> &str {
+        self.usage.as_ref().map_or("", |usage| &usage.request_id)
     }
 
     /// When the request was taken.
@@ -151,8 +163,8 @@ impl Account {
             trace::end(&self.span, self.operation, &usage);
             tracing::info!(
                 target: "chat_api.http",
-                request_id = &*usage.request_id, key = usage.key.as_deref(), tenant = &*usage.tenant, route = usage.route,
-                model = &*usage.model, backend = usage.backend.as_deref(), tokens_in = usage.tally.tokens_in,
+                request_id = &*usage.request_id, method = "POST", path = usage.route, status = self.told.0.as_u16(),
+                key = usage.key.as_deref(), tenant = &*usage.tenant, error = self.told.1.as_deref(), model = &*usage.model, backend = usage.backend.as_deref(), tokens_in = usage.tally.tokens_in,
                 tokens_out = usage.tally.tokens_out, first_token_ms = usage.first_token.map(|time| time.as_millis() as u64),
                 total_ms = usage.total.as_millis() as u64, outcome = ?usage.outcome, "request ended"
             );

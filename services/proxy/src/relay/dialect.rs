@@ -2,7 +2,7 @@
 
 use crate::error::ProxyError;
 use crate::sse::Frame;
-use crate::usage::Tally;
+use crate::usage::{Outcome, Tally};
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -27,6 +27,11 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The connection broke. True if all that the client wants had come before.
     fn is_whole(&self) -> bool;
+
+    /// How an answer that is complete ended.
+    fn outcome(&self) -> Outcome {
+        Outcome::Completed
+    }
 
     /// The event that tells the client of a failure.
     fn failure(&self, error: &ProxyError) -> Bytes;

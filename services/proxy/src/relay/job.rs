@@ -7,6 +7,7 @@ use super::watchdog::{Watch, Watchdog};
 use crate::backends::{Abort, OnDisconnect};
 use crate::config::{Bounds, Timeouts};
 use crate::error::ProxyError;
+use crate::form::Form;
 use crate::json::{Change, Edit, Peek, Pieces, find};
 use crate::overflow::Hold;
 use crate::routing::{Backend, Fleet, Guard, Model, Rank, Replica, Route, Ticket};
@@ -34,6 +35,8 @@ pub(crate) struct Job {
     pub(crate) body: Bytes,
     /// None for a body that is not JSON.
     pub(crate) peek: Option<Peek>,
+    /// None for a body that is no form.
+    pub(crate) form: Option<Form>,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) partings: Arc<Partings>,
     pub(crate) account: Account,
@@ -130,7 +133,7 @@ impl Job {
     pub(crate) fn body_for(&self, replica: &Replica, asked: Option<&Asked>) -> Result<Pieces, ProxyError> {
         let id = asked.and_then(Asked::id);
         let Some(peek) = &self.peek else {
-            return Ok(Pieces::whole(self.body.clone()));
+            return Ok(self.form_for(replica));
         };
         if self.is_translated(&replica.backend) {
             let model = replica.upstream_name.as_deref().or(peek.model.as_deref());
@@ -139,6 +142,15 @@ impl Job {
             return Ok(Pieces::spliced(&text, named.into_iter().collect()));
         }
         Ok(Pieces::spliced(&self.body, self.edits(peek, replica, id)))
+    }
+
+    /// The client's form, with the model as that replica names it.
+    fn form_for(&self, replica: &Replica) -> Pieces {
+        let Some(form) = &self.form else { return Pieces::whole(self.body.clone()) };
+        match replica.upstream_name.as_deref().filter(|name| form.model(&self.body).as_deref() != Some(*name)) {
+            Some(name) => form.with_model(&self.body, name),
+            None => Pieces::whole(self.body.clone()),
+        }
     }
 
     fn edits(&self, peek: &Peek, replica: &Replica, id: Option<(&str, &str)>) -> Vec<Edit> {

@@ -294,7 +294,7 @@ impl Live {
         let Some(account) = &mut self.account else { return };
         account.tally(self.dialect.tally());
         match &self.ending {
-            Some(Ending::Whole) => account.close(Outcome::Completed),
+            Some(Ending::Whole) => account.close(self.dialect.outcome()),
             Some(Ending::Broken(error)) => account.close(Outcome::Failed(error.face().code.unwrap_or_default())),
             Some(Ending::Over) | None => {}
         }

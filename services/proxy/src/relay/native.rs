@@ -6,7 +6,7 @@ use crate::error::ProxyError;
 use crate::sse::Frame;
 use crate::sse::frame::{event, named_event};
 use crate::surface::envelope;
-use crate::usage::{self, Tally};
+use crate::usage::{self, Outcome, Tally};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -16,6 +16,8 @@ pub(crate) struct Native {
     backend: String,
     kind: Kind,
     ended: bool,
+    /// The answer ended as one that failed, in the words of its protocol; the error's code.
+    failed: Option<String>,
     tally: Tally,
     pieces: u64,
 }
@@ -33,7 +35,7 @@ impl Native {
         Self::new(backend, Kind::Messages, prompt_bytes)
     }
 
-    /// OpenAI's `/v1/responses`: `response.completed` or `response.incomplete` ends it.
+    /// OpenAI's `/v1/responses`: `response.completed`, `response.incomplete` or `response.failed` ends it.
     pub(crate) fn responses(backend: &str, prompt_bytes: usize) -> Self {
         Self::new(backend, Kind::Responses, prompt_bytes)
     }
@@ -45,7 +47,7 @@ impl Native {
 
     fn new(backend: &str, kind: Kind, prompt_bytes: usize) -> Self {
         let tally = Tally { tokens_in: usage::estimate(prompt_bytes), ..Tally::default() };
-        Self { backend: backend.to_owned(), kind, ended: false, tally, pieces: 0 }
+        Self { backend: backend.to_owned(), kind, ended: false, failed: None, tally, pieces: 0 }
     }
 
     fn note(&mut self, name: &str, value: &Value) {
@@ -62,9 +64,13 @@ impl Native {
         }
         self.ended |= match self.kind {
             Kind::Messages => name == "message_stop",
-            Kind::Responses => matches!(name, "response.completed" | "response.incomplete"),
+            Kind::Responses => matches!(name, "response.completed" | "response.incomplete" | "response.failed"),
             Kind::Other => false,
         };
+        if name == "response.failed" {
+            let code = value.pointer("/response/error/code").and_then(Value::as_str);
+            self.failed = Some(code.unwrap_or("response_failed").to_owned());
+        }
     }
 }
 
@@ -115,6 +121,10 @@ impl Dialect for Native {
 
     fn is_whole(&self) -> bool {
         self.ended
+    }
+
+    fn outcome(&self) -> Outcome {
+        self.failed.clone().map_or(Outcome::Completed, Outcome::Failed)
     }
 
     fn failure(&self, error: &ProxyError) -> Bytes {

@@ -307,8 +307,7 @@ async fn accept(backend: &Backend, answer: Response<Answer>) -> Result<Response<
     let retry = retry_of(answer.headers());
     let body = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
     let status = if status.is_client_error() || status.is_server_error() { status } else { StatusCode::BAD_GATEWAY };
-    // That our own key is refused is no fault of the client's.
-    let status = if matches!(status.as_u16(), 401 | 403 | 407) { StatusCode::BAD_GATEWAY } else { status };
+    let status = backends::as_told(status);
     Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, &body, retry))))
 }
 

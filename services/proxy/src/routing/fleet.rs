@@ -170,6 +170,11 @@ impl Fleet {
         model
     }
 
+    /// Models with an entry, by every name that they have.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&String, &Arc<Model>)> {
+        self.configured.iter()
+    }
+
     /// Models with an entry, without their aliases.
     pub(crate) fn configured(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.configured.iter().filter(|(name, model)| **name == model.name).map(|(_, model)| model)

@@ -1,7 +1,9 @@
 //! Finds out who calls.
 
+use super::nearby;
 use crate::error::ProxyError;
-use crate::keys::{Key, Keys};
+use crate::keys::Key;
+use crate::proxy::Setup;
 use crate::relay::account::Who;
 use crate::routing::Rank;
 use domain::keys::KeyScope;
@@ -22,17 +24,16 @@ impl Caller {
     pub(crate) fn of(
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
-        keys: &Keys,
+        setup: &Setup,
         scope: KeyScope,
     ) -> Result<Self, ProxyError> {
-        let address = peer.map(|peer| peer.ip().to_canonical());
+        let keys = &setup.keys;
         // A key that was sent is checked also where none is needed: then it is counted under its name.
         if keys.is_open() && sent_key(headers).and_then(|sent| keys.find(sent)).is_none() {
-            if address.is_some_and(|address| address.is_loopback()) {
-                let tenant = address.map(|address| address.to_string().into()).unwrap_or_default();
-                return Ok(Self { key: None, tenant });
-            }
-            return Err(ProxyError::LoopbackOnly);
+            let address = peer.map(|peer| peer.ip().to_canonical());
+            nearby::check(headers, address, &setup.config.cors_origins)?;
+            let tenant = address.map(|address| address.to_string().into()).unwrap_or_default();
+            return Ok(Self { key: None, tenant });
         }
         let sent = sent_key(headers).ok_or(ProxyError::NoKey)?;
         let key = keys.find(sent).ok_or(ProxyError::WrongKey)?;
@@ -56,9 +57,14 @@ impl Caller {
         }
     }
 
-    /// Who is charged and stands in queues.
-    pub(crate) fn tenant(&self) -> &str {
-        &self.tenant
+    /// Under which it is held to the limit of callers without one of their own; none for those that have one, and for the
+    /// services of this process.
+    pub(crate) fn bucket(&self) -> Option<&str> {
+        match &self.key {
+            Some(key) if key.config.requests_per_minute.is_some() || key.is_own() => None,
+            Some(key) => Some(&key.id),
+            None => Some(&self.tenant),
+        }
     }
 
     /// Where it stands in queues.
@@ -71,13 +77,22 @@ impl Caller {
         }
     }
 
+    /// The error with only those names of models that it may use.
+    pub(crate) fn told_of(&self, mut error: ProxyError) -> ProxyError {
+        if let ProxyError::UnknownModel { known, .. } | ProxyError::NoModel { known } = &mut error {
+            known.retain(|name| self.may_use(name));
+        }
+        error
+    }
+
     /// Whether it may use that model.
     pub(crate) fn may_use(&self, model: &str) -> bool {
         self.key.as_ref().is_none_or(|key| key.may_use(model))
     }
 }
 
-fn sent_key(headers: &HeaderMap) -> Option<&str> {
+/// The key that a request carries, as a bearer token or as `x-api-key`.
+pub fn sent_key(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())

@@ -16,16 +16,21 @@ pub(crate) fn openai(error: &ProxyError) -> Vec<u8> {
     body.to_string().into_bytes()
 }
 
-/// `{"type":"error","error":{type,message},"request_id"}`
+/// `{"type":"error","error":{type,message},"request_id"}`, with a type that its clients know: backends of other protocols
+/// have types of their own.
 pub(crate) fn anthropic(error: &ProxyError, request_id: Option<&str>) -> Vec<u8> {
-    let face = error.face();
-    let kind = match face.status.as_u16() {
+    let kind = match error.face().status.as_u16() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
         404 => "not_found_error",
         413 => "request_too_large",
-        502 => "api_error",
         429 => "rate_limit_error",
         503 | 529 => "overloaded_error",
-        _ => &face.kind,
+        504 => "timeout_error",
+        // A capability that is lacking is not to be asked for again.
+        400..=499 | 501 => "invalid_request_error",
+        _ => "api_error",
     };
     let mut body = json!({"type": "error", "error": {"type": kind, "message": error.to_string()}});
     if let Some(id) = request_id {

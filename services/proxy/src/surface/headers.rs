@@ -96,6 +96,11 @@ pub(crate) fn finish(response: &mut Response, request_id: &RequestId) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
+/// Puts on a response what every response under `/v1` carries: the id of its request and the security headers.
+pub fn stamp(sent: &HeaderMap, response: &mut Response) {
+    finish(response, &RequestId::of(sent));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

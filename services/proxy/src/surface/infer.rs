@@ -1,9 +1,10 @@
 //! Every path that goes to a model server.
 
+use super::access;
 use super::caller::Caller;
-use super::form;
 use super::headers::{self, RequestId};
 use crate::error::ProxyError;
+use crate::form::Form;
 use crate::json::Peek;
 use crate::overflow::{Deferral, Wish};
 use crate::proxy::{Proxy, Setup};
@@ -16,7 +17,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::keys::KeyScope;
-use http::Request;
+use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,20 +33,24 @@ pub(crate) async fn infer(
 ) -> Result<Response, ProxyError> {
     let setup = proxy.setup();
     let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
-    let caller = Caller::of(request.headers(), peer, &setup.keys, KeyScope::Inference)?;
-    let wish = Wish::read(request.headers(), &setup.config.overflow)?;
+    let asks = |headers| {
+        Ok((Caller::of(headers, peer, &setup, KeyScope::Inference)?, Wish::read(headers, &setup.config.overflow)?))
+    };
+    let (caller, wish) = asks(request.headers()).inspect_err(|error: &ProxyError| {
+        let status = error.face().status;
+        access::answered(request_id.text(), request.method(), route.path(), None, status, Some(error));
+    })?;
     let ticket = proxy.permits().ticket();
     let span = trace::begin(request.headers(), request_id.text(), route.operation());
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
     let mut account = Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route, span);
-    let is_json = !form::is_form(request.headers());
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
         .await
         .unwrap_or(Err(ProxyError::TotalTimeout { after }))
         .inspect_err(|error| account.fail(error))?;
-    let asked = Asked { route, caller, headers: onward, body, is_json, deadline, ticket };
+    let asked = Asked { route, caller, headers: onward, body, deadline, ticket };
     let Some(wish) = wish else { return serve(proxy, &setup, asked, account, None).await };
     let deferral = asked.deferral(proxy, &setup, wish, request_id);
     if let Some(known) = deferral.known().await.inspect_err(|error| account.fail(error))? {
@@ -64,9 +69,8 @@ struct Asked {
     route: Route,
     caller: Caller,
     /// Those that go on to a backend.
-    headers: http::HeaderMap,
+    headers: HeaderMap,
     body: Bytes,
-    is_json: bool,
     deadline: tokio::time::Instant,
     ticket: Ticket,
 }
@@ -81,7 +85,6 @@ impl Asked {
             caller: Deferral::caller(&self.caller),
             headers: self.headers.clone(),
             body: self.body.clone(),
-            is_json: self.is_json,
             request_id: request_id.text().to_owned(),
         }
     }
@@ -95,9 +98,12 @@ async fn serve(
     mut account: Account,
     line_until: Option<tokio::time::Instant>,
 ) -> Result<Response, ProxyError> {
-    let Asked { route, caller, headers, body, is_json, deadline, ticket } = asked;
-    let taken = take_in(proxy, setup, &caller, route, &body, is_json).await;
-    let (peek, model) = taken.inspect_err(|error| account.fail(error))?;
+    let Asked { route, caller, headers, body, deadline, ticket } = asked;
+    let taken = take_in(proxy, setup, &caller, route, &body, &headers).await;
+    let (Read { peek, form }, model) = taken.inspect_err(|error| account.fail(error))?;
+    if let Some(place) = peek.as_ref().and_then(|peek| peek.prompt.clone()).filter(|_| setup.config.log_prompts) {
+        access::prompt(account.request_id(), &body[place]);
+    }
     account.model(&model);
     let held = admit(setup, &caller, &ticket, &mut account).await.inspect_err(|error| account.fail(error))?;
     let job = Job {
@@ -111,6 +117,7 @@ async fn serve(
         headers,
         body,
         peek,
+        form,
         watchdog: proxy.watchdog(),
         partings: proxy.partings(),
         account,
@@ -124,6 +131,12 @@ async fn serve(
     answer(job).await
 }
 
+/// What was read of a body: one of the two.
+struct Read {
+    peek: Option<Peek>,
+    form: Option<Form>,
+}
+
 /// Reads the request and finds its model.
 async fn take_in(
     proxy: &Arc<Proxy>,
@@ -131,22 +144,28 @@ async fn take_in(
     caller: &Caller,
     route: Route,
     body: &Bytes,
-    is_json: bool,
-) -> Result<(Option<Peek>, Arc<Model>), ProxyError> {
-    let peek =
-        if is_json { Some(Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?) } else { None };
-    let name = match &peek {
-        Some(peek) => peek.model.clone(),
-        None => form::model(body),
+    headers: &HeaderMap,
+) -> Result<(Read, Arc<Model>), ProxyError> {
+    let (read, name) = match Form::read(headers, body) {
+        None => {
+            let peek = Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?;
+            let name = peek.model.clone();
+            (Read { peek: Some(peek), form: None }, name)
+        }
+        Some(form) => {
+            let form = form?;
+            let name = form.model(body);
+            (Read { peek: None, form: Some(form) }, name)
+        }
     };
-    let model = proxy.find_model(setup, name.as_deref()).await?;
+    let model = proxy.find_model(setup, name.as_deref()).await.map_err(|error| caller.told_of(error))?;
     let named = name.unwrap_or_else(|| model.name.clone());
     if !caller.may_use(&named) && !caller.may_use(&model.name) {
         let key = caller.key_name().unwrap_or_default().to_owned();
         return Err(ProxyError::Forbidden { key, what: format!("use the model '{named}'") });
     }
     model.check(route)?;
-    Ok((peek, model))
+    Ok((read, model))
 }
 
 /// Holds the caller to its limits.
@@ -168,9 +187,9 @@ async fn admit(
         let key = Arc::clone(key);
         account.charge_to(move |tokens| key.charge(tokens));
     }
-    if let Some(buckets) = &setup.buckets {
+    if let (Some(buckets), Some(bucket)) = (&setup.buckets, caller.bucket()) {
         buckets
-            .take(caller.tenant(), Instant::now())
+            .take(bucket, Instant::now())
             .map_err(|retry| ProxyError::RateLimited { what: "too many requests in this minute".to_owned(), retry })
             .inspect_err(limited)?;
     }

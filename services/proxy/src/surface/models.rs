@@ -17,9 +17,8 @@ pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
             merge(&mut models, id, told);
         }
     }
-    for model in setup.fleet.configured() {
-        let told = configured(model);
-        models.insert(model.name.clone(), told);
+    for (name, model) in setup.fleet.named() {
+        models.insert(name.clone(), configured(name, model));
     }
     if let Some(name) = &setup.config.default_model
         && !models.contains_key(name)
@@ -32,7 +31,8 @@ pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
     json!({"object": "list", "data": data})
 }
 
-fn configured(model: &Arc<Model>) -> Value {
+/// A model with an entry, by its name or by an alias.
+fn configured(name: &str, model: &Arc<Model>) -> Value {
     let mut states: Vec<ModelState> = model
         .replicas
         .iter()
@@ -53,10 +53,14 @@ fn configured(model: &Arc<Model>) -> Value {
     let backends = model.replicas.iter().map(|replica| replica.backend.name());
     let services = model.services.iter().map(|service| service.name().as_str());
     let backends: Vec<&str> = backends.chain(services).collect();
-    json!({
-        "id": model.name, "object": "model", "created": 0, "owned_by": "gantry",
+    let mut told = json!({
+        "id": name, "object": "model", "created": 0, "owned_by": "gantry",
         "state": state.as_str(), "backends": backends, "fallbacks": model.fallbacks,
-    })
+    });
+    if name != model.name {
+        told["alias_of"] = json!(model.name);
+    }
+    told
 }
 
 fn describe(mut entry: Map<String, Value>, id: &str, backend: &Backend, state: ModelState) -> Value {

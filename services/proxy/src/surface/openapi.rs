@@ -127,7 +127,14 @@ fn inference(route: Route) -> Value {
 
 fn read(path: &str, id: &str, summary: &str, answer: &Option<&str>) -> Value {
     let content = match answer.map(|name| name.strip_prefix("list:").ok_or(name)) {
-        None => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+        None => json!({"text/event-stream": {"schema": {
+            "type": "string",
+            "description": "Server-sent events. `x-events` gives the schema of the JSON in the data of each, by its name.",
+            "x-events": DeferredStatus::ALL
+                .iter()
+                .map(|status| (status.as_str().to_owned(), reference("DeferredJob")))
+                .collect::<serde_json::Map<_, _>>(),
+        }}}),
         Some(Err(name)) => json!({"application/json": {"schema": reference(name)}}),
         Some(Ok(name)) => {
             let list = json!({
@@ -202,6 +209,8 @@ fn model_schema() -> Value {
             "id": {"type": "string"},
             "object": {"const": "model"},
             "state": {"enum": ["loaded", "loadable", "unreachable"]},
+            "backends": {"type": "array", "items": {"type": "string"}, "description": "Backends and services that have it."},
+            "alias_of": {"type": "string", "description": "The model that this is another name of."},
         },
         "required": ["id", "object", "state"],
         "additionalProperties": true,

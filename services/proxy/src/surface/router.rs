@@ -3,24 +3,34 @@
 use super::caller::Caller;
 use super::headers::{self, RequestId};
 use super::infer::infer;
-use super::{envelope, models, openapi, status};
+use super::{access, envelope, models, openapi, status};
 use crate::error::ProxyError;
-use crate::metrics;
 use crate::proxy::Proxy;
 use crate::routing::Route;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use domain::keys::KeyScope;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE,
-    CONTENT_TYPE, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE, ORIGIN, VARY,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// What a page may read of a response beside what every page may.
+const EXPOSED: HeaderValue = HeaderValue::from_static(
+    "x-request-id, request-id, retry-after, retry-after-ms, x-should-retry, anthropic-version, location, preference-applied",
+);
+
+/// Less than those wait who ask whether a process is ready.
+const READY_WITHIN: Duration = Duration::from_millis(500);
 
 /// Which version of the protocol an Anthropic client speaks; any is served, and told back.
 pub(crate) const VERSION: &str = "anthropic-version";
@@ -28,15 +38,15 @@ pub(crate) const VERSION: &str = "anthropic-version";
 /// The paths under `/v1`: what a gateway mounts beside its own.
 pub fn router(proxy: Arc<Proxy>) -> Router {
     let mut router = Router::new()
-        .route("/v1/models", get(list_models).options(preflight))
-        .route("/v1/models/{*id}", get(one_model).options(preflight))
+        .route("/v1/models", get(list_models).options(preflight).fallback(wrong_method))
+        .route("/v1/models/{*id}", get(one_model).options(preflight).fallback(wrong_method))
         .route("/v1/{*path}", any(nothing));
     for route in Route::ALL {
         let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| {
             let peer = peer(&request);
             serve(proxy, route, request, peer)
         };
-        router = router.route(route.path(), post(handler).options(preflight));
+        router = router.route(route.path(), post(handler).options(preflight).fallback(wrong_method));
     }
     router.merge(crate::overflow::routes::routes()).with_state(proxy)
 }
@@ -65,10 +75,7 @@ pub(super) async fn serve(proxy: Arc<Proxy>, route: Route, request: Request, pee
     let version = request.headers().get(VERSION).filter(|_| route.is_anthropic()).cloned();
     let mut response = match infer(&proxy, route, request, peer, &request_id).await {
         Ok(response) => response,
-        Err(error) => {
-            tracing::info!(target: "chat_api.http", request_id = request_id.text(), route = route.path(), %error, "request refused");
-            envelope::response(&error, route.is_anthropic(), request_id.text())
-        }
+        Err(error) => envelope::response(&error, route.is_anthropic(), request_id.text()),
     };
     headers::finish(&mut response, &request_id);
     if let Some(version) = version {
@@ -79,14 +86,19 @@ pub(super) async fn serve(proxy: Arc<Proxy>, route: Route, request: Request, pee
 }
 
 async fn list_models(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
-    let (peer, sent) = (peer(&request), request.into_parts().0.headers);
-    with_models(&proxy, peer, &sent, |list| Ok(list.to_string())).await
+    let (peer, head) = (peer(&request), request.into_parts().0);
+    with_models(&proxy, peer, &head, |list| Ok(list.to_string())).await
 }
 
-async fn one_model(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
-    let id = request.uri().path().trim_start_matches("/v1/models/").to_owned();
-    let (peer, sent) = (peer(&request), request.into_parts().0.headers);
-    with_models(&proxy, peer, &sent, |list| {
+/// Clients write the slash in a name as it is, or as `%2F`.
+async fn one_model(
+    State(proxy): State<Arc<Proxy>>,
+    id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Response {
+    let id = id.map(|Path(id)| id).unwrap_or_default();
+    let (peer, head) = (peer(&request), request.into_parts().0);
+    with_models(&proxy, peer, &head, |list| {
         let found = list["data"].as_array().into_iter().flatten().find(|model| model["id"] == id.as_str());
         found.map(ToString::to_string).ok_or_else(|| ProxyError::UnknownModel {
             model: id.clone(),
@@ -104,24 +116,25 @@ async fn one_model(State(proxy): State<Arc<Proxy>>, request: Request) -> Respons
 async fn with_models(
     proxy: &Arc<Proxy>,
     peer: Option<SocketAddr>,
-    sent: &HeaderMap,
+    head: &Parts,
     pick: impl FnOnce(&serde_json::Value) -> Result<String, ProxyError>,
 ) -> Response {
+    let sent = &head.headers;
     let request_id = RequestId::of(sent);
     let setup = proxy.setup();
-    let caller = Caller::of(sent, peer, &setup.keys, KeyScope::Models);
-    let listed = match caller {
+    let caller = Caller::of(sent, peer, &setup, KeyScope::Models);
+    let listed = match &caller {
         Ok(caller) => {
             proxy.refresh(&setup).await;
             pick(&models::list(&setup, |name| caller.may_use(name)))
         }
-        Err(error) => Err(error),
+        Err(error) => Err(error.clone()),
     };
     let is_anthropic = sent.contains_key(VERSION);
-    let mut response = match listed {
-        Ok(text) => json(text),
-        Err(error) => envelope::response(&error, is_anthropic, request_id.text()),
-    };
+    let key = caller.as_ref().ok().and_then(Caller::key_name);
+    let error = listed.as_ref().err().cloned();
+    let mut response = listed.map_or_else(|error| envelope::response(&error, is_anthropic, request_id.text()), json);
+    access::answered(request_id.text(), &head.method, head.uri.path(), key, response.status(), error.as_ref());
     headers::finish(&mut response, &request_id);
     share(proxy, sent.get(ORIGIN).cloned(), &mut response);
     response
@@ -133,29 +146,45 @@ fn json(text: String) -> Response {
 
 async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     let setup = proxy.setup();
-    proxy.refresh(&setup).await;
-    if status::is_ready(&setup) {
-        return (StatusCode::OK, "ok\n").into_response();
+    // Who asks has little patience, and one backend that hangs says nothing about the others.
+    if !status::answers(&setup) {
+        let _ = tokio::time::timeout(READY_WITHIN, proxy.refresh(&setup)).await;
     }
-    (StatusCode::SERVICE_UNAVAILABLE, "no backend answers\n").into_response()
+    match status::is_ready(&setup, &proxy) {
+        Ok(()) => (StatusCode::OK, "ok\n").into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
 }
 
 async fn health(State(proxy): State<Arc<Proxy>>) -> Response {
     let setup = proxy.setup();
     proxy.refresh(&setup).await;
-    json(status::health(&setup).to_string())
+    json(status::health(&setup, &proxy).to_string())
 }
 
 async fn render_metrics(State(proxy): State<Arc<Proxy>>) -> Response {
-    metrics::gauges(proxy.permits(), &proxy.setup().fleet);
+    proxy.write_gauges();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.render_metrics()).into_response()
 }
 
-async fn nothing(request: Request<Body>) -> Response {
-    let request_id = RequestId::of(request.headers());
-    let error = ProxyError::UnknownRoute { path: request.uri().path().to_owned() };
-    let mut response = envelope::response(&error, false, request_id.text());
+async fn nothing(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Response {
+    refuse(&proxy, &request, &ProxyError::UnknownRoute { path: request.uri().path().to_owned() })
+}
+
+/// For a path that is there, but not by that method.
+pub(crate) async fn wrong_method(State(proxy): State<Arc<Proxy>>, request: Request<Body>) -> Response {
+    let (path, method) = (request.uri().path().to_owned(), request.method().to_string());
+    refuse(&proxy, &request, &ProxyError::WrongMethod { path, method })
+}
+
+fn refuse(proxy: &Proxy, request: &Request<Body>, error: &ProxyError) -> Response {
+    let (sent, path) = (request.headers(), request.uri().path());
+    let request_id = RequestId::of(sent);
+    let is_anthropic = sent.contains_key(VERSION) || path.starts_with(Route::Messages.path());
+    let mut response = envelope::response(error, is_anthropic, request_id.text());
+    access::answered(request_id.text(), request.method(), path, None, response.status(), Some(error));
     headers::finish(&mut response, &request_id);
+    share(proxy, sent.get(ORIGIN).cloned(), &mut response);
     response
 }
 
@@ -178,7 +207,9 @@ pub(crate) fn share(proxy: &Proxy, origin: Option<HeaderValue>, response: &mut R
     let setup = proxy.setup();
     let allowed = |one: &String| one == "*" || one.as_bytes() == origin.as_bytes();
     if setup.config.cors_origins.iter().any(allowed) {
-        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        response.headers_mut().insert(VARY, HeaderValue::from_static("origin"));
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
     }
 }

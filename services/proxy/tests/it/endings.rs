@@ -90,3 +90,28 @@ async fn an_anthropic_stream_of_a_backend_that_speaks_it_goes_through_byte_for_b
     let tally = gateway.accounts.only().await.tally;
     assert_eq!((tally.tokens_in, tally.tokens_out), (3, 9));
 }
+
+#[tokio::test]
+async fn a_stream_of_a_response_ends_as_its_backend_ends_it_and_a_cut_one_with_an_error() {
+    let event = |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
+    let begin = event("response.created", "") + &event("response.output_text.delta", ",\"delta\":\"so\"");
+    let usage = ",\"response\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":2}}";
+    let failed = ",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"boom\"}}";
+    for (end, outcome) in [
+        (event("response.completed", usage), Outcome::Completed),
+        (event("response.incomplete", usage), Outcome::Completed),
+        (event("response.failed", failed), Outcome::Failed("server_error".to_owned())),
+    ] {
+        let text = begin.clone() + &end;
+        let gateway = Gateway::of("openai", &Upstream::of_stream(text.clone()).await).await;
+        let reply = gateway.post("/v1/responses", r#"{"model":"m","stream":true,"input":"x"}"#).await;
+        assert!(reply.whole, "{}", reply.text());
+        assert_eq!(reply.text(), text);
+        assert_eq!(gateway.accounts.only().await.outcome, outcome);
+    }
+    let gateway = Gateway::of("openai", &Upstream::of_stream(begin.clone()).await).await;
+    let reply = gateway.post("/v1/responses", r#"{"model":"m","stream":true,"input":"x"}"#).await;
+    assert!(!reply.whole && reply.text().starts_with(&begin), "{}", reply.text());
+    let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!("upstream_disconnected")));
+}

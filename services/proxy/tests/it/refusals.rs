@@ -201,9 +201,117 @@ async fn a_backends_long_retry_after_is_cut_to_a_minute() {
 }
 
 #[tokio::test]
-async fn a_path_that_is_not_there_gets_the_envelope_too() {
+async fn a_path_that_is_not_there_and_a_method_that_is_not_taken_get_the_envelope_too() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
     let gateway = Gateway::of("openai", &upstream).await;
-    let reply = gateway.get("/v1/nothing").await;
-    assert_eq!((reply.status, &reply.json()["error"]["code"]), (404, &json!("not_found")));
+    for (method, path, status, code) in [
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("POST", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+        ("PUT", "/v1/models/m", 405, "method_not_allowed"),
+        ("PATCH", "/v1/jobs/job_1", 405, "method_not_allowed"),
+    ] {
+        let reply = call(gateway.address, method, path, &[], "").await;
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &json!(code)), "{method} {path}");
+        assert!(reply.header("x-request-id").is_some(), "{method} {path}");
+    }
+    for (method, path, status, kind) in [
+        ("GET", "/v1/messages", 405, "invalid_request_error"),
+        ("POST", "/v1/messages/batches", 404, "not_found_error"),
+    ] {
+        let reply = call(gateway.address, method, path, &[], "").await;
+        let body = reply.json();
+        assert_eq!((reply.status, &body["type"], &body["error"]["type"]), (status, &json!("error"), &json!(kind)));
+        assert_eq!(body["request_id"].as_str(), reply.header("request-id"));
+    }
+}
+
+#[tokio::test]
+async fn an_anthropic_client_gets_types_that_it_knows_whatever_a_backend_calls_them() {
+    for (status, body, wanted, kind) in [
+        (
+            "400 Bad Request",
+            r#"{"error":{"message":"no","type":"BadRequestError","code":400}}"#,
+            400,
+            "invalid_request_error",
+        ),
+        ("429 Too Many Requests", r#"{"error":"no","error_type":"overloaded"}"#, 429, "rate_limit_error"),
+        ("500 Internal Server Error", r#"{"error":{"message":"no","type":"server_error"}}"#, 500, "api_error"),
+    ] {
+        let upstream = Upstream::of_json(status, body).await;
+        let gateway = Gateway::of("openai", &upstream).await;
+        let reply = gateway.post("/v1/messages", r#"{"model":"m","max_tokens":1,"messages":[]}"#).await;
+        assert_eq!((reply.status, &reply.json()["error"]["type"]), (wanted, &json!(kind)), "{body}");
+    }
+    // An error in the place of a stream's first event has the status of its type.
+    let event =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"later\"}}\n\n";
+    let gateway = Gateway::of("llamacpp", &Upstream::of_stream(event).await).await;
+    let reply = gateway.post("/v1/messages", r#"{"model":"m","stream":true,"max_tokens":1,"messages":[]}"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["type"]), (529, &json!("overloaded_error")));
+}
+
+#[tokio::test]
+async fn what_a_kind_does_not_offer_is_a_501_on_every_path() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::of("tgi", &upstream).await;
+    for path in [
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/rerank",
+        "/v1/audio/speech",
+        "/v1/audio/transcriptions",
+        "/v1/images/generations",
+    ] {
+        let reply = gateway.post(path, r#"{"model":"m","input":"x"}"#).await;
+        assert_eq!((reply.status, reply.header("x-should-retry")), (501, Some("false")), "{path}");
+        assert_eq!(reply.json()["error"]["code"], json!("capability_not_supported"), "{path}");
+        assert!(upstream.requests(path).is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_some_models_is_told_of_no_others() {
+    let upstream = Upstream::start(|seen, mut conn| async move {
+        let _ = seen;
+        conn.json("200 OK", r#"{"object":"list","data":[{"id":"m"},{"id":"secret"}]}"#).await;
+        Some(conn)
+    })
+    .await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        let models = vec!["m".to_owned()];
+        config.keys = vec![KeyConfig { name: "k".to_owned(), hash: hash_key("k"), models, ..KeyConfig::default() }];
+    })
+    .await;
+    let key = [("x-api-key", "k")];
+    let listed = call(gateway.address, "GET", "/v1/models", &key, "").await;
+    assert_eq!(listed.json()["data"].as_array().unwrap().len(), 1);
+    for body in [r#"{"model":"nope"}"#, "{}"] {
+        let reply = call(gateway.address, "POST", "/v1/chat/completions", &key, body).await;
+        assert!(reply.text().contains(": m\"") && !reply.text().contains("secret"), "{}", reply.text());
+    }
+}
+
+#[tokio::test]
+async fn the_limit_for_everybody_is_counted_by_key_and_leaves_those_alone_that_have_one_of_their_own() {
+    let upstream = Upstream::of_stream(hello()).await;
+    let key = |name: &str, tenant: Option<&str>, requests: Option<u32>| KeyConfig {
+        name: name.to_owned(),
+        hash: hash_key(name),
+        tenant: tenant.map(str::to_owned),
+        requests_per_minute: requests,
+        ..KeyConfig::default()
+    };
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.rate = RateConfig { enabled: true, per_minute: 1, burst: 1 };
+        config.keys = vec![key("a", Some("t"), None), key("b", Some("t"), None), key("own", None, Some(1_000))];
+        config.own_keys = vec!["inner".to_owned().into()];
+    })
+    .await;
+    let send =
+        async |name: &str| call(gateway.address, "POST", "/v1/chat/completions", &[("x-api-key", name)], STREAM).await;
+    for (name, second) in [("a", 429), ("b", 429), ("own", 200), ("inner", 200)] {
+        assert_eq!((send(name).await.status, send(name).await.status), (200, second), "{name}");
+    }
 }

@@ -190,3 +190,58 @@ async fn sound_goes_through_as_it_comes_and_a_form_finds_its_model() {
     assert_eq!((seen.text(), seen.header("content-type")), (form, Some("multipart/form-data; boundary=x")));
     gateway.settled().await;
 }
+
+#[tokio::test]
+async fn an_alias_changes_the_model_of_a_form_and_a_key_is_held_to_the_model_that_the_backend_reads() {
+    let upstream = Upstream::of_json("200 OK", r#"{"text":"so"}"#).await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.models = vec![ModelConfig {
+            name: "ears".to_owned(),
+            aliases: vec!["whisper-1".to_owned()],
+            replicas: vec![ReplicaConfig { backend: "one".to_owned(), model: Some("m".to_owned()), weight: None }],
+            ..ModelConfig::default()
+        }];
+        let (name, hash, models) = ("k".to_owned(), proxy::hash_key("k"), vec!["whisper-1".to_owned()]);
+        config.keys = vec![proxy::KeyConfig { name, hash, models, ..proxy::KeyConfig::default() }];
+    })
+    .await;
+    let file = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nname=\"model\"\r\n\r\nwhisper-1\r\n\r\n";
+    let form = |model: &str| {
+        format!("{file}--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n--x--\r\n")
+    };
+    let headers = [("content-type", "multipart/form-data; boundary=x"), ("x-api-key", "k")];
+    let send = async |form: &str| {
+        crate::client::call(gateway.address, "POST", "/v1/audio/transcriptions", &headers, form).await
+    };
+    let reply = send(&form("whisper-1")).await;
+    assert_eq!((reply.status, reply.text()), (200, r#"{"text":"so"}"#));
+    assert_eq!(upstream.requests("/v1/audio/transcriptions")[0].text(), form("m"));
+    assert_eq!(send(&form("m")).await.status, 403, "what stands in the file is not what is asked for");
+    let twice =
+        form("whisper-1").replace("--x--", "--x\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nm\r\n--x--");
+    let reply = send(&twice).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (400, &json!("invalid_body")));
+    assert_eq!(upstream.requests("/v1/audio/transcriptions").len(), 1);
+}
+
+#[tokio::test]
+async fn responses_reranks_and_pictures_go_through_byte_for_byte_and_are_counted() {
+    for (path, answer, tokens) in [
+        ("/v1/responses", r#"{"id":"r1","object":"response","usage":{"input_tokens":3,"output_tokens":2}}"#, (3, 2)),
+        ("/v1/rerank", r#"{"results":[{"index":0,"relevance_score":0.5}],"usage":{"prompt_tokens":4}}"#, (4, 0)),
+        (
+            "/v1/images/generations",
+            r#"{"created":1,"data":[{"b64_json":"AA"}],"usage":{"input_tokens":5,"output_tokens":6}}"#,
+            (5, 6),
+        ),
+    ] {
+        let upstream = Upstream::of_json("200 OK", answer).await;
+        let gateway = Gateway::of("openai", &upstream).await;
+        let body = r#"{ "model":"m", "input":"x", "unknown":1.0 }"#;
+        let reply = gateway.post(path, body).await;
+        assert_eq!((reply.status, reply.text()), (200, answer), "{path}");
+        assert_eq!(upstream.requests(path)[0].text(), body, "{path}");
+        let account = gateway.accounts.only().await;
+        assert_eq!((account.tally.tokens_in, account.tally.tokens_out, account.route), (tokens.0, tokens.1, path));
+    }
+}

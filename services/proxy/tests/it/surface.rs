@@ -48,6 +48,35 @@ async fn the_model_list_is_the_union_of_all_backends_with_where_each_model_stand
 }
 
 #[tokio::test]
+async fn a_model_is_found_by_its_alias_and_by_a_name_with_a_slash_however_that_is_written() {
+    let upstream = Upstream::of_json("200 OK", "{}").await;
+    let models = vec![ModelConfig {
+        name: "Qwen/Qwen3".to_owned(),
+        aliases: vec!["gpt-4o".to_owned()],
+        replicas: vec![ReplicaConfig { backend: "one".to_owned(), ..ReplicaConfig::default() }],
+        ..ModelConfig::default()
+    }];
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.models = models;
+        let (name, hash, models) = ("k".to_owned(), proxy::hash_key("k"), vec!["gpt-4o".to_owned()]);
+        config.keys = vec![proxy::KeyConfig { name, hash, models, ..proxy::KeyConfig::default() }];
+        config.api_keys = vec!["all".to_owned().into()];
+    })
+    .await;
+    let get = async |key: &str, path: &str| {
+        crate::client::call(gateway.address, "GET", path, &[("x-api-key", key)], "").await
+    };
+    for path in ["/v1/models/Qwen/Qwen3", "/v1/models/Qwen%2FQwen3"] {
+        assert_eq!(get("all", path).await.json()["id"], json!("Qwen/Qwen3"), "{path}");
+    }
+    assert_eq!(get("all", "/v1/models/gpt-4o").await.json()["alias_of"], json!("Qwen/Qwen3"));
+    assert_eq!(get("k", "/v1/models/Qwen%2FQwen3").await.status, 404, "the key may use its alias alone");
+    let listed = get("k", "/v1/models").await.json();
+    let ids: Vec<&str> = listed["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str()).collect();
+    assert_eq!(ids, ["gpt-4o"]);
+}
+
+#[tokio::test]
 async fn a_proxy_is_ready_while_a_backend_answers_and_lives_without_one() {
     let upstream = Upstream::of_json("200 OK", "{}").await;
     let gateway = Gateway::of("llamacpp", &upstream).await;
@@ -62,6 +91,35 @@ async fn a_proxy_is_ready_while_a_backend_answers_and_lives_without_one() {
     let health = gateway.get("/health").await.json();
     assert_eq!(health["status"], json!("degraded"));
     assert!(health["backends"][0]["reason"].as_str().unwrap().contains("cannot be reached"), "{health}");
+    assert!(health["backends"][0]["capabilities"].as_array().unwrap().contains(&json!("rerank")), "{health}");
+}
+
+#[tokio::test]
+async fn one_backend_that_hangs_keeps_nobody_from_knowing_that_another_answers() {
+    let well = Upstream::of_json("200 OK", "{}").await;
+    let hangs = Upstream::start(|_, mut conn| async move {
+        conn.hung_up().await;
+        None
+    })
+    .await;
+    let config =
+        Config { backends: vec![backend("a", "openai", &well), backend("b", "openai", &hangs)], ..Config::default() };
+    let gateway = Gateway::start(config).await;
+    gateway.get("/v1/models").await;
+    let begun = std::time::Instant::now();
+    assert_eq!(gateway.get("/readyz").await.status, 200);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_proxy_without_backends_is_ready_where_services_can_be_started_for_it() {
+    let alone = Gateway::start(Config::default()).await;
+    assert_eq!(alone.get("/readyz").await.status, 503);
+    let server = crate::limits::broker().await;
+    let bus = crate::limits::connect(&server).await;
+    let gateway = Gateway::on(&bus, Config::default()).await;
+    assert_eq!(gateway.get("/readyz").await.status, 200);
+    assert_eq!(gateway.get("/health").await.json()["services"], json!([]));
 }
 
 #[tokio::test]
@@ -78,6 +136,12 @@ async fn a_page_may_read_answers_only_if_its_origin_was_allowed() {
         ] {
             let reply = crate::client::call(gateway.address, method, path, &[("origin", origin)], body).await;
             assert_eq!(reply.header("access-control-allow-origin").is_some(), allowed, "{method} {origin}");
+            let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
+            assert_eq!(exposed.contains("x-request-id") && exposed.contains("retry-after"), allowed, "{method}");
+            if method != "OPTIONS" {
+                // Without a key anybody's page could use the models of whoever looks at it.
+                assert_eq!(reply.status, if allowed { 200 } else { 403 }, "{method} {origin}");
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ mod follow;
 mod sums;
 
 pub use account::{Account, AccountOutcome};
-pub use sums::{Grouping, Sum};
+pub use sums::{Grouping, Only, Sum};
 
 use crate::runs::{Runs, RunsError};
 use sqlx::AnyPool;

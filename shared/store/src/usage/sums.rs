@@ -43,6 +43,17 @@ impl Grouping {
     }
 }
 
+/// Which requests are summed up; none for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Those for that model.
+    pub model: Option<String>,
+    /// Those of the key of that name.
+    pub key: Option<String>,
+    /// Those of that tenant.
+    pub tenant: Option<String>,
+}
+
 /// A sum over requests.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Sum {
@@ -137,24 +148,35 @@ impl UsageSums {
     }
 
     /// Sums of a plane between two days (inclusive, `2026-11-21`), largest first.
-    pub async fn list(&self, plane: &Plane, from: &str, to: &str, by: Grouping) -> Result<Vec<Sum>, RunsError> {
+    pub async fn list(
+        &self,
+        plane: &Plane,
+        days: (&str, &str),
+        only: &Only,
+        by: Grouping,
+    ) -> Result<Vec<Sum>, RunsError> {
+        let only = [("model", &only.model), ("key_name", &only.key), ("tenant", &only.tenant)];
+        let only: Vec<(&str, &String)> =
+            only.iter().filter_map(|(column, value)| Some((*column, value.as_ref()?))).collect();
+        let filters: String =
+            only.iter().enumerate().map(|(at, (column, _))| format!(" AND {column} = ${}", at + 4)).collect();
         let text = format!(
             "SELECT {column} AS grouped, CAST(SUM(requests) AS BIGINT) AS c0, CAST(SUM(failed) AS BIGINT) AS c1,
              CAST(SUM(aborted) AS BIGINT) AS c2, CAST(SUM(estimated) AS BIGINT) AS c3,
              CAST(SUM(tokens_in) AS BIGINT) AS c4, CAST(SUM(tokens_out) AS BIGINT) AS c5,
              CAST(SUM(tokens_cached) AS BIGINT) AS c6, CAST(SUM(first_token_ms) AS BIGINT) AS c7,
              CAST(SUM(first_tokens) AS BIGINT) AS c8, CAST(SUM(total_ms) AS BIGINT) AS c9
-             FROM gantry_usage WHERE plane = $1 AND day >= $2 AND day <= $3
+             FROM gantry_usage WHERE plane = $1 AND day >= $2 AND day <= $3{filters}
              GROUP BY {column} ORDER BY SUM(tokens_in) + SUM(tokens_out) DESC, {column} LIMIT 1000",
             column = by.column()
         );
-        let rows = sqlx::query(AssertSqlSafe(text))
-            .bind(plane.to_string())
-            .bind(from.to_owned())
-            .bind(to.to_owned())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(RunsError::database("reading sums of accounts"))?;
+        let (from, to) = days;
+        let mut query =
+            sqlx::query(AssertSqlSafe(text)).bind(plane.to_string()).bind(from.to_owned()).bind(to.to_owned());
+        for (_, value) in only {
+            query = query.bind(value.clone());
+        }
+        let rows = query.fetch_all(&self.pool).await.map_err(RunsError::database("reading sums of accounts"))?;
         rows.iter().map(|row| parse(row).map_err(RunsError::database("reading a sum"))).collect()
     }
 }
