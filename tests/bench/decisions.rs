@@ -25,7 +25,12 @@ impl Core {
         for node in 0..8 {
             let device = |gpu| DeviceInfo { id: format!("n{node}-g{gpu}").into(), total_mb: 81_920, reserve_mb: 512 };
             let devices = (0..8).map(device).collect();
-            core.event(Change::NodeSeen { node: format!("n{node}").into(), devices, running: BTreeMap::new() })?;
+            core.event(Change::NodeSeen {
+                node: format!("n{node}").into(),
+                devices,
+                running: BTreeMap::new(),
+                unread: false,
+            })?;
         }
         for number in 0..SERVICES {
             let service = Service::new(format!("service-{number}"), format!("type-{number}"), 60_000);

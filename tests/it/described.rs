@@ -1,6 +1,7 @@
 //! The control plane's answers against the schemas that the OpenAPI document gives them.
 
 use crate::control::{submit, until_status, world};
+use crate::flows;
 use serde_json::{Value, json};
 
 /// What is wrong with a value by a schema, where it stands. Keys that the schema does not name are wrong, too.
@@ -113,4 +114,49 @@ async fn what_the_control_plane_answers_is_what_its_document_describes() {
     check("delete", "/services/{name}", &client.delete("//services/made").await.good());
     assert_eq!(wrong, Vec::<String>::new());
     worker.go.send_replace(true);
+}
+
+/// The events of a stream that has ended, by name.
+fn events(text: &str) -> Vec<(String, Value)> {
+    let field = |event: &str, name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let read = |event: &str| Some((field(event, "event: ")?, serde_json::from_str(&field(event, "data: ")?).unwrap()));
+    text.split("\n\n").filter_map(read).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_event_streams_tell_is_what_their_document_describes() {
+    let (gateway, worker) = world().await;
+    let client = &gateway.client;
+    let document = client.get("//openapi.json").await.good();
+    let fails =
+        submit(client, &json!({"service_type": "echo-type", "payload": {"fail": true}, "max_attempts": 1})).await;
+    until_status(client, &fails, "failed").await;
+    let held = submit(client, &json!({"service_type": "echo-type", "payload": {"hold": true}})).await;
+    until_status(client, &held, "running").await;
+    client.post(&format!("//queue/{held}/progress"), &json!({"step": 1})).await.good();
+    worker.go.send_replace(true);
+    until_status(client, &held, "completed").await;
+    let bundle = flows::started(flows::gateway()).await;
+    let run = flows::start(&bundle.client, "echo", json!({"prompt": "hi"})).await;
+    bundle.client.until_ended(&run).await;
+
+    let ledger = "/api/gateway/runs/{run_id}/ledger/stream";
+    let streams = [
+        ("/queue/{job_id}/events", client.get(&format!("//queue/{held}/events")).await, 2),
+        ("/queue/{job_id}/events", client.get(&format!("//queue/{held}/events?after=0")).await, 4),
+        ("/queue/{job_id}/events", client.get(&format!("//queue/{fails}/events?after=0")).await, 3),
+        (ledger, bundle.client.get(&format!("/runs/{run}/ledger/stream")).await, 2),
+    ];
+    let mut wrong = Vec::new();
+    for (route, answer, least) in streams {
+        let content = &document["paths"][route]["get"]["responses"]["200"]["content"]["text/event-stream"];
+        let told = events(&answer.text);
+        assert!(told.len() >= least, "{route}: {}", answer.text);
+        for (name, data) in told {
+            let schema = &content["schema"]["x-events"][&name];
+            assert!(schema.is_object(), "{route} does not describe '{name}'");
+            wrong.extend(flaws(&document, schema, &data, &format!("{route} {name}")));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
 }

@@ -1,10 +1,11 @@
 //! The OpenAPI 3.1 document, written from the table of operations.
 
-use crate::control::SHAPES;
+use crate::control::{SHAPES, TOLD};
 use crate::input::{Field, object_schema};
 use crate::operation::{BodyKind, Operation};
 use crate::security::guarded;
 use crate::shapes::described;
+use crate::stream::STEPS;
 use domain::Object;
 use serde_json::{Value, json};
 
@@ -24,7 +25,8 @@ pub fn document(operations: &[Operation]) -> Value {
             *taken = described("ServiceDefinition?");
         }
     }
-    schemas.extend(SHAPES.iter().map(|shape| (shape.name.to_owned(), shape.schema())));
+    let shapes = SHAPES.iter().chain(TOLD).chain(STEPS);
+    schemas.extend(shapes.map(|shape| (shape.name.to_owned(), shape.schema())));
     json!({
         "openapi": "3.1.0",
         "info": {"title": "AbstractGateway", "version": env!("CARGO_PKG_VERSION")},
@@ -64,7 +66,11 @@ fn describe(operation: &Operation) -> Value {
 }
 
 fn responses(operation: &Operation, checked: bool) -> Value {
-    let schema = operation.answer.map_or_else(|| json!({}), described);
+    let schema = match operation.answer {
+        Some(answer) => described(answer),
+        None if operation.events.is_empty() => json!({}),
+        None => events_schema(operation.events),
+    };
     let mut responses = json!({"200": {"description": "OK", "content": {operation.produces: {"schema": schema}}}});
     if checked {
         let schema = json!({"$ref": "#/components/schemas/HTTPValidationError"});
@@ -72,6 +78,16 @@ fn responses(operation: &Operation, checked: bool) -> Value {
             json!({"description": "Validation error", "content": {"application/json": {"schema": schema}}});
     }
     responses
+}
+
+/// A text of server-sent events. OpenAPI has no word for what they carry, so it is told by their names.
+fn events_schema(events: &[(&str, &str)]) -> Value {
+    let each: Object = events.iter().map(|(name, holds)| ((*name).to_owned(), described(holds))).collect();
+    json!({
+        "type": "string",
+        "description": "Server-sent events. `x-events` gives the schema of the JSON in the data of each, by its name.",
+        "x-events": each,
+    })
 }
 
 fn query_parameter(field: &Field) -> Value {
@@ -152,6 +168,9 @@ mod tests {
         let document = document(&operations());
         for operation in crate::control::operations() {
             assert_eq!(operation.answer.is_some(), operation.produces == "application/json", "{}", operation.id);
+        }
+        for operation in operations() {
+            assert_eq!(!operation.events.is_empty(), operation.produces == "text/event-stream", "{}", operation.id);
         }
         let (text, mut referred) = (document.to_string(), 0);
         for rest in text.split("#/components/schemas/").skip(1) {

@@ -72,6 +72,8 @@ pub struct Operation {
     pub produces: &'static str,
     /// The name of its answer's schema, where the document has one.
     pub answer: Option<&'static str>,
+    /// The events of its stream, each with the name of its data's schema.
+    pub events: &'static [(&'static str, &'static str)],
     /// What answers it.
     pub handler: Handler,
 }
@@ -81,7 +83,7 @@ impl Operation {
     pub fn new(method: Method, path: &'static str, id: &'static str, summary: &'static str, handler: Handler) -> Self {
         let produces = "application/json";
         let body = BodyKind::None;
-        Self { method, path, id, summary, query: &[], headers: &[], body, produces, answer: None, handler }
+        Self { method, path, id, summary, query: &[], headers: &[], body, produces, answer: None, events: &[], handler }
     }
 
     /// With query parameters.
@@ -105,6 +107,12 @@ impl Operation {
     /// Answering with JSON of a schema of this name.
     pub fn answers(mut self, name: Option<&'static str>) -> Self {
         self.answer = name;
+        self
+    }
+
+    /// Answering with a stream of these events.
+    pub fn tells(mut self, events: &'static [(&'static str, &'static str)]) -> Self {
+        self.events = events;
         self
     }
 

@@ -15,6 +15,11 @@ pub(crate) struct Shape {
     pub(crate) keys: &'static [(&'static str, &'static str)],
 }
 
+/// A shape.
+pub(crate) const fn shape(name: &'static str, keys: &'static [(&'static str, &'static str)]) -> Shape {
+    Shape { name, keys }
+}
+
 impl Shape {
     /// Its JSON schema.
     pub(crate) fn schema(&self) -> Value {

@@ -40,6 +40,10 @@ impl Cluster {
             if !known.service.may_be_on(id) {
                 continue;
             }
+            // What its GPUs hold is not known, so nothing that needs one is too large for them.
+            if node.unread && wanted > 0 {
+                return None;
+            }
             let usable = node.devices.iter().filter(|device| known.service.may_use(device, id));
             let sizes = usable.filter_map(|device| self.devices.get(device)).map(crate::Device::capacity_mb);
             let mut fitting = 0;

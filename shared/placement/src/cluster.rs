@@ -49,7 +49,9 @@ impl Cluster {
             Change::PolicySet { policy } => self.policy = policy.clone(),
             Change::ServiceRegistered { service } => self.register(service),
             Change::ServiceRemoved { service } => self.remove(service)?,
-            Change::NodeSeen { node, devices, running } => self.node_seen(node, devices, running, at),
+            Change::NodeSeen { node, devices, running, unread } => {
+                self.node_seen(node, devices, running, *unread, at);
+            }
             Change::NodeLost { node } => self.node_lost(node, at)?,
             Change::DeviceMeasured { device, used_mb, by_service } => {
                 self.device_measured(device, *used_mb, by_service, at)?;

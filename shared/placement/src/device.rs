@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 pub struct Node {
     /// Its GPUs, in the order it reports them.
     pub devices: Vec<GpuId>,
+    /// It has GPUs that were never read, so nobody knows what would fit there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
     /// Since when it has been silent; none while it is heard.
     pub lost_since: Option<Time>,
 }

@@ -44,6 +44,9 @@ pub enum Change {
         devices: Vec<DeviceInfo>,
         /// Running containers, with the generation they were started under.
         running: BTreeMap<ServiceName, u64>,
+        /// It has GPUs that could not be read yet.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unread: bool,
     },
     /// A node is silent.
     NodeLost {

@@ -184,6 +184,7 @@ impl Engine {
         if heard.peek().is_none() {
             return Reason::NodeLost { service, node: None };
         }
+        let unread = heard.clone().find(|(_, node)| node.unread && known.service.gpus > 0).map(|(id, _)| id.clone());
         let usable = heard.flat_map(|(node, held)| held.devices.iter().filter(|id| known.service.may_use(id, node)));
         let usable = usable.filter_map(|id| Some((id, self.cluster.devices.get(id)?)));
         let best = usable.max_by_key(|(id, device)| {
@@ -191,6 +192,10 @@ impl Engine {
         });
         let (capacity_mb, free_mb, foreign_mb) =
             best.map_or((0, 0, 0), |(_, device)| (device.capacity_mb(), device.free_mb(), device.foreign_mb()));
+        let frees = best.map_or(Frees::Nothing, |best| self.frees(best, need_mb, job));
+        if let (Frees::Nothing, Some(node)) = (&frees, unread) {
+            return Reason::GpusUnread { service, node };
+        }
         Reason::NoRoom {
             service,
             need_mb,
@@ -200,7 +205,7 @@ impl Engine {
             free_mb,
             foreign_mb,
             holders: best.map_or_else(Vec::new, |(_, device)| self.room_holders(device)),
-            frees: best.map_or(Frees::Nothing, |best| self.frees(best, need_mb, job)),
+            frees,
         }
     }
 

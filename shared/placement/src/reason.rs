@@ -105,6 +105,13 @@ pub enum Reason {
         /// Which node.
         node: Option<NodeId>,
     },
+    /// No GPU that is known could ever do it, but those of a node that may run it were never read.
+    GpusUnread {
+        /// The service.
+        service: ServiceName,
+        /// The node.
+        node: NodeId,
+    },
     /// No GPU has room for its service.
     NoRoom {
         /// The service.
@@ -133,7 +140,8 @@ impl Reason {
     pub fn is_hopeless(&self) -> bool {
         match self {
             Self::NoNode | Self::NoService { .. } | Self::NoRoom { frees: Frees::Nothing, .. } => true,
-            Self::BackingOff { .. }
+            Self::GpusUnread { .. }
+            | Self::BackingOff { .. }
             | Self::PausedFor { .. }
             | Self::SlotsBusy { .. }
             | Self::Starting { .. }

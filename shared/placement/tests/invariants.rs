@@ -16,7 +16,7 @@ fn sound() -> Cluster {
         deadline: Time::from_micros(60_000_000),
     };
     let changes = [
-        Change::NodeSeen { node: "n".into(), devices: vec![device], running: [].into() },
+        Change::NodeSeen { node: "n".into(), devices: vec![device], running: [].into(), unread: false },
         Change::ServiceRegistered { service: Box::new(Service::new("a", "t", 4_000)) },
         Change::ServiceRegistered { service: Box::new(Service::new("b", "t", 4_000)) },
         Change::StartRequested { service: "a".into(), spot, generation: 1 },

@@ -28,7 +28,8 @@ impl Host {
         let devices = gpus.iter().enumerate();
         let devices =
             devices.map(|(at, mb)| DeviceInfo { id: format!("{name}{at}").into(), total_mb: *mb, reserve_mb: 0 });
-        self.hear(Change::NodeSeen { node: name.into(), devices: devices.collect(), running: BTreeMap::new() })
+        let (devices, running) = (devices.collect(), BTreeMap::new());
+        self.hear(Change::NodeSeen { node: name.into(), devices, running, unread: false })
     }
 
     fn at(&mut self, ms: i64) -> Vec<Action> {
@@ -478,6 +479,35 @@ fn a_job_that_can_never_fit_fails_at_once_with_the_numbers() {
 }
 
 #[test]
+fn nothing_is_too_large_for_gpus_that_were_never_read_and_what_needs_none_starts_beside_them() {
+    let mut host = Host::new(&[24_000]);
+    let unread = |unread| Change::NodeSeen { node: "m".into(), devices: vec![], running: BTreeMap::new(), unread };
+    host.hear(unread(true));
+    host.service(Service::new("a", "t", 30_000));
+    assert_eq!(started(&host.submit("1", "t", 3)), []);
+    assert_eq!(host.reason("1"), Reason::GpusUnread { service: "a".into(), node: "m".into() });
+    assert!(!host.reason("1").is_hopeless());
+    let nodes = ["m".into()].into();
+    host.service(Service { gpus: 0, nodes, ..Service::new("b", "u", 0) });
+    assert_eq!(started(&host.submit("2", "u", 3)), [("b".to_owned(), vec![])]);
+    // Once it is known that there are none, nobody waits for them.
+    host.hear(unread(false));
+    assert_eq!(host.status("1"), JobStatus::Failed);
+    host.submit("3", "t", 3);
+    assert_eq!(host.status("3"), JobStatus::Failed);
+}
+
+#[test]
+fn gpus_that_are_read_at_last_take_the_jobs_that_waited_for_them() {
+    let mut host = Host::new(&[]);
+    host.hear(Change::NodeSeen { node: "n".into(), devices: vec![], running: BTreeMap::new(), unread: true });
+    host.service(Service::new("a", "t", 8_000));
+    assert_eq!(started(&host.submit("1", "t", 3)), []);
+    assert_eq!(host.status("1"), JobStatus::Queued);
+    assert_eq!(started(&host.node("n", &[24_000])), [on("a", "n0")]);
+}
+
+#[test]
 fn a_job_expires_while_queued_and_keeps_its_history() {
     let mut host = Host::new(&[24_000]);
     host.submit_spec(JobSpec { ttl_ms: Some(3_000), ..JobSpec::new("1", "t") });
@@ -553,7 +583,7 @@ fn a_lost_node_gives_its_jobs_to_others_and_what_still_runs_there_stops_when_it_
     assert_eq!(dispatched(&host.ready("b")), [("1".to_owned(), "b".to_owned(), 2)]);
     let devices = vec![DeviceInfo { id: "n0".into(), total_mb: 10_000, reserve_mb: 0 }];
     let running = BTreeMap::from([("a".into(), host.generation("a"))]);
-    let actions = host.hear(Change::NodeSeen { node: "n".into(), devices, running });
+    let actions = host.hear(Change::NodeSeen { node: "n".into(), devices, running, unread: false });
     assert_eq!(stopped(&actions), [("a".to_owned(), StopReason::Tainted)]);
 }
 

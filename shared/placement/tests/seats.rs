@@ -20,7 +20,7 @@ impl Host {
         let engine = Engine::new(Cluster::default(), Time::from_micros(0));
         let mut host = Self { engine, ms: 0, log: Vec::new() };
         let devices = vec![DeviceInfo { id: "g".into(), total_mb: gpu_mb, reserve_mb: 0 }];
-        host.hear(Change::NodeSeen { node: "n".into(), devices, running: BTreeMap::new() });
+        host.hear(Change::NodeSeen { node: "n".into(), devices, running: BTreeMap::new(), unread: false });
         for (name, mb) in services {
             let service = Service { idle_timeout_ms: Some(300_000), ..Service::new(*name, *name, *mb) };
             host.hear(Change::ServiceRegistered { service: Box::new(service) });

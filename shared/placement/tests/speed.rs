@@ -54,7 +54,12 @@ impl Bench {
                 reserve_mb: 512,
             });
             let devices = devices.collect();
-            bench.event(Change::NodeSeen { node: format!("n{node}").into(), devices, running: BTreeMap::new() });
+            bench.event(Change::NodeSeen {
+                node: format!("n{node}").into(),
+                devices,
+                running: BTreeMap::new(),
+                unread: false,
+            });
         }
         for number in 0..SERVICES {
             let service = Service::new(format!("service-{number}"), format!("type-{number}"), 60_000);

@@ -25,7 +25,9 @@ mod shapes;
 mod submit;
 mod table;
 mod telemetry;
+mod told;
 mod view;
 
 pub(crate) use shapes::SHAPES;
 pub(crate) use table::operations;
+pub(crate) use told::TOLD;

@@ -1,10 +1,6 @@
 //! What the routes of the control plane answer with.
 
-use crate::shapes::Shape;
-
-const fn shape(name: &'static str, keys: &'static [(&'static str, &'static str)]) -> Shape {
-    Shape { name, keys }
-}
+use crate::shapes::{Shape, shape};
 
 /// A service's registration.
 const RECORD: Shape = shape(

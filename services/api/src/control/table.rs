@@ -2,7 +2,7 @@
 
 use super::{
     availability, batch, events, fields, gpu, jobs, lifecycle, listing, preempt, progress, registry, shapes, submit,
-    telemetry,
+    telemetry, told,
 };
 use crate::operation::{Handler, Operation};
 use futures::FutureExt;
@@ -20,8 +20,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         .concat()
         .into_iter()
         .map(|operation| {
-            let answer = shapes::answer(operation.id);
-            operation.answers(answer)
+            let (answer, events) = (shapes::answer(operation.id), told::events(operation.id));
+            operation.answers(answer).tells(events)
         })
         .collect()
 }

@@ -6,6 +6,7 @@ use super::{
 use crate::control;
 use crate::keys;
 use crate::operation::{Handler, Operation};
+use crate::stream::EVENTS;
 use futures::FutureExt;
 use http::Method;
 
@@ -157,6 +158,7 @@ fn ledgers() -> Vec<Operation> {
         )
         .query(fields::LEDGER_STREAM)
         .headers(&["Last-Event-ID"])
+        .tells(EVENTS)
         .produces("text/event-stream"),
     ]
 }

@@ -1,7 +1,17 @@
 //! The bytes of each event.
 
+use crate::shapes::{Shape, shape};
 use bytes::Bytes;
 use serde_json::value::RawValue;
+
+/// The events of a ledger's stream, each with the shape of its data.
+pub(crate) const EVENTS: &[(&str, &str)] = &[("step", "LedgerStep"), ("done", "LedgerDone")];
+
+/// Those shapes.
+pub(crate) const STEPS: &[Shape] = &[
+    shape("LedgerStep", &[("cursor", "integer"), ("record", "object")]),
+    shape("LedgerDone", &[("run_id", "string"), ("cursor", "integer"), ("status", "string")]),
+];
 
 /// One record.
 pub fn step(cursor: u64, record: &RawValue) -> Bytes {

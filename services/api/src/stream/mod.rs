@@ -7,5 +7,6 @@
 mod event;
 mod follow;
 
+pub(crate) use event::{EVENTS, STEPS};
 pub use event::{done, keep_alive, step};
 pub use follow::{Next, Stream};

@@ -32,10 +32,17 @@ impl Desk {
 
     fn node_report(&mut self, report: &NodeReport) {
         let node = NodeId::from(report.node.as_str());
-        let Some(devices) = self.devices_of(&node, report) else { return };
-        let running = self.running_on(&node, &report.engine);
-        if self.is_news(&node, &devices, &running) {
-            self.happened(Change::NodeSeen { node: node.clone(), devices, running });
+        let devices = self.devices_of(&node, report);
+        let because = match &report.devices {
+            Devices::Failing { because, .. } if devices.is_empty() => Some(because),
+            Devices::Failing { .. } | Devices::Seen { .. } | Devices::Absent { .. } => None,
+        };
+        let (running, unread) = (self.running_on(&node, &report.engine), because.is_some());
+        if self.is_news(&node, &devices, &running, unread) {
+            if let Some(because) = because {
+                tracing::warn!(%node, because, "a node's GPUs cannot be read; until then only services without a GPU start there");
+            }
+            self.happened(Change::NodeSeen { node: node.clone(), devices, running, unread });
         }
         for container in report.engine.containers().iter().filter(|container| container.state.is_up()) {
             self.found(&node, container);
@@ -43,20 +50,20 @@ impl Desk {
         self.measure(&node, report);
     }
 
-    /// The node's GPUs. While they cannot be read they are those that are known; a node of which none was ever read is
-    /// not there yet, so that jobs wait for it instead of failing for want of a GPU.
-    fn devices_of(&self, id: &NodeId, report: &NodeReport) -> Option<Vec<DeviceInfo>> {
+    /// The node's GPUs. While they cannot be read they are those that are known. A node of which none was ever read has
+    /// none yet, and is known for that, so that jobs wait for them instead of failing for want of a GPU.
+    fn devices_of(&self, id: &NodeId, report: &NodeReport) -> Vec<DeviceInfo> {
         let info = |(id, device): (&GpuId, &Device)| DeviceInfo {
             id: id.clone(),
             total_mb: device.total_mb,
             reserve_mb: device.reserve_mb,
         };
         match report.devices {
-            Devices::Seen { .. } | Devices::Absent { .. } => Some(read_devices(report)),
+            Devices::Seen { .. } | Devices::Absent { .. } => read_devices(report),
             Devices::Failing { .. } => {
                 let cluster = self.board.cluster();
-                let known = cluster.nodes.get(id)?.devices.iter();
-                Some(known.filter_map(|id| Some((id, cluster.devices.get(id)?))).map(info).collect())
+                let known = cluster.nodes.get(id).into_iter().flat_map(|node| &node.devices);
+                known.filter_map(|id| Some((id, cluster.devices.get(id)?))).map(info).collect()
             }
         }
     }
@@ -105,7 +112,13 @@ impl Desk {
         self.board.particulars.services.get(service)?.container.as_deref()
     }
 
-    fn is_news(&self, id: &NodeId, devices: &[DeviceInfo], running: &BTreeMap<names::Service, u64>) -> bool {
+    fn is_news(
+        &self,
+        id: &NodeId,
+        devices: &[DeviceInfo],
+        running: &BTreeMap<names::Service, u64>,
+        unread: bool,
+    ) -> bool {
         let cluster = self.board.cluster();
         let Some(node) = cluster.nodes.get(id) else { return true };
         let same_device = |info: &DeviceInfo| {
@@ -116,6 +129,7 @@ impl Desk {
         let ids: Vec<&GpuId> = devices.iter().map(|info| &info.id).collect();
         let gone = |container: &Container| !matches!(container.state, State::Starting { .. });
         node.lost_since.is_some()
+            || node.unread != unread
             || node.devices.iter().collect::<Vec<_>>() != ids
             || !devices.iter().all(same_device)
             || self.containers_on(id).any(|(name, container)| gone(container) && !running.contains_key(name))

@@ -28,7 +28,7 @@ impl Desk {
         let external = record.url.is_some();
         let node = NodeId::from(EXTERNAL_NODE);
         if external && !self.board.cluster().nodes.contains_key(&node) {
-            self.happened(Change::NodeSeen { node, devices: Vec::new(), running: [].into() });
+            self.happened(Change::NodeSeen { node, devices: Vec::new(), running: [].into(), unread: false });
         }
         let service = Box::new(placement_service(&record, &self.config));
         let name = service.name.clone();

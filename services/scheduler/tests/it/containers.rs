@@ -267,6 +267,24 @@ async fn gpus_that_cannot_be_read_for_a_while_fail_no_job_and_cost_no_container(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_gpus_were_never_read_starts_what_needs_none_and_fails_no_job_that_needs_one() {
+    let world = World::start().await;
+    let (plain, heavy) = (image(0), image(4_096));
+    let host = Host::start_blind(&world.bus, "gpu-1", &[("plain", &plain), ("heavy", &heavy)]);
+    register(&world, "plain", &plain, |more| more.gpus = Some(0)).await;
+    register(&world, "heavy", &heavy, |_| {}).await;
+    let waits = world.run("heavy", &json!({"x": 1})).await;
+    let served = world.run("plain", &json!({"x": 1})).await;
+    assert_eq!(world.ended(&served).await.status, JobState::Completed);
+    let waiting = world.until(&waits, "told why it waits", |view| view.waiting.is_some()).await;
+    let reason = waiting.waiting.unwrap();
+    assert_eq!((waiting.status, &reason.reason["because"]), (JobState::Queued, &json!("gpus_unread")), "{reason:?}");
+    assert!(reason.text.contains("gpu-1"), "{}", reason.text);
+    host.blinded(false).await;
+    assert_eq!(world.ended(&waits).await.status, JobState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drain_that_is_not_over_in_time_puts_the_job_back_without_a_failure() {
     let world = World::with(|config| {
         config.policy.drain_timeout_ms = 100;

@@ -47,10 +47,19 @@ pub(crate) fn free_port() -> u16 {
 
 impl Host {
     pub(crate) fn start(bus: &Bus, name: &str, images: &[(&str, &Image)]) -> Self {
+        Self::begin(bus, name, images, false)
+    }
+
+    /// One whose GPUs cannot be read from its first word on.
+    pub(crate) fn start_blind(bus: &Bus, name: &str, images: &[(&str, &Image)]) -> Self {
+        Self::begin(bus, name, images, true)
+    }
+
+    fn begin(bus: &Bus, name: &str, images: &[(&str, &Image)], blind: bool) -> Self {
         let node = NodeId::new(name).unwrap();
         let images = images.iter().map(|(name, image)| ((*name).to_owned(), (*image).clone())).collect();
         let (running, orders) = (BTreeMap::new(), Vec::new());
-        let inside = Inside { bus: bus.clone(), node: node.clone(), images, running, orders, number: 0, blind: false };
+        let inside = Inside { bus: bus.clone(), node: node.clone(), images, running, orders, number: 0, blind };
         let inside = Arc::new(Mutex::new(inside));
         let (kick, mut kicked) = mpsc::channel(16);
         let host = Self { inside: inside.clone(), tasks: service::Tasks::new(), kick };

@@ -12,13 +12,14 @@ impl Cluster {
         node: &NodeId,
         devices: &[DeviceInfo],
         running: &BTreeMap<ServiceName, u64>,
+        unread: bool,
         at: Time,
     ) {
         for info in devices {
             self.update_device(node, info);
         }
         let ids = devices.iter().map(|info| info.id.clone()).collect();
-        self.nodes.insert(node.clone(), Node { devices: ids, lost_since: None });
+        self.nodes.insert(node.clone(), Node { devices: ids, unread, lost_since: None });
         for name in self.containers_on(node) {
             let Some(registered) = self.services.get(&name) else {
                 continue;

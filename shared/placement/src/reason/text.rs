@@ -33,6 +33,10 @@ impl fmt::Display for Reason {
             }
             Self::NodeLost { service, node: Some(node) } => write!(f, "{service} is on node {node}, which is silent"),
             Self::NodeLost { service, node: None } => write!(f, "every node that may run {service} is silent"),
+            Self::GpusUnread { service, node } => write!(
+                f,
+                "{service} needs a GPU, and those of node {node} cannot be read yet; its agent's log and `gantry gpu` say why"
+            ),
             Self::NoRoom { .. } => self.write_no_room(f),
         }
     }

@@ -254,7 +254,7 @@ impl World {
         let devices: Vec<DeviceInfo> = gpus.collect();
         let ids: Vec<_> = devices.iter().map(|info| info.id.clone()).collect();
         let running: BTreeMap<ServiceName, u64> = self.real.listed(node);
-        self.take_in(Change::NodeSeen { node: node.clone(), devices, running: running.clone() })?;
+        self.take_in(Change::NodeSeen { node: node.clone(), devices, running: running.clone(), unread: false })?;
         for (service, generation) in running {
             if self.real.current(&service, generation).is_some_and(|container| container.healthy) {
                 self.take_in(Change::ContainerReady { service, generation })?;
