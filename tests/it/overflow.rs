@@ -118,3 +118,47 @@ async fn a_model_that_must_be_started_first_answers_a_job_and_the_end_is_posted(
     };
     tokio::select! { () = receiving => {} () = asking => {} }
 }
+
+#[tokio::test]
+async fn requests_that_became_jobs_are_listed_shown_fetched_and_cancelled_from_the_command_line() {
+    let model = FakeModel::start(&[]).await;
+    let gateway = Gateway::builder().model(&model).env("GANTRY_PROXY_CONCURRENCY", "1").start().await;
+    let client = &gateway.client;
+    model.hold();
+    let acting = async {
+        model.until_asked(1).await;
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let location = deferred(client, "fake-model", &[]).await;
+            ids.push(location.strip_prefix("/v1/jobs/").unwrap().to_owned());
+        }
+        let [first, second] = ids.try_into().unwrap();
+        let listed = gateway.cli(&["jobs", "--requests", "--status", "queued", "-o", "json"]).await.json();
+        let listed: Vec<&str> = listed.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
+        assert_eq!(listed, [&second, &first], "newest first");
+        let table = gateway.cli(&["jobs", "--requests"]).await;
+        assert!(table.good().contains("fake-model") && table.data.contains(&first), "{table:?}");
+        let shown = gateway.cli(&["job", &first]).await;
+        assert!(shown.good().starts_with(&format!("{first}: queued\n  model: fake-model\n")), "{shown:?}");
+        let early = gateway.cli(&["job", "result", &first]).await;
+        assert!(early.code == 1 && early.remarks.contains("has no answer: it is queued"), "{early:?}");
+        let late = gateway.cli(&["job", "wait", &first, "--timeout", "10ms"]).await;
+        assert_eq!(late.code, 124, "{late:?}");
+        gateway.cli(&["cancel", &second]).await.good();
+        assert_eq!(gateway.cli(&["job", "wait", &second]).await.code, 3);
+        let priority = gateway.cli(&["job", "priority", &second, "1"]).await;
+        assert!(priority.code == 2 && priority.remarks.contains("never pause"), "{priority:?}");
+        let unknown = gateway.cli(&["job", "show", &format!("job_{}", "0".repeat(32))]).await;
+        assert!(unknown.code == 1 && unknown.remarks.contains("gantry jobs --requests"), "{unknown:?}");
+        model.release();
+        let watched = gateway.cli(&["job", "watch", &first]).await;
+        assert!(watched.good().ends_with("completed"), "{watched:?}");
+        let waited = gateway.cli(&["job", "wait", &first, "-o", "json"]).await.json();
+        assert_eq!((&waited["status"], &waited["response"]["status_code"]), (&json!("completed"), &json!(200)));
+        let result = gateway.cli(&["job", "result", &first]).await.json();
+        assert_eq!(result, waited["response"]["body"]);
+        assert!(result["choices"][0]["message"]["content"].is_string(), "{result}");
+    };
+    let (filled, ()) = tokio::join!(ask(client, "fake-model", &[]), acting);
+    assert_eq!(filled.status, 200, "{}", filled.text);
+}

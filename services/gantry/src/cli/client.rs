@@ -112,6 +112,15 @@ impl Client {
         self.json(self.request(Method::GET, segments).query(query).timeout(ANSWER_WITHIN)).await
     }
 
+    /// Reads what these segments name as it is: its type and its bytes.
+    pub async fn bytes(&self, segments: &[&str]) -> Result<(String, Vec<u8>), RequestError> {
+        let response = self.send(self.request(Method::GET, segments).timeout(ANSWER_WITHIN)).await?;
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_owned();
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(innermost(&error)))?;
+        Ok((kind, bytes.to_vec()))
+    }
+
     /// Sends a body, with further headers.
     pub async fn post(
         &self,
@@ -227,8 +236,11 @@ impl Client {
     }
 }
 
-/// The gateway's reason: a text, or the first of its findings on the request.
+/// The gateway's reason: a text, or the first of its findings on the request; model traffic has an envelope for it.
 fn detail(body: &Value) -> Option<String> {
+    if let Some(text) = body["error"]["message"].as_str() {
+        return Some(super::plain(text));
+    }
     match body.get("detail")? {
         Value::String(text) => Some(super::plain(text)),
         Value::Array(findings) => {

@@ -71,11 +71,12 @@ impl Screen {
     /// Writes a line of data.
     pub fn data(&mut self, line: &str) -> Result<(), Trouble> {
         let ends = if line.ends_with('\n') { "" } else { "\n" };
-        let written = write!(self.data, "{line}{ends}").and_then(|()| self.data.flush());
-        written.map_err(|error| {
-            let is_gone = error.kind() == ErrorKind::BrokenPipe;
-            if is_gone { Trouble::nobody_listens() } else { Trouble::new("cannot write the output", error) }
-        })
+        written(write!(self.data, "{line}{ends}").and_then(|()| self.data.flush()))
+    }
+
+    /// Writes data as it is.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        written(self.data.write_all(bytes).and_then(|()| self.data.flush()))
     }
 
     /// Writes a remark. Nothing depends on anybody reading it.
@@ -98,6 +99,13 @@ impl Screen {
         }
         trouble.exit
     }
+}
+
+fn written(written: std::io::Result<()>) -> Result<(), Trouble> {
+    written.map_err(|error| {
+        let is_gone = error.kind() == ErrorKind::BrokenPipe;
+        if is_gone { Trouble::nobody_listens() } else { Trouble::new("cannot write the output", error) }
+    })
 }
 
 /// Text from elsewhere without what could move the cursor, change colours or break the line.

@@ -2,7 +2,7 @@
 
 use super::super::output::pretty;
 use super::super::{Client, Exit, Session, Trouble, short};
-use super::{client, events, text, trouble};
+use super::{client, deferred, events, text, trouble};
 use clap::{Args, Subcommand};
 use domain::control::JobState;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ pub struct JobOr {
 pub(super) async fn show_or_run(given: JobOr, session: &mut Session) -> Result<Exit, Trouble> {
     match (given.command, given.id) {
         (Some(command), _) => run(command, session).await,
-        (None, Some(id)) => show(&id, session).await,
+        (None, Some(job)) => run(JobCommand::Show(Job { job }), session).await,
         (None, None) => Err(Trouble::usage("nothing to do", "neither a job nor a command").next("gantry job --help")),
     }
 }
@@ -56,6 +56,8 @@ pub(super) enum JobCommand {
     Watch(Job),
     /// Say why a job waits, with numbers
     Explain(Job),
+    /// Print a job's result as it is: JSON of a service, or a model's answer, sound and pictures too
+    Result(Job),
     /// Print how far a job is
     Progress(Job),
     /// Cancel a job
@@ -86,8 +88,27 @@ fn duration(text: &str) -> Result<Duration, String> {
     Duration::parse(text).ok_or_else(<Duration as Setting>::accepted)
 }
 
+impl JobCommand {
+    /// The job that is meant.
+    pub(super) fn job(&self) -> &str {
+        let (Self::Show(job)
+        | Self::Watch(job)
+        | Self::Explain(job)
+        | Self::Result(job)
+        | Self::Progress(job)
+        | Self::Resume(job)
+        | Self::Wait { job, .. }
+        | Self::Priority { job, .. }
+        | Self::Cancel(Cancel { job, .. })) = self;
+        &job.job
+    }
+}
+
 /// Carries out a command on a job.
 pub(super) async fn run(command: JobCommand, session: &mut Session) -> Result<Exit, Trouble> {
+    if deferred::is_meant(command.job()) {
+        return deferred::run(&command, session).await;
+    }
     match command {
         JobCommand::Show(job) => show(&job.job, session).await,
         JobCommand::Wait { job, timeout } => {
@@ -101,6 +122,11 @@ pub(super) async fn run(command: JobCommand, session: &mut Session) -> Result<Ex
             events::watch(&client, &id, session).await
         }
         JobCommand::Explain(job) => explain(&job.job, session).await,
+        JobCommand::Result(job) => {
+            let client = client(session)?;
+            let id = find(&client, &job.job).await?;
+            deferred::result(&client, &["queue", &id, "result"], brief(&id), session).await
+        }
         JobCommand::Progress(job) => progress(&job.job, session).await,
         JobCommand::Cancel(wanted) => cancel(&wanted.job.job, wanted.running, session).await,
         JobCommand::Priority { job, priority } => prioritise(&job.job, priority, session).await,
@@ -203,6 +229,9 @@ fn ended(id: &str, state: JobState, job: Value, session: &mut Session) -> Result
 
 /// Says why a job waits.
 pub(super) async fn explain(meant: &str, session: &mut Session) -> Result<Exit, Trouble> {
+    if deferred::is_meant(meant) {
+        return deferred::run(&JobCommand::Explain(Job { job: meant.to_owned() }), session).await;
+    }
     let client = client(session)?;
     let id = find(&client, meant).await?;
     let answer = client.get(&["queue", &id, "explain"], &[]).await;

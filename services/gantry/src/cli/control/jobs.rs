@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct Jobs {
     /// Only jobs in these states, separated by commas
     #[arg(long, value_name = "STATES")]
-    status: Option<String>,
+    pub(super) status: Option<String>,
     /// Only jobs of this type
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
@@ -21,10 +21,10 @@ pub struct Jobs {
     service: Option<String>,
     /// At most so many
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    limit: u32,
+    pub(super) limit: u32,
     /// Go on where a page ended
     #[arg(long, value_name = "CURSOR")]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// The most urgent first instead of the newest
     #[arg(long, conflicts_with = "cursor")]
     urgent: bool,
@@ -34,12 +34,18 @@ pub struct Jobs {
     /// Only the numbers: queued and running, by type and priority
     #[arg(long)]
     stats: bool,
+    /// Your model requests that became jobs instead (`Prefer: respond-async`), by the key in --token
+    #[arg(long, conflicts_with_all = ["kind", "service", "urgent", "why", "stats", "watch"])]
+    requests: bool,
     #[command(flatten)]
     watching: Watching,
 }
 
 /// Lists jobs, or counts them.
 pub(super) async fn run(list: &Jobs, session: &mut Session) -> Result<Exit, Trouble> {
+    if list.requests {
+        return super::deferred::list(list, session).await;
+    }
     if list.stats {
         return stats(session).await;
     }

@@ -70,7 +70,8 @@ impl Listing {
         Ok(Exit::Ok)
     }
 
-    fn print(&self, items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
+    /// Prints these.
+    pub(super) fn print(&self, items: Vec<Value>, session: &mut Session) -> Result<(), Trouble> {
         let columns = (self.columns)(session.global.output == Format::Wide);
         session.list(&List { items, columns: &columns, name: self.name })
     }

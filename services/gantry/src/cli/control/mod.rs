@@ -1,5 +1,6 @@
 //! The GPU control plane from the command line: GPUs, services, jobs and preemption.
 
+mod deferred;
 mod events;
 mod gpu;
 mod job;
@@ -32,7 +33,7 @@ pub enum ControlCommand {
     Service(service::ServiceOr),
     /// Submit a job; prints its id
     Submit(submit::Submit),
-    /// List jobs, newest first
+    /// List jobs, newest first; with --requests your model requests that became jobs
     Jobs(jobs::Jobs),
     /// Inspect and steer a job
     Job(job::JobOr),
