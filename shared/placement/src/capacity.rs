@@ -6,9 +6,6 @@ impl Cluster {
     /// Why no service will ever be able to do the job, with numbers; none if one may. An unknown service or type may
     /// still be registered and a GPU host may still connect, so those are waited for.
     pub(crate) fn never_fits<'a>(&self, candidates: impl Iterator<Item = &'a Registered>) -> Option<String> {
-        if self.nodes.is_empty() {
-            return None;
-        }
         let mut refused = None;
         for known in candidates {
             if known.container.spot.is_some() {
@@ -36,10 +33,12 @@ impl Cluster {
         let wanted = usize::from(known.service.gpus);
         let mut most_fitting = 0;
         let mut largest = 0;
+        let mut hosts = 0;
         for (id, node) in &self.nodes {
             if !known.service.may_be_on(id) {
                 continue;
             }
+            hosts += 1;
             // What its GPUs hold is not known, so nothing that needs one is too large for them.
             if node.unread && wanted > 0 {
                 return None;
@@ -55,6 +54,9 @@ impl Cluster {
                 return None;
             }
             most_fitting = most_fitting.max(fitting);
+        }
+        if hosts == 0 {
+            return None;
         }
         let name = &known.service.name;
         Some(format!(

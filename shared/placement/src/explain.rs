@@ -182,7 +182,8 @@ impl Engine {
             self.cluster.nodes.iter().filter(|(id, node)| node.lost_since.is_none() && known.service.may_be_on(id));
         let mut heard = heard.peekable();
         if heard.peek().is_none() {
-            return Reason::NodeLost { service, node: None };
+            let is_known = self.cluster.nodes.keys().any(|id| known.service.may_be_on(id));
+            return if is_known { Reason::NodeLost { service, node: None } } else { Reason::NoNode };
         }
         let unread = heard.clone().find(|(_, node)| node.unread && known.service.gpus > 0).map(|(id, _)| id.clone());
         let usable = heard.flat_map(|(node, held)| held.devices.iter().filter(|id| known.service.may_use(id, node)));

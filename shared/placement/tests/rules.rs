@@ -498,6 +498,25 @@ fn nothing_is_too_large_for_gpus_that_were_never_read_and_what_needs_none_starts
 }
 
 #[test]
+fn what_needs_a_host_waits_for_one_and_is_not_put_where_services_are_that_run_elsewhere() {
+    let start = Time::from_micros(0);
+    let mut host = Host { engine: Engine::new(Cluster::default(), start), ms: 0, log: Vec::new() };
+    let by_url = Change::NodeSeen { node: "(by url)".into(), devices: vec![], running: BTreeMap::new(), unread: false };
+    host.hear(by_url);
+    host.service(Service::new("heavy", "t", 8_000));
+    host.service(Service { gpus: 0, ..Service::new("plain", "u", 0) });
+    let nodes = ["(by url)".into()].into();
+    host.service(Service { gpus: 0, nodes, ..Service::new("elsewhere", "v", 0) });
+    for (job, kind) in [("1", "t"), ("2", "u")] {
+        assert_eq!(started(&host.submit(job, kind, 3)), [], "{kind}");
+        assert_eq!((host.status(job), host.reason(job)), (JobStatus::Queued, Reason::NoNode), "{kind}");
+    }
+    assert_eq!(started(&host.submit("3", "v", 3)), [("elsewhere".to_owned(), vec![])]);
+    let actions = host.node("n", &[24_000]);
+    assert_eq!(started(&actions), [on("heavy", "n0"), ("plain".to_owned(), vec![])]);
+}
+
+#[test]
 fn gpus_that_are_read_at_last_take_the_jobs_that_waited_for_them() {
     let mut host = Host::new(&[]);
     host.hear(Change::NodeSeen { node: "n".into(), devices: vec![], running: BTreeMap::new(), unread: true });

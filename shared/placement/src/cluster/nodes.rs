@@ -6,6 +6,9 @@ use crate::{DeviceInfo, GpuId, Node, NodeId, Refusal, Service, ServiceName, Stat
 use domain::Time;
 use std::collections::BTreeMap;
 
+/// How the name of a node begins that is no host but stands for services which run elsewhere. No host has such a name.
+const NO_HOST: char = '(';
+
 impl Cluster {
     pub(super) fn node_seen(
         &mut self,
@@ -98,8 +101,8 @@ impl Service {
         self.may_be_on(node) && (self.devices.is_empty() || self.devices.contains(device))
     }
 
-    /// Whether its container may be on a node.
+    /// Whether its container may be on a node. What is no host is there only for services that name it.
     pub fn may_be_on(&self, node: &NodeId) -> bool {
-        self.nodes.is_empty() || self.nodes.contains(node)
+        if self.nodes.is_empty() { !node.as_str().starts_with(NO_HOST) } else { self.nodes.contains(node) }
     }
 }
