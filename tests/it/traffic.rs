@@ -38,6 +38,7 @@ async fn a_page_of_elsewhere_neither_uses_nor_reads_a_model_without_a_key_unless
     let forwarded = gateway.client.request(Method::POST, CHAT).header("x-forwarded-for", "10.0.0.7");
     let behind = Client::send(forwarded.json(&question("hi"))).await.unwrap();
     assert_eq!((behind.status, &behind.json()["error"]["code"]), (401, &json!("invalid_api_key")));
+    assert!(gateway.api.log_text().contains("no API key is configured"), "it says so at its start");
 }
 
 #[tokio::test(flavor = "multi_thread")]

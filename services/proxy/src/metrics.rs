@@ -27,6 +27,8 @@ pub const TOKENS: &str = "gantry_proxy_tokens_total";
 pub const FAILOVERS: &str = "gantry_proxy_failovers_total";
 /// Requests refused by a limit, by key; empty for callers without one.
 pub const LIMITED: &str = "gantry_proxy_rate_limited_total";
+/// Requests refused before they were one for a model: keys, paths, methods; by the error's code.
+pub const REFUSED: &str = "gantry_proxy_refused_total";
 /// Requests that have not ended.
 pub const OPEN: &str = "gantry_proxy_open_requests";
 /// Guards that are held now.

@@ -65,7 +65,9 @@ pub(crate) fn finish(mut job: Job, answer: Read, backend: &Backend, held: Vec<Gu
         },
         ..Tally::default()
     };
-    let tally = answer.tally.unwrap_or_else(estimated);
+    // Who only counts uses no tokens.
+    let counted = (job.route == Route::CountTokens).then(|| Tally { told: true, ..Tally::default() });
+    let tally = counted.or(answer.tally).unwrap_or_else(estimated);
     job.account.backend(backend);
     job.account.tally(tally);
     job.account.first_token();

@@ -1,6 +1,7 @@
 //! The access log: one line for each request, whatever became of it. Those that reach a model are told by their account.
 
 use crate::error::ProxyError;
+use crate::metrics::REFUSED;
 use http::{Method, StatusCode};
 
 /// Characters of a prompt that are written where prompts are asked for.
@@ -15,6 +16,9 @@ pub(crate) fn answered(
     status: StatusCode,
     error: Option<&ProxyError>,
 ) {
+    if let Some(error) = error {
+        metrics::counter!(REFUSED, "code" => error.face().code.unwrap_or_default()).increment(1);
+    }
     tracing::info!(
         target: "chat_api.http",
         request_id, %method, path, key, status = status.as_u16(), error = error.map(tracing::field::display),

@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use domain::keys::KeyScope;
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub(crate) async fn infer(
     let mut onward = headers::onward(request.headers(), request_id);
     trace::pass_on(&span, &mut onward);
     let mut account = Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route, span);
+    check_coding(request.headers()).inspect_err(|error| account.fail(error))?;
     let after = setup.config.timeouts.total;
     let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
         .await
@@ -201,5 +203,15 @@ async fn read_body(body: Body, limit: usize) -> Result<Bytes, ProxyError> {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ProxyError::TooLarge { limit }),
         Err(error) => Err(ProxyError::BadBody(format!("it ended early: {error}"))),
+    }
+}
+
+/// A body is looked into, so it must be readable as it is.
+fn check_coding(headers: &HeaderMap) -> Result<(), ProxyError> {
+    match headers.get(CONTENT_ENCODING).filter(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        Some(coding) => {
+            Err(ProxyError::BadBody(format!("it is coded as {coding:?}; send it without content-encoding")))
+        }
+        None => Ok(()),
     }
 }

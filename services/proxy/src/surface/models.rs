@@ -31,6 +31,21 @@ pub(crate) fn list(setup: &Setup, may_use: impl Fn(&str) -> bool) -> Value {
     json!({"object": "list", "data": data})
 }
 
+/// The same list as Anthropic's clients read it; what they do not know of stays.
+pub(crate) fn for_anthropic(mut list: Value) -> Value {
+    for model in list["data"].as_array_mut().into_iter().flatten() {
+        let created = model["created"].as_i64().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+        model["type"] = json!("model");
+        model["display_name"] = model["id"].clone();
+        model["created_at"] = json!(created.unwrap_or_default().to_string());
+    }
+    let id = |model: Option<&Value>| model.map(|model| model["id"].clone());
+    let data = list["data"].as_array();
+    let (first, last) = (id(data.and_then(|data| data.first())), id(data.and_then(|data| data.last())));
+    (list["first_id"], list["last_id"], list["has_more"]) = (json!(first), json!(last), json!(false));
+    list
+}
+
 /// A model with an entry, by its name or by an alias.
 fn configured(name: &str, model: &Arc<Model>) -> Value {
     let mut states: Vec<ModelState> = model

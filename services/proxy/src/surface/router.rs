@@ -123,14 +123,15 @@ async fn with_models(
     let request_id = RequestId::of(sent);
     let setup = proxy.setup();
     let caller = Caller::of(sent, peer, &setup, KeyScope::Models);
+    let is_anthropic = sent.contains_key(VERSION);
     let listed = match &caller {
         Ok(caller) => {
             proxy.refresh(&setup).await;
-            pick(&models::list(&setup, |name| caller.may_use(name)))
+            let list = models::list(&setup, |name| caller.may_use(name));
+            pick(&if is_anthropic { models::for_anthropic(list) } else { list })
         }
         Err(error) => Err(error.clone()),
     };
-    let is_anthropic = sent.contains_key(VERSION);
     let key = caller.as_ref().ok().and_then(Caller::key_name);
     let error = listed.as_ref().err().cloned();
     let mut response = listed.map_or_else(|error| envelope::response(&error, is_anthropic, request_id.text()), json);

@@ -29,6 +29,12 @@ def lists_models():
     assert [model.id for model in OPENAI.models.list()] == ["bare", "busy", "m"]
 
 
+def anthropic_lists_models():
+    models = list(ANTHROPIC.models.list())
+    assert [model.id for model in models] == ["bare", "busy", "m"] and models[0].type == "model", models
+    assert ANTHROPIC.models.retrieve("m").display_name == "m"
+
+
 def chats():
     answer = OPENAI.chat.completions.create(model="m", messages=ASK)
     assert answer.choices[0].message.content == "Hello" and answer.choices[0].finish_reason == "stop", answer
@@ -108,6 +114,7 @@ def anthropic_refuses():
 
 CHECKS = [
     lists_models,
+    anthropic_lists_models,
     chats,
     calls_tools,
     completes,

@@ -117,6 +117,9 @@ async fn a_body_that_is_no_request_is_a_400_and_one_that_is_too_large_a_413() {
         let reply = gateway.chat(body).await;
         assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &json!(code)), "{body}");
     }
+    let coded = [("content-encoding", "gzip")];
+    let reply = call(gateway.address, "POST", "/v1/chat/completions", &coded, PLAIN).await;
+    assert!(reply.status == 400 && reply.text().contains("content-encoding"), "{}", reply.text());
     gateway.settled().await;
 }
 
@@ -184,20 +187,25 @@ async fn a_caller_over_the_limit_is_told_when_to_come_back_and_never_more_than_a
 }
 
 #[tokio::test]
-async fn a_backends_long_retry_after_is_cut_to_a_minute() {
-    let upstream = Upstream::start(|seen, mut conn| async move {
-        if !conn.lists_models(&seen).await {
-            conn.send(b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n").await;
-        }
-        Some(conn)
-    })
-    .await;
-    let gateway = Gateway::of("openai", &upstream).await;
-    let reply = gateway.chat(PLAIN).await;
-    assert_eq!(
-        (reply.status, reply.header("retry-after"), reply.header("retry-after-ms")),
-        (429, Some("60"), Some("60000"))
-    );
+async fn a_backends_long_retry_after_is_cut_to_a_minute_also_when_it_is_a_date() {
+    for wait in ["120", "Fri, 31 Dec 2100 23:59:59 GMT"] {
+        let upstream = Upstream::start(move |seen, mut conn| async move {
+            if !conn.lists_models(&seen).await {
+                let head =
+                    format!("HTTP/1.1 429 Too Many Requests\r\nretry-after: {wait}\r\ncontent-length: 0\r\n\r\n");
+                conn.send(head.as_bytes()).await;
+            }
+            Some(conn)
+        })
+        .await;
+        let gateway = Gateway::of("openai", &upstream).await;
+        let reply = gateway.chat(PLAIN).await;
+        assert_eq!(
+            (reply.status, reply.header("retry-after"), reply.header("retry-after-ms")),
+            (429, Some("60"), Some("60000")),
+            "{wait}"
+        );
+    }
 }
 
 #[tokio::test]

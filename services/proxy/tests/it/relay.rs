@@ -245,3 +245,16 @@ async fn responses_reranks_and_pictures_go_through_byte_for_byte_and_are_counted
         assert_eq!((account.tally.tokens_in, account.tally.tokens_out, account.route), (tokens.0, tokens.1, path));
     }
 }
+
+#[tokio::test]
+async fn counting_tokens_uses_none() {
+    let upstream = Upstream::of_json("200 OK", r#"{"input_tokens":21}"#).await;
+    for (kind, told) in [("llamacpp", Some(21)), ("openai", None)] {
+        let gateway = Gateway::of(kind, &upstream).await;
+        let reply = gateway.post("/v1/messages/count_tokens", PLAIN).await;
+        let count = reply.json()["input_tokens"].as_u64();
+        assert!(count.is_some() && told.is_none_or(|told| count == Some(told)), "{kind}: {}", reply.text());
+        let tally = gateway.accounts.only().await.tally;
+        assert_eq!((tally.tokens_in, tally.tokens_out, tally.told), (0, 0, true), "{kind}");
+    }
+}

@@ -118,3 +118,28 @@ async fn comments_also_bridge_a_silence_between_two_tokens() {
     assert!(reply.text().contains("\"a\""));
     assert!(reply.text().contains("}\n\n: keep-alive\n\n"), "{}", reply.text());
 }
+
+#[tokio::test]
+async fn no_connection() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody takes them, so soon there is no room for another.
+    let mut line = Vec::new();
+    let connect = || tokio::time::timeout(Duration::from_secs(1), tokio::net::TcpStream::connect(address));
+    while let Ok(Ok(stream)) = connect().await {
+        line.push(stream);
+        assert!(line.len() < 100, "the line has no end");
+    }
+    let gone = Upstream::of_json("200 OK", "{}").await;
+    let gateway = Gateway::with("openai", &gone, |config| {
+        config.backends[0].base_url = format!("http://{address}/v1");
+        config.timeouts.connect = SHORT;
+    })
+    .await;
+    let reply = gateway.chat(PLAIN).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("connect_timeout")));
+    assert!(reply.text().contains("took no connection"), "{}", reply.text());
+    gateway.settled().await;
+}
