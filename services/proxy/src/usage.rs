@@ -1,5 +1,7 @@
 //! What a request used, for whoever keeps the accounts.
 
+use crate::json;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,20 +85,62 @@ pub(crate) fn estimate(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(4)
 }
 
-/// Reads a `usage` object of either protocol.
-pub(crate) fn read(usage: &serde_json::Value) -> Option<Tally> {
-    let number = |paths: &[&str]| paths.iter().find_map(|path| usage.pointer(path)?.as_u64());
-    let tokens_in = number(&["/prompt_tokens", "/input_tokens"]);
-    let tokens_out = number(&["/completion_tokens", "/output_tokens"]);
+/// Reads a `usage` object of either protocol; without a number of tokens in it there is none.
+pub(crate) fn read(text: &[u8]) -> Option<Tally> {
+    const KEYS: [&str; 7] = [
+        "prompt_tokens",
+        "input_tokens",
+        "completion_tokens",
+        "output_tokens",
+        "prompt_tokens_details",
+        "input_tokens_details",
+        "cache_read_input_tokens",
+    ];
+    let places = json::find(text, KEYS).ok()?;
+    let [prompt, input, completion, output, ..] = places.each_ref().map(|place| number(text.get(place.clone()?)?));
+    let [.., prompt_details, input_details, cache_read] = places;
+    let (tokens_in, tokens_out) = (prompt.or(input), completion.or(output));
     if tokens_in.is_none() && tokens_out.is_none() {
         return None;
     }
-    let cached =
-        ["/prompt_tokens_details/cached_tokens", "/input_tokens_details/cached_tokens", "/cache_read_input_tokens"];
+    let cached = |details: Option<Range<usize>>| {
+        let details = text.get(details?)?;
+        let [cached] = json::find(details, ["cached_tokens"]).ok()?;
+        number(details.get(cached?)?)
+    };
+    let cached = cached(prompt_details).or_else(|| cached(input_details)).or_else(|| number(text.get(cache_read?)?));
     Some(Tally {
         tokens_in: tokens_in.unwrap_or(0),
         tokens_out: tokens_out.unwrap_or(0),
-        tokens_cached: number(&cached).unwrap_or(0),
+        tokens_cached: cached.unwrap_or(0),
         told: true,
     })
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_read_in_the_words_of_either_protocol_and_what_is_no_number_counts_for_nothing() {
+        let told =
+            |tokens_in, tokens_out, tokens_cached| Some(Tally { tokens_in, tokens_out, tokens_cached, told: true });
+        for (text, tally) in [
+            (r#"{"prompt_tokens": 3, "completion_tokens":2,"total_tokens":5}"#, told(3, 2, 0)),
+            (r#"{"prompt_tokens":3,"prompt_tokens_details":{"audio_tokens":9,"cached_tokens":1}}"#, told(3, 0, 1)),
+            (r#"{"input_tokens":7,"output_tokens":4,"cache_read_input_tokens":6}"#, told(7, 4, 6)),
+            (r#"{"input_tokens":7,"input_tokens_details":{"cached_tokens":5},"output_tokens":null}"#, told(7, 0, 5)),
+            (r#"{"prompt_tokens":null,"input_tokens":2,"prompt_tokens_details":null}"#, told(2, 0, 0)),
+            (r#"{"total_tokens":5}"#, None),
+            (r#"{"prompt_tokens":"3"}"#, None),
+            ("null", None),
+            ("[1]", None),
+        ] {
+            assert_eq!(read(text.as_bytes()), tally, "{text}");
+        }
+    }
 }

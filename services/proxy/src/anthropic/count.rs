@@ -57,14 +57,7 @@ async fn ask(job: &Job, replica: &Replica, text: &str) -> Option<u64> {
         Tokenizer::Content(path) => (path, json!({"content": text})),
     };
     let body = Pieces::whole(body.to_string().into());
-    let call = Call {
-        method: Method::POST,
-        uri: backend.beside_api(path)?,
-        headers: &job.headers,
-        body,
-        is_stream: false,
-        asked: None,
-    };
+    let call = Call { method: Method::POST, uri: backend.beside_api(path)?, headers: &job.headers, body, asked: None };
     let answer = job.upstream.send(backend, &call).await.ok().filter(|answer| answer.status().is_success())?;
     let answer: Value =
         serde_json::from_slice(&read_whole(backend, answer.into_body(), ANSWER_BYTES).await.ok()?).ok()?;

@@ -1,12 +1,8 @@
 //! Replaces pieces of a body without copying the rest of it.
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 /// Text to put in the place of a range; an empty range inserts.
 #[derive(Clone, Debug)]
@@ -18,7 +14,7 @@ pub(crate) struct Edit {
 /// A body in pieces that share the memory of the text they were cut from. Cloning is cheap, so it can be sent again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pieces {
-    parts: VecDeque<Bytes>,
+    parts: Vec<Bytes>,
     length: u64,
 }
 
@@ -47,34 +43,23 @@ impl Pieces {
     fn push(&mut self, part: Bytes) {
         if !part.is_empty() {
             self.length += part.len() as u64;
-            self.parts.push_back(part);
+            self.parts.push(part);
         }
+    }
+
+    /// Bytes in all.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The pieces, behind that one.
+    pub(crate) fn behind(&self, first: Bytes) -> VecDeque<Bytes> {
+        std::iter::once(first).chain(self.parts.iter().cloned()).collect()
     }
 
     /// All pieces in one text.
     #[cfg(test)]
     pub(crate) fn joined(&self) -> Vec<u8> {
         self.parts.iter().flat_map(|part| part.iter().copied()).collect()
-    }
-}
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let part = self.parts.pop_front();
-        if let Some(part) = &part {
-            self.length -= part.len() as u64;
-        }
-        Poll::Ready(part.map(|part| Ok(Frame::data(part))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.parts.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length)
     }
 }

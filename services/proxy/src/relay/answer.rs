@@ -1,11 +1,11 @@
 //! Turns what was opened into the response that a client sees.
 
+use super::body::Answer;
 use super::job::Job;
 use super::live::{BrokenOff, Live};
 use super::open::{Opened, Raw, open};
 use super::parting::drain;
 use super::watchdog::Watch;
-use super::wire::Answer;
 use crate::error::ProxyError;
 use crate::routing::{Guard, Route};
 use crate::sse::frame::{event, named_event};

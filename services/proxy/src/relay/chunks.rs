@@ -42,6 +42,11 @@ impl Chunks {
         self.state == State::Done
     }
 
+    /// Bytes of payload that are known to come.
+    pub(super) fn to_come(&self) -> u64 {
+        if let State::Payload(left) = self.state { left } else { 0 }
+    }
+
     /// The next payload in these bytes, which are taken from the front of `input`; none if it has no more.
     pub(super) fn next(&mut self, input: &mut Bytes) -> Result<Option<Bytes>, Malformed> {
         while !input.is_empty() {

@@ -1,14 +1,15 @@
 //! One request to a backend, over a connection that stands or a new one.
 
+use super::body::Answer;
 use super::connect::{ConnectError, Connector};
+use super::head::{Asking, Head};
 use super::parting::Asked;
-use super::wire::{Answer, Idle, Wire};
+use super::wire::{Broke, Idle, Wire};
 use crate::error::ProxyError;
 use crate::json::Pieces;
 use crate::routing::Backend;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Response, Uri};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -28,8 +29,6 @@ pub(crate) struct Call<'a> {
     pub(crate) uri: Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: Pieces,
-    /// Whether a stream is asked for.
-    pub(crate) is_stream: bool,
     /// Is told when the backend may know of it.
     pub(crate) asked: Option<&'a Asked>,
 }
@@ -45,12 +44,12 @@ impl Upstream {
     pub(crate) async fn send(&self, backend: &Backend, call: &Call<'_>) -> Result<Response<Answer>, ProxyError> {
         if let Some(wire) = backend.idle.take() {
             match exchange(backend, wire, call).await {
-                Err(error) if is_closed(&error) => {}
-                other => return other.map_err(|error| disconnected(backend, &error)),
+                Err(Broke::Unanswered) => {}
+                other => return other.map_err(|broke| disconnected(backend, &broke)),
             }
         }
         let wire = self.connect(backend).await?;
-        exchange(backend, wire, call).await.map_err(|error| disconnected(backend, &error))
+        exchange(backend, wire, call).await.map_err(|broke| disconnected(backend, &broke))
     }
 
     /// Closes connections that were not used for long.
@@ -59,12 +58,12 @@ impl Upstream {
         homes.retain(|home| home.upgrade().inspect(|idle| idle.sweep()).is_some());
     }
 
-    async fn connect(&self, backend: &Backend) -> Result<Box<Wire>, ProxyError> {
+    async fn connect(&self, backend: &Backend) -> Result<Wire, ProxyError> {
         // Boxed: it is large, and most requests find a connection that stands.
         let connecting = Box::pin(self.connector.connect(backend.origin().clone()));
         let stream = connecting.await.map_err(|error| self.unreachable(backend, &error))?;
         self.remember(&backend.idle);
-        Wire::new(stream).await.map_err(|error| disconnected(backend, &error))
+        Ok(Wire::new(stream))
     }
 
     fn remember(&self, home: &Arc<Idle>) {
@@ -84,28 +83,28 @@ impl Upstream {
     }
 }
 
-async fn exchange(backend: &Backend, mut wire: Box<Wire>, call: &Call<'_>) -> Result<Response<Answer>, hyper::Error> {
-    let mut request = Request::new(call.body.clone());
-    *request.method_mut() = call.method.clone();
-    *request.uri_mut() = call.uri.clone();
-    let headers = request.headers_mut();
-    headers.clone_from(call.headers);
-    headers.insert(HOST, backend.host().clone());
-    if let Some(key) = backend.authorization() {
-        headers.insert(AUTHORIZATION, key.clone());
-    }
-    if !backend.kind.keeps_connections {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+async fn exchange(backend: &Backend, mut wire: Wire, call: &Call<'_>) -> Result<Response<Answer>, Broke> {
+    let stays = backend.kind.keeps_connections;
+    let asking = Asking {
+        method: &call.method,
+        uri: &call.uri,
+        host: backend.host(),
+        authorization: backend.authorization(),
+        headers: call.headers,
+        length: call.body.length(),
+        stays,
+    };
     if let Some(asked) = call.asked {
         asked.sends();
     }
-    let answer = wire.ask(request, call.is_stream).await?;
-    Ok(Answer::of(answer, wire, &backend.idle, backend.kind.keeps_connections))
+    let Head { status, headers, framing, stays: may_stay } = wire.ask(call.body.behind(asking.text())).await?;
+    let mut answer = Response::new(Answer::new(wire, framing, stays && may_stay, &backend.idle));
+    (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
+    Ok(answer)
 }
 
-fn disconnected(backend: &Backend, error: &hyper::Error) -> ProxyError {
-    ProxyError::Disconnected { backend: backend.name().to_owned(), reason: root(error) }
+fn disconnected(backend: &Backend, broke: &Broke) -> ProxyError {
+    ProxyError::Disconnected { backend: backend.name().to_owned(), reason: broke.to_string() }
 }
 
 type Cause = dyn std::error::Error + 'static;
@@ -116,14 +115,6 @@ fn chain(error: &Cause) -> impl Iterator<Item = &Cause> {
 
 fn is_io(cause: &Cause, kind: std::io::ErrorKind) -> bool {
     cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == kind)
-}
-
-/// Whether the connection was closed before a byte of the answer came.
-fn is_closed(error: &hyper::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
-    error.is_incomplete_message()
-        || error.is_canceled()
-        || chain(error).any(|cause| is_io(cause, ConnectionReset) || is_io(cause, BrokenPipe))
 }
 
 fn root(error: &Cause) -> String {

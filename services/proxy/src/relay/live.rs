@@ -5,10 +5,10 @@
 //! without the mark that ends a whole answer.
 
 use super::account::Account;
+use super::body::Answer;
 use super::dialect::{Dialect, Verdict};
 use super::job::Job;
 use super::native::Native;
-use super::wire::Answer;
 use crate::config::Timeouts;
 use crate::error::ProxyError;
 use crate::relay::completion::Completion;

@@ -2,12 +2,13 @@
 
 pub(crate) mod account;
 pub(crate) mod answer;
+pub(crate) mod body;
 mod chunks;
 pub(crate) mod client;
 pub(crate) mod completion;
 mod connect;
 pub(crate) mod dialect;
-mod direct;
+mod head;
 pub(crate) mod job;
 pub(crate) mod live;
 pub(crate) mod native;

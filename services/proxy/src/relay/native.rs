@@ -53,7 +53,7 @@ impl Native {
     fn note(&mut self, name: &str, value: &Value) {
         self.pieces += u64::from(name.ends_with("delta"));
         let told = ["/usage", "/message/usage", "/response/usage"].iter().find_map(|path| value.pointer(path));
-        if let Some(told) = told.and_then(usage::read) {
+        if let Some(told) = told.and_then(|told| usage::read(told.to_string().as_bytes())) {
             // The two halves come in different events.
             self.tally = Tally {
                 tokens_in: told.tokens_in.max(if self.tally.told { self.tally.tokens_in } else { 0 }),

@@ -1,11 +1,11 @@
 //! Finds a backend that answers: queue, choice, call, and another one as long as the client has seen nothing.
 
+use super::body::Answer;
 use super::client::{Call, read_whole};
 use super::job::Job;
 use super::live::Live;
 use super::parting::Asked;
 use super::whole::{self, Whole};
-use super::wire::Answer;
 use crate::backends;
 use crate::error::ProxyError;
 use crate::metrics;
@@ -212,14 +212,7 @@ async fn attempt(job: &Job, replica: &Replica, held: Vec<Guard>, asked: Option<&
     }
     let route = if job.is_translated(backend) { Route::Chat } else { job.route };
     let uri = backend.route(route).clone();
-    let call = Call {
-        method: Method::POST,
-        uri,
-        headers: &job.headers,
-        body: job.body_for(replica, asked)?,
-        is_stream: job.is_stream(),
-        asked,
-    };
+    let call = Call { method: Method::POST, uri, headers: &job.headers, body: job.body_for(replica, asked)?, asked };
     if !job.is_stream() {
         let answer = job.upstream.send(backend, &call).await?;
         let answer = accept(backend, answer).await?;
@@ -272,7 +265,7 @@ async fn native_count(job: &Job, replica: &Replica, asked: Option<&Asked>) -> Re
     }
     let uri = backend.route(job.route).clone();
     let body = job.body_for(replica, asked)?;
-    let call = Call { method: Method::POST, uri, headers: &job.headers, body, is_stream: false, asked };
+    let call = Call { method: Method::POST, uri, headers: &job.headers, body, asked };
     let answer = accept(backend, job.upstream.send(backend, &call).await?).await?;
     let text = read_whole(backend, answer.into_body(), REFUSAL_BYTES).await?;
     // Some servers answer 200 to what they do not know.

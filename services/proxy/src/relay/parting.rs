@@ -210,7 +210,7 @@ impl Asked {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Pieces::whole(format!("{{\"{}\":\"{id}\"}}", how.id).into());
-        let call = Call { method: Method::POST, uri, headers: &headers, body, is_stream: false, asked: None };
+        let call = Call { method: Method::POST, uri, headers: &headers, body, asked: None };
         let answer = self.upstream.send(&self.backend, &call).await.map_err(|error| error.to_string())?;
         let status = answer.status();
         let _ = read_whole(&self.backend, answer.into_body(), ANSWER_BYTES).await;

@@ -49,7 +49,7 @@ pub(crate) fn read(job: &Job, backend: &Backend, text: Bytes) -> Result<Read, Pr
         let status = backends::inside_success(&value).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Err(ProxyError::Upstream(Box::new(backends::read_refusal(backend.name(), status, &text, None))));
     }
-    let tally = usage.and_then(|place| usage::read(&serde_json::from_slice(&text[place]).ok()?));
+    let tally = usage.and_then(|place| usage::read(&text[place]));
     let text = change(job, backend, text).map_err(bad)?;
     Ok(Read { text, tally, content_type: None })
 }

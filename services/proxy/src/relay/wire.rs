@@ -3,21 +3,14 @@
 //! So a request stays on one thread from its client to its backend and back, nothing is read that nobody asked for, and
 //! an aborted request is gone from the backend in the moment in which its future is.
 
-use super::direct::Direct;
-use super::stream::{Gate, Stream};
-use crate::json::Pieces;
-use bytes::Bytes;
-use futures::FutureExt;
-use http::header::{CONNECTION, TRANSFER_ENCODING};
-use http::{Request, Response, StatusCode, Version};
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use service::BoxError;
+use super::chunks;
+use super::head::{self, Head};
+use super::stream::Stream;
+use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -25,92 +18,118 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_secs(4);
 /// Idle connections that are kept for one backend.
 const IDLE_PER_BACKEND: usize = 256;
-/// Bytes of an answer's head, and of what is read at once.
-const BUFFER: usize = 64 * 1024;
+/// Pieces that are written at once.
+const SLICES: usize = 8;
+
+/// Why an exchange broke.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broke {
+    /// On a connection that had been used before, this tells nothing of the request.
+    #[error("the connection was closed before a byte of the answer came")]
+    Unanswered,
+    #[error("the connection was closed before the end of the answer")]
+    Closed,
+    #[error(transparent)]
+    Head(#[from] head::Malformed),
+    #[error(transparent)]
+    Coding(#[from] chunks::Malformed),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
 
 /// A connection.
 pub(super) struct Wire {
-    sender: SendRequest<Pieces>,
-    connection: Connection<Stream, Pieces>,
-    gate: Gate,
-    closed: bool,
+    pub(super) stream: Stream,
+    /// Read, and not yet handed on.
+    pub(super) input: Bytes,
     idle_since: Instant,
 }
 
 impl Wire {
-    /// Speaks HTTP over that stream.
-    pub(super) async fn new(stream: Stream) -> Result<Box<Self>, hyper::Error> {
-        let gate = stream.gate();
-        gate.only_the_head(false);
-        let (sender, connection) = Builder::new().max_buf_size(BUFFER).handshake(stream).await?;
-        Ok(Box::new(Self { sender, connection, gate, closed: false, idle_since: Instant::now() }))
+    /// Over that stream.
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, input: Bytes::new(), idle_since: Instant::now() }
     }
 
-    /// Sends a request and waits for the head of its answer; for a stream, nothing behind that is read yet.
-    pub(super) async fn ask(
-        &mut self,
-        request: Request<Pieces>,
-        is_stream: bool,
-    ) -> Result<Response<Incoming>, hyper::Error> {
-        self.gate.only_the_head(is_stream);
-        let mut answer = pin!(self.sender.send_request(request));
+    /// Sends a request and waits for the head of its answer. A server that answers before it has read everything gets no
+    /// more of it, and its connection is not used again.
+    pub(super) async fn ask(&mut self, mut request: VecDeque<Bytes>) -> Result<Head, Broke> {
         poll_fn(|cx| {
-            self.drive(cx);
-            answer.as_mut().poll(&mut quiet())
+            let written = self.poll_send(cx, &mut request);
+            let read = self.poll_head(cx);
+            match (read, written) {
+                (Poll::Ready(Ok(mut head)), _) => {
+                    head.stays &= request.is_empty();
+                    Poll::Ready(Ok(head))
+                }
+                (Poll::Ready(Err(broke)), _) => Poll::Ready(Err(broke)),
+                // Nobody takes the request, and nobody says why.
+                (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(self.unread(error))),
+                (Poll::Pending, Poll::Ready(Ok(())) | Poll::Pending) => Poll::Pending,
+            }
         })
         .await
     }
 
-    /// Lets it write and read what it can. What goes wrong is told to whoever waits for the answer.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.closed {
-            self.closed = Pin::new(&mut self.connection).poll(cx).is_ready();
+    /// Writes what the system takes.
+    fn poll_send(&mut self, cx: &mut Context<'_>, request: &mut VecDeque<Bytes>) -> Poll<io::Result<()>> {
+        while !request.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            for (slice, part) in slices.iter_mut().zip(request.iter()) {
+                *slice = IoSlice::new(part);
+            }
+            let count = request.len().min(SLICES);
+            let mut taken = std::task::ready!(self.stream.poll_write(cx, &slices[..count]))?;
+            if taken == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            while let Some(part) = request.front_mut() {
+                if taken < part.len() {
+                    part.advance(taken);
+                    break;
+                }
+                taken -= part.len();
+                request.pop_front();
+            }
+        }
+        self.stream.poll_flush(cx)
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Broke>> {
+        loop {
+            let bytes = match std::task::ready!(self.stream.poll_bytes(cx, 0)) {
+                Ok(bytes) if bytes.is_empty() && self.input.is_empty() => return Poll::Ready(Err(Broke::Unanswered)),
+                Ok(bytes) if bytes.is_empty() => return Poll::Ready(Err(Broke::Closed)),
+                Ok(bytes) => bytes,
+                Err(error) => return Poll::Ready(Err(self.unread(error))),
+            };
+            self.input = if self.input.is_empty() { bytes } else { [&self.input[..], &bytes].concat().into() };
+            if let Some(head) = Head::read(&mut self.input)? {
+                return Poll::Ready(Ok(head));
+            }
         }
     }
 
-    /// The next frame of an answer that came over it.
-    fn poll_frame(
-        &mut self,
-        incoming: &mut Incoming,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut *incoming).poll_frame(&mut quiet());
-        if frame.is_ready() {
-            return frame;
-        }
-        self.drive(cx);
-        Pin::new(incoming).poll_frame(&mut quiet())
-    }
-
-    /// Whether the request has gone out as a whole, and nothing of the answer was read but its head.
-    fn is_between(&self) -> bool {
-        !self.closed && self.gate.has_written_all() && self.gate.is_behind_a_head()
-    }
-
-    /// The connection without the client, behind the head of an answer.
-    fn into_direct(self, stays: bool) -> Direct {
-        Direct::new(self.connection.into_parts().io, stays)
+    /// An error of the connection, seen by the request that waits for its answer.
+    fn unread(&self, error: io::Error) -> Broke {
+        let is_closed = matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe);
+        if is_closed && self.input.is_empty() { Broke::Unanswered } else { error.into() }
     }
 
     /// Whether another request may be sent over it, as far as can be known here.
     fn is_free(&mut self) -> bool {
-        self.drive(&mut quiet());
-        !self.closed && self.sender.is_ready()
+        let mut nobody = Context::from_waker(Waker::noop());
+        self.input.is_empty() && self.stream.poll_bytes(&mut nobody, 0).is_pending()
     }
-}
-
-/// Only [`Wire::drive`] brings what is waited for, so nobody else has to wake the task.
-fn quiet() -> Context<'static> {
-    Context::from_waker(Waker::noop())
 }
 
 /// The connections of one backend that wait for their next request.
 #[derive(Default)]
-pub(crate) struct Idle(Mutex<VecDeque<Box<Wire>>>);
+pub(crate) struct Idle(Mutex<VecDeque<Wire>>);
 
 impl Idle {
     /// The one that was used last, if it still stands.
-    pub(super) fn take(&self) -> Option<Box<Wire>> {
+    pub(super) fn take(&self) -> Option<Wire> {
         loop {
             let mut wire = self.lock().pop_back()?;
             if wire.idle_since.elapsed() < IDLE && wire.is_free() {
@@ -119,21 +138,8 @@ impl Idle {
         }
     }
 
-    /// Keeps the connection of an answer that has ended, if it can be used again.
-    fn take_back(&self, source: Source) {
-        match source {
-            Source::Driven(_, wire) => self.keep(wire),
-            Source::Direct(direct) => {
-                let wire = direct.into_stream().and_then(|stream| Wire::new(stream).now_or_never()?.ok());
-                if let Some(wire) = wire {
-                    self.keep(wire);
-                }
-            }
-            Source::Over => {}
-        }
-    }
-
-    fn keep(&self, mut wire: Box<Wire>) {
+    /// Keeps a connection whose answer has ended, if it can be used again.
+    pub(super) fn keep(&self, mut wire: Wire) {
         if !wire.is_free() {
             return;
         }
@@ -154,7 +160,7 @@ impl Idle {
         drop(old);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Wire>>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Wire>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,71 +168,5 @@ impl Idle {
 impl std::fmt::Debug for Idle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Idle({})", self.lock().len())
-    }
-}
-
-/// The body of an answer. Read to its end, its connection goes back to the idle ones; dropped before, it is closed.
-pub(crate) struct Answer {
-    source: Source,
-    home: Arc<Idle>,
-}
-
-enum Source {
-    /// Through the HTTP client.
-    Driven(Incoming, Box<Wire>),
-    Direct(Box<Direct>),
-    /// It has ended, or broken.
-    Over,
-}
-
-impl Answer {
-    /// An answer over that wire, which `stays` if the request did not ask for its end. The body of a stream is read
-    /// directly where that can be.
-    pub(super) fn of(answer: Response<Incoming>, wire: Box<Wire>, home: &Arc<Idle>, stays: bool) -> Response<Self> {
-        let is_chunked = answer.headers().get_all(TRANSFER_ENCODING).iter().eq(["chunked"]);
-        let goes =
-            answer.headers().get(CONNECTION).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"keep-alive"));
-        let is_usual = answer.version() == Version::HTTP_11 && answer.status() == StatusCode::OK && !goes;
-        let (head, incoming) = answer.into_parts();
-        let source = if is_chunked && is_usual && wire.is_between() {
-            Source::Direct(Box::new(wire.into_direct(stays)))
-        } else {
-            wire.gate.only_the_head(false);
-            Source::Driven(incoming, wire)
-        };
-        Response::from_parts(head, Self { source, home: Arc::clone(home) })
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = match &mut self.source {
-            Source::Driven(incoming, wire) => wire.poll_frame(incoming, cx).map_err(BoxError::from),
-            Source::Direct(direct) => direct.poll_payload(cx).map_ok(Frame::data).map_err(BoxError::from),
-            Source::Over => Poll::Ready(None),
-        };
-        if let Poll::Ready(None | Some(Err(_))) = &frame {
-            let source = std::mem::replace(&mut self.source, Source::Over);
-            if matches!(frame, Poll::Ready(None)) {
-                self.home.take_back(source);
-            }
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        // Not before its last poll, which gives the connection back.
-        matches!(self.source, Source::Over)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Driven(incoming, _) => incoming.size_hint(),
-            Source::Direct(_) => SizeHint::default(),
-            Source::Over => SizeHint::with_exact(0),
-        }
     }
 }

@@ -43,7 +43,7 @@ async fn ask(client: &Upstream, backend: &Backend, uri: Option<Uri>) -> Result<b
     let uri = uri.ok_or("its URL cannot be used")?;
     let headers = HeaderMap::new();
     let body = Pieces::default();
-    let call = Call { method: Method::GET, uri, headers: &headers, body, is_stream: false, asked: None };
+    let call = Call { method: Method::GET, uri, headers: &headers, body, asked: None };
     let whole = async {
         let answer = client.send(backend, &call).await.map_err(|error| error.to_string())?;
         let status = answer.status();

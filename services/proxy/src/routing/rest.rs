@@ -120,7 +120,7 @@ impl Rest {
 async fn ask(backend: &Backend, client: &Upstream, method: Method, path: &str) -> Result<bytes::Bytes, String> {
     let uri = backend.beside_api(path).ok_or("its URL cannot be used")?;
     let headers = HeaderMap::new();
-    let call = Call { method, uri, headers: &headers, body: Pieces::default(), is_stream: false, asked: None };
+    let call = Call { method, uri, headers: &headers, body: Pieces::default(), asked: None };
     let answer = client.send(backend, &call).await.map_err(|error| error.to_string())?;
     let status = answer.status();
     let body = read_whole(backend, answer.into_body(), ANSWER_BYTES).await.map_err(|error| error.to_string())?;

@@ -96,7 +96,7 @@ impl<'a> Chunk<'a> {
     /// What it tells of tokens, unless that is all zeros.
     pub(crate) fn usage(&self) -> Option<Tally> {
         let raw = self.usage.filter(|usage| usage.get() != "null")?;
-        usage::read(&serde_json::from_str(raw.get()).ok()?).filter(|tally| tally.tokens_in + tally.tokens_out > 0)
+        usage::read(raw.get().as_bytes()).filter(|tally| tally.tokens_in + tally.tokens_out > 0)
     }
 
     /// Whether it has a usage of zeros, which tells nothing.
