@@ -28,6 +28,7 @@ mod schedules;
 mod security;
 mod streams;
 mod tap;
+mod tls;
 mod traces;
 mod traffic;
 mod usage;

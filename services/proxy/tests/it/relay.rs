@@ -1,9 +1,10 @@
 //! What goes through untouched, and the little that does not.
 
-use crate::gateway::{Gateway, PLAIN, STREAM, hello, piece};
+use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello, piece};
 use crate::upstream::Upstream;
-use proxy::{ModelConfig, Outcome, ReplicaConfig};
+use proxy::{BackendConfig, ModelConfig, Outcome, ReplicaConfig};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ANSWER: &str = r#"{"id":"c1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],  "usage":{"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":3}}}"#;
 
@@ -156,6 +157,55 @@ async fn a_connection_that_the_backend_closed_while_it_was_idle_is_no_failure() 
     assert_eq!(gateway.get("/v1/models").await.status, 200);
     assert_eq!(gateway.chat(PLAIN).await.status, 200);
     assert_eq!(upstream.counts().connections, 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_before_the_whole_prompt_was_read_is_passed_on() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let refuses = async move {
+        // It reads no more, and does not close either.
+        let mut held = Vec::new();
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = vec![0; 16];
+            stream.read_exact(&mut seen).await.unwrap();
+            let text = r#"{"error":{"message":"that is too long","type":"invalid_request_error"}}"#;
+            let status = if seen.starts_with(b"POST") { "413 Content Too Large" } else { "404 Not Found" };
+            let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", text.len());
+            stream.write_all(format!("{head}\r\n\r\n{text}").as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+    };
+    let refuses = tokio::spawn(refuses);
+    let mut config = proxy::Config { default_model: Some("m".to_owned()), ..proxy::Config::default() };
+    let unused = Upstream::of_json("200 OK", "{}").await;
+    config.backends =
+        vec![BackendConfig { base_url: format!("http://{address}/v1"), ..backend("one", "openai", &unused) }];
+    let gateway = Gateway::start(config).await;
+    // More than the buffers of a connection hold.
+    let long = PLAIN.replace("hi", &"word ".repeat(3_000_000));
+    let reply = gateway.chat(&long).await;
+    assert_eq!((reply.status, reply.json()["error"]["message"].as_str()), (413, Some("that is too long")));
+    refuses.abort();
+}
+
+#[tokio::test]
+async fn a_prompt_of_many_pieces_arrives_whole_through_a_slow_connection() {
+    let upstream = Upstream::of_json("200 OK", ANSWER).await;
+    let gateway = Gateway::with("openai", &upstream, |config| {
+        config.models = vec![ModelConfig {
+            name: "alias".to_owned(),
+            replicas: vec![ReplicaConfig { backend: "one".to_owned(), model: Some("m".to_owned()), weight: None }],
+            ..ModelConfig::default()
+        }];
+    })
+    .await;
+    let text = "a piece of the prompt ".repeat(400_000);
+    let long = format!(r#"{{"before":"{text}","model":"alias","messages":[{{"role":"user","content":"{text}"}}]}}"#);
+    assert_eq!(gateway.chat(&long).await.status, 200);
+    let seen = &upstream.requests("/v1/chat/completions")[0];
+    assert!(seen.text() == long.replace(r#""alias""#, r#""m""#), "{} bytes of {}", seen.body.len(), long.len());
 }
 
 #[tokio::test]
