@@ -55,7 +55,7 @@ async fn a_request_and_all_that_comes_of_it_are_one_trace() {
     let answer = Client::send(started.header("traceparent", format!("00-{TRACE}-{PARENT}-01"))).await.unwrap();
     let run = answer.json()["run_id"].as_str().unwrap().to_owned();
     gateway.client.until_ended(&run).await;
-    let names = ["request", "step", "model_call"];
+    let names = ["request", "step", "model_call", "chat fake-model"];
     let missing = || names.iter().filter(|name| !has_span(&exports, name)).copied().collect::<Vec<_>>();
     let state = async || if missing().is_empty() { Ok(()) } else { Err(format!("missing: {:?}", missing())) };
     until("every span to be exported", SOON, state).await;

@@ -52,7 +52,9 @@ pub(crate) fn end(span: &Span, operation: &str, usage: &Usage) {
         return;
     }
     if !usage.model.is_empty() {
-        span.record("otel.name", format!("{operation} {}", usage.model));
+        let name = format!("{operation} {}", usage.model);
+        span.record("otel.name", &*name);
+        telemetry::rename(span, name);
         span.record("gen_ai.request.model", &*usage.model);
     }
     if let (Some(provider), Some(backend)) = (usage.provider, &usage.backend) {

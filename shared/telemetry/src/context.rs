@@ -24,6 +24,11 @@ pub fn continue_from<'a>(span: &Span, get: impl Fn(&str) -> Option<&'a str>) {
     }
 }
 
+/// Gives a span another name, also once its trace was carried on; recording `otel.name` then comes too late.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// The id of the current trace, for a person who looks for it elsewhere.
 pub fn trace_id() -> Option<String> {
     let context = Span::current().context();

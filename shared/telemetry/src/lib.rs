@@ -21,7 +21,7 @@ mod logs;
 mod prometheus;
 mod spans;
 
-pub use context::{continue_from, inject, trace_id};
+pub use context::{continue_from, inject, rename, trace_id};
 pub use logs::{Format, TRACES_ONLY, is_filter};
 pub use prometheus::Metrics;
 pub use spans::{request_span, run_span};
