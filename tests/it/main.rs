@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail loudly, its helpers too")]
 
+mod backends;
 mod bundles;
 mod command_line;
 mod commands;

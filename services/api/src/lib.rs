@@ -16,6 +16,7 @@ mod failure;
 pub mod input;
 mod keys;
 mod metrics;
+mod models;
 pub mod openapi;
 pub mod operation;
 mod principal;

@@ -29,6 +29,11 @@ impl Principal {
         Self { token_fingerprint: Some(fingerprint), ..Self::local("legacy-token", &["admin", "user"], "*") }
     }
 
+    /// The holder of an API key that may change backends and models.
+    pub fn admin_key(name: String) -> Self {
+        Self { user_id: name, ..Self::local("api-key", &["admin"], "models") }
+    }
+
     /// Whoever asks while security is switched off.
     pub fn open() -> Self {
         Self::local("security-disabled", &["admin", "user"], "*")

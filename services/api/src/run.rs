@@ -1,6 +1,6 @@
 //! Building and running the service: which tasks, of which kind, and the router that a listener serves.
 
-use crate::auth::Credentials;
+use crate::auth::{AdminKeys, Credentials};
 use crate::bundles::scan::{is_transient, scan};
 use crate::routes::bundles::report;
 use crate::security::{AuditLog, Guard, Security, audit_path, write_entries};
@@ -31,7 +31,8 @@ impl Service {
     /// Puts the surface together and spawns its tasks.
     pub fn start(config: ApiConfig, parts: Parts, tasks: &Tasks) -> Self {
         let credentials = Credentials::new(&config.tokens);
-        let guard = Guard::new(config.security.clone(), credentials.clone());
+        let admin_keys = AdminKeys::default();
+        let guard = Guard::new(config.security.clone(), credentials.clone()).with_admin_keys(admin_keys.clone());
         let (audit, entries) = AuditLog::new(&config.audit);
         if let Some(mut entries) = entries {
             let (path, settings) = (audit_path(&config.data_dir), config.audit.clone());
@@ -42,6 +43,7 @@ impl Service {
         follow_ledgers(&api, tasks);
         tell_when_live(&api, tasks);
         install_bundles(&api, tasks);
+        follow_keys(&api, admin_keys, tasks);
         Self { api, security: Arc::new(Security::new(guard, audit)), credentials }
     }
 
@@ -55,6 +57,18 @@ impl Service {
         let merged = routers.into_iter().fold(Router::new(), Router::merge);
         layers(crate::fallbacks(merged), self.security.clone())
     }
+}
+
+/// Hears of keys that may change backends and models.
+fn follow_keys(api: &Api, admin_keys: AdminKeys, tasks: &Tasks) {
+    let (bus, stop) = (api.parts.bus.clone(), tasks.stop_token());
+    tasks.critical("admin keys", async move {
+        tokio::select! {
+            () = admin_keys.keep_following(&bus) => {}
+            () = stop.cancelled() => {}
+        }
+        Ok::<(), Infallible>(())
+    });
 }
 
 /// Streams read the ledger by themselves until the readers have come to its end: after a rebuild of the list they

@@ -2,13 +2,16 @@
 
 mod file;
 mod overflow;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub use file::{FileError, Settings as FileSettings};
 pub use overflow::OverflowConfig;
+pub(crate) use stored::{InForce, merge};
 
 use crate::backends::{Capability, DisconnectRule};
+use domain::models::{ModelTimeouts, duration};
 use secrecy::SecretString;
 use service::config::{ConfigError, Reader};
 use std::net::SocketAddr;
@@ -44,6 +47,8 @@ pub struct Config {
     pub log_prompts: bool,
     /// The file with backends, models and keys, read again when it changes.
     pub file: Option<PathBuf>,
+    /// The folder in which files with keys of stored backends may lie; empty for none.
+    pub key_dir: PathBuf,
 }
 
 /// A model server.
@@ -81,6 +86,8 @@ pub struct ModelConfig {
     pub fallbacks: Vec<String>,
     /// Requests that may wait for it; none for the bound that holds for all.
     pub queue: Option<usize>,
+    /// Times of its own; what is not said there is as in [`Config::timeouts`].
+    pub timeouts: ModelTimeouts,
 }
 
 /// One place where a model runs.
@@ -189,6 +196,22 @@ impl Default for Timeouts {
     }
 }
 
+impl Timeouts {
+    /// The same with the times of a model's own.
+    pub(crate) fn of_model(&self, own: &ModelTimeouts) -> Self {
+        let or = |own: Option<f64>, usual| own.map_or(usual, duration);
+        Self {
+            connect: or(own.connect_s, self.connect),
+            queue: or(own.queue_s, self.queue),
+            start: or(own.start_s, self.start),
+            first_token: or(own.first_token_s, self.first_token),
+            between_tokens: or(own.between_tokens_s, self.between_tokens),
+            total: or(own.total_s, self.total),
+            ..*self
+        }
+    }
+}
+
 impl Default for Bounds {
     fn default() -> Self {
         const MIB: usize = 1024 * 1024;
@@ -218,6 +241,10 @@ impl Config {
                 .value("GANTRY_PROXY_LOG_PROMPTS")
                 .about("whether prompts are written into the access log, their first 4,096 characters")
                 .default(false)?,
+            key_dir: reader
+                .value("GANTRY_PROXY_KEY_DIR")
+                .about("folder of the key files that stored backends name")
+                .default(PathBuf::from("/run/secrets"))?,
             file: reader.value("GANTRY_PROXY_FILE").about("TOML file with backends, models and keys").optional()?,
             ..Self::default()
         })

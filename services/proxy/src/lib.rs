@@ -8,8 +8,9 @@
 //! Nothing here is started behind the caller's back: a request is one future, and dropping it at any point (which the
 //! HTTP server does when a client leaves) closes the backend's connection and lets go of every place it held.
 //!
-//! Accounts go to a [`UsageSink`]. With a broker ([`Proxy::with_bus`]) keys come from the bucket of keys, their limits are
-//! shared with other proxies through the bucket of limits, and their budgets are counted from the stream of accounts.
+//! Accounts go to a [`UsageSink`]. With a broker ([`Proxy::with_bus`]) keys come from the bucket of keys, backends and models
+//! beside those of the settings from the bucket of models; what is in force is said in `GANTRY_PROXIES`. Limits of
+//! keys are shared with other proxies through the bucket of limits, and their budgets counted from the stream of accounts.
 //! Models of services that are started on demand come as offers of the leading scheduler (`GANTRY_OFFERS`); what requests
 //! need of them is said in `GANTRY_SEATS`.
 
@@ -38,6 +39,7 @@ pub use config::{
     ReplicaConfig, Timeouts, read_address,
 };
 pub use domain::keys::hash_key;
+pub use domain::models::ModelTimeouts;
 pub use keys::new_key;
 pub use proxy::{Proxy, SetupError};
 pub use routing::FleetError;

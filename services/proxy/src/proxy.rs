@@ -1,6 +1,9 @@
 //! The proxy itself: the setup that requests see, and how it is replaced while they run.
 
-use crate::config::{Config, FileError, FileSettings};
+mod stored;
+
+use self::stored::{tell_models, watch_models};
+use crate::config::{Config, FileError, FileSettings, InForce};
 use crate::error::ProxyError;
 use crate::keys::{Buckets, Common, Keys, Link, count_spending, watch_keys};
 use crate::overflow::Overflow;
@@ -13,6 +16,7 @@ use crate::usage::{Discard, SharedSink};
 use bus::{Bus, BusError};
 use domain::control::{ModelOffer, ServiceName};
 use domain::keys::KeyRecord;
+use domain::models::ModelTable;
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -27,6 +31,12 @@ const LEASES: Duration = Duration::from_secs(5);
 pub struct Proxy {
     setup: RwLock<Arc<Setup>>,
     base: Config,
+    /// What this proxy was told by itself: the base and its file.
+    settings: RwLock<Config>,
+    /// Backends and models that were stored over the API.
+    table: RwLock<ModelTable>,
+    /// Told at each change of those.
+    changed: tokio::sync::Notify,
     /// Keys that were made over the API.
     stored: RwLock<Vec<KeyRecord>>,
     common: Common,
@@ -56,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Arc<Keys>,
     pub(crate) buckets: Option<Arc<Buckets>>,
     pub(crate) upstream: Upstream,
+    /// What of the stored backends and models holds; it is a part of `config`.
+    pub(crate) in_force: Arc<InForce>,
 }
 
 /// Why a configuration was not taken; the one before stays in force.
@@ -85,12 +97,16 @@ impl Proxy {
             keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
             buckets,
             upstream,
-            config: merged,
+            config: merged.clone(),
+            in_force: Arc::default(),
         };
         Ok(Self {
             setup: RwLock::new(Arc::new(setup)),
             file_seen: Mutex::new(changed_at(&config)),
             base: config,
+            settings: RwLock::new(merged),
+            table: RwLock::default(),
+            changed: tokio::sync::Notify::new(),
             stored: RwLock::default(),
             common,
             bus: None,
@@ -122,8 +138,8 @@ impl Proxy {
         self
     }
 
-    /// Takes keys from that broker, shares their limits with other proxies on it and counts their budgets. The keys that
-    /// are there now are known when this returns; [`Self::watch`] follows them.
+    /// Takes keys, backends and models from that broker, shares limits of keys with other proxies on it and counts their
+    /// budgets. What is there now is known when this returns; [`Self::watch`] follows it.
     pub async fn with_bus(mut self, bus: &Bus) -> Result<Self, BusError> {
         self.common.link = Some(Link::new(bus.clone(), &self.name));
         self.bus = Some(bus.clone());
@@ -132,6 +148,11 @@ impl Proxy {
         let (stored, (spending, _)) = tokio::try_join!(keys.list(), keys.spending())?;
         self.common.spending.begin(&spending);
         self.set_stored_keys(stored);
+        match bus.models().read().await {
+            Ok((table, _)) => self.set_stored_models(table),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => tracing::error!(%error, "only backends and models of the settings are in force"),
+        }
         Ok(self)
     }
 
@@ -199,24 +220,11 @@ impl Proxy {
         *self.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setup);
     }
 
-    /// Takes another configuration. Requests that run go on undisturbed; backends, queues and keys that did not
+    /// Takes other settings. Requests that run go on undisturbed; backends, queues and keys that did not
     /// change keep what they know.
     pub fn apply(&self, config: Config) -> Result<(), SetupError> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.setup();
-        let buckets = match (&before.buckets, config.rate == before.config.rate) {
-            (Some(buckets), true) => Some(Arc::clone(buckets)),
-            (_, _) => buckets(&config),
-        };
-        let setup = Setup {
-            fleet: Arc::new(Fleet::new(&config, &self.served(), &before.fleet)?),
-            keys: self.keys_of(&config, &before.keys)?,
-            buckets,
-            upstream: before.upstream.clone(),
-            config,
-        };
-        self.replace(setup);
-        Ok(())
+        self.rebuild(config)
     }
 
     /// Reads the file again. True if it had changed and was taken.
@@ -246,6 +254,8 @@ impl Proxy {
         tokio::join!(
             self.watch_backends(),
             watch_keys(self, bus),
+            watch_models(self, bus),
+            tell_models(self, bus),
             count_spending(self, bus),
             leases,
             follow_offers(self, bus),
@@ -287,6 +297,7 @@ impl Proxy {
                     tracing::error!(%error, "the proxy's file was not taken; the last good one stays in force")
                 }
             }
+            self.renew_keys();
             self.sweep();
             let setup = self.setup();
             setup.upstream.sweep();

@@ -39,7 +39,8 @@ pub(crate) async fn streams(js: &jetstream::Context, layout: Layout) -> Result<(
     // At once, and each to its end: in a cluster a single answer may get lost, and then only that one is waited for.
     let made = join_all(streams::all(layout).into_iter().map(|wanted| stream(js, wanted))).await;
     made.into_iter().collect::<Result<(), BusError>>()?;
-    let buckets = [streams::catalog(layout), streams::keys(layout), streams::limits(layout)];
+    let buckets =
+        [streams::catalog(layout), streams::keys(layout), streams::models::table(layout), streams::limits(layout)];
     for made in join_all(buckets.map(|bucket| js.create_or_update_key_value(bucket))).await {
         made.map_err(|error| BusError::unavailable("making the buckets of documents", error))?;
     }

@@ -1,6 +1,7 @@
 //! The streams and buckets, declared once. Measured on nats-server 2.15; the reasons are beside each setting.
 
 mod deferred;
+pub(crate) mod models;
 
 use async_nats::jetstream::{kv, object_store, stream};
 use domain::Plane;
@@ -62,6 +63,8 @@ pub(crate) const CATALOG: &str = "GANTRY_CATALOG";
 pub(crate) const BLOBS: &str = "GANTRY_BLOBS";
 pub(crate) const KEYS: &str = "GANTRY_KEYS";
 pub(crate) const LIMITS: &str = "GANTRY_LIMITS";
+pub(crate) const MODELS: &str = "GANTRY_MODELS";
+pub(crate) const PROXIES: &str = "GANTRY_PROXIES";
 pub(crate) const NODE_REPORTS: &str = "GANTRY_NODE_REPORTS";
 pub(crate) const SEATS: &str = "GANTRY_SEATS";
 pub(crate) const OFFERS: &str = "GANTRY_OFFERS";
@@ -414,6 +417,7 @@ pub(crate) fn all(layout: Layout) -> Vec<stream::Config> {
     configs.push(offers(layout));
     configs.push(deferred::jobs(layout));
     configs.push(deferred::bodies(layout));
+    configs.push(models::proxies(layout));
     configs.push(node_reports(layout));
     configs.push(node_orders(layout));
     configs.push(node_events(layout));

@@ -102,6 +102,12 @@ pub(crate) fn seats(holder: &str) -> String {
     format!("gantry.seat.{}", short(holder))
 }
 
+pub(crate) const PROXY_REPORTS: &str = "gantry.proxy.*";
+
+pub(crate) fn proxy_report(proxy: &str) -> String {
+    format!("gantry.proxy.{}", short(proxy))
+}
+
 pub(crate) fn offer(service: &ServiceName) -> String {
     format!("gantry.offer.{}", short(service.as_str()))
 }

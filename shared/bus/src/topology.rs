@@ -44,12 +44,17 @@ pub fn text() -> String {
             let _ = writeln!(text, "  max age     {} days", age / 86_400);
         }
     }
-    let (catalog, keys, limits) = (streams::catalog(layout), streams::keys(layout), streams::limits(layout));
+    for bucket in
+        [streams::catalog(layout), streams::keys(layout), streams::models::table(layout), streams::limits(layout)]
+    {
+        let memory = if bucket.storage == StorageType::Memory { ", in memory" } else { "" };
+        let (name, purpose) = (bucket.bucket, bucket.description);
+        let _ = write!(text, "\nbucket {name} (key-value{memory})\n  purpose     {purpose}\n");
+    }
     let blobs = streams::blobs(layout);
     let _ = write!(
         text,
-        "\nbucket {} (key-value)\n  purpose     {}\n\nbucket {} (key-value)\n  purpose     {}\n\
-         \nbucket {} (key-value, in memory)\n  purpose     {}\n\nbucket {} (objects)\n  purpose     {}\n\
+        "\nbucket {} (objects)\n  purpose     {}\n\
          \nconsumer {} on every inbox stream\n  pull, explicit ack, shared by all runners\n\
          \nconsumer {} on every command stream\n  pull, explicit ack, one message at a time\n\
          \nconsumer agent-<node> on {}, for each GPU host\n  pull, explicit ack, of that node's orders alone\n\
@@ -58,12 +63,6 @@ pub fn text() -> String {
          \nsigns of life gantry.deferred-holder (core NATS, from proxies that have deferred jobs in hand)\n\
          \nconsumer {} on {}, consumer {}-<name> on {} for each channel\n  pull, explicit ack, shared by all notifiers\n\
          \ntap gantry.run.<tenant>.<plane>.<run>.records (core NATS, after the records are stored)\n",
-        catalog.bucket,
-        catalog.description,
-        keys.bucket,
-        keys.description,
-        limits.bucket,
-        limits.description,
         blobs.bucket,
         blobs.description.unwrap_or_default(),
         streams::RUNNERS,

@@ -10,6 +10,7 @@ mod ids;
 mod inbox;
 pub mod keys;
 pub mod limits;
+pub mod models;
 pub mod nodes;
 pub mod notices;
 mod record;

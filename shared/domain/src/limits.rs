@@ -24,3 +24,25 @@ pub const BUNDLE_UNPACKED_BYTES: u64 = 256 * 1024 * 1024;
 pub const BUNDLE_FILES: usize = 4_096;
 /// Nesting of a JSON document.
 pub const JSON_DEPTH: usize = 100;
+/// Backends that may be stored.
+pub const BACKENDS: usize = 256;
+/// Models that may be stored.
+pub const MODELS: usize = 1_024;
+/// Bytes of all stored backends and models together: they travel as one message.
+pub const MODEL_TABLE_BYTES: usize = 1024 * 1024;
+/// Other names of one model.
+pub const ALIASES_PER_MODEL: usize = 32;
+/// Places where one model runs.
+pub const REPLICAS_PER_MODEL: usize = 64;
+/// Models that are asked in another's place.
+pub const FALLBACKS_PER_MODEL: usize = 3;
+/// Bytes of a model's name.
+pub const MODEL_NAME_BYTES: usize = 256;
+/// Bytes of a backend's URL.
+pub const URL_BYTES: usize = 2_048;
+/// Bytes of a backend's key.
+pub const UPSTREAM_KEY_BYTES: usize = 4_096;
+/// Requests at once, or in a queue.
+pub const COUNT: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+/// A replica's share beside the others'.
+pub const WEIGHT: std::ops::RangeInclusive<u32> = 1..=1_000;

@@ -43,6 +43,10 @@ pub enum Kind {
     Texts,
     /// A list of objects of these fields.
     List(&'static [Field]),
+    /// An object of these fields and no others.
+    Record(&'static [Field]),
+    /// A list of such objects.
+    Records(&'static [Field]),
     /// An uploaded file (multipart only).
     File,
 }
@@ -164,6 +168,11 @@ impl Kind {
                 Some(object) => check_object(object, fields, false, at).map(Value::Object),
                 None => Err(vec![not_an_object(item, at)]),
             }),
+            Self::Record(fields) => match value.as_object() {
+                Some(object) => check_object(object, fields, true, at).map(Value::Object),
+                None => Err(vec![not_an_object(value, at)]),
+            },
+            Self::Records(fields) => list(value, at, |item, at| Self::Record(fields).check(item, at)),
         }
     }
 
@@ -188,6 +197,8 @@ impl Kind {
             Self::Object => json!({"type": "object", "additionalProperties": true}),
             Self::Texts => json!({"type": "array", "items": {"type": "string"}}),
             Self::List(fields) => json!({"type": "array", "items": object_schema(fields, false)}),
+            Self::Record(fields) => object_schema(fields, true),
+            Self::Records(fields) => json!({"type": "array", "items": object_schema(fields, true)}),
             Self::File => json!({"type": "string", "contentMediaType": "application/octet-stream"}),
         }
     }

@@ -91,7 +91,8 @@ fn fits(field: &Field, value: &Value) -> bool {
         Kind::FlagOrText => value.is_boolean() || value.is_string(),
         Kind::Object => value.is_object(),
         Kind::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
-        Kind::List(fields) => value.as_array().is_some_and(|items| {
+        Kind::Record(fields) => fields.iter().all(|field| value.get(field.name).is_none_or(|value| fits(field, value))),
+        Kind::List(fields) | Kind::Records(fields) => value.as_array().is_some_and(|items| {
             items
                 .iter()
                 .all(|item| fields.iter().all(|field| item.get(field.name).is_none_or(|value| fits(field, value))))

@@ -5,6 +5,7 @@ use super::{
 };
 use crate::control;
 use crate::keys;
+use crate::models;
 use crate::operation::{Handler, Operation};
 use crate::stream::EVENTS;
 use futures::FutureExt;
@@ -23,6 +24,7 @@ pub fn operations() -> Vec<Operation> {
         undelivered(),
         control::operations(),
         keys::operations(),
+        models::operations(),
     ]
     .concat()
 }

@@ -5,6 +5,8 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
     const PREFIXES: &[(&str, &str)] = &[
         ("/admin", "admin"),
         ("/keys", "keys"),
+        ("/backends", "backends"),
+        ("/models", "models"),
         ("/audit", "audit"),
         ("/processes", "processes"),
         ("/backlog", "backlog"),
@@ -13,9 +15,6 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
         ("/email", "email"),
         ("/notices", "notices"),
         ("/host", "host"),
-        ("/models/loaded", "models"),
-        ("/models/load", "models"),
-        ("/models/unload", "models"),
         ("/files", "workspace"),
     ];
     let family = PREFIXES.iter().find(|(prefix, _)| under(rest, prefix)).map(|(_, class)| *class);
@@ -24,6 +23,11 @@ pub fn admin_class(rest: &str, write: bool) -> Option<&'static str> {
         let writes = [("/blocs", "blocs"), ("/prompt_cache", "prompt_cache")];
         writes.into_iter().find(|(prefix, _)| write && under(rest, prefix)).map(|(_, class)| class)
     })
+}
+
+/// Whether API keys of model traffic with the scope `admin` open that path, given as above.
+pub(super) fn takes_admin_keys(rest: &str) -> bool {
+    ["/backends", "/models"].iter().any(|family| under(rest, family))
 }
 
 /// Whether a path belongs to the GPU control plane, which lies at the root.
@@ -53,6 +57,8 @@ mod tests {
         assert_eq!(admin_class("/prompt_cache/set", true), Some("prompt_cache"));
         assert_eq!(admin_class("/prompt_cache/stats", false), None);
         assert_eq!(admin_class("/models/loaded", false), Some("models"));
+        assert_eq!(admin_class("/backends/a", false), Some("backends"));
+        assert_eq!(admin_class("/modelsx", true), None);
         assert_eq!(admin_class("/auditors", false), None);
         assert_eq!(admin_class("/runs/start", true), None);
     }

@@ -1,9 +1,9 @@
 //! The decisions of the security layer on one request: everything before its body is looked at.
 
 use super::answer::Refusal;
-use super::families::admin_class;
+use super::families::{admin_class, takes_admin_keys};
 use super::{Lockouts, Origins, PREFIX};
-use crate::auth::Credentials;
+use crate::auth::{AdminKeys, Credentials};
 use crate::config::SecurityConfig;
 use crate::principal::Principal;
 use http::{HeaderMap, Method, header, request::Parts};
@@ -24,6 +24,7 @@ pub struct Verdict {
 pub struct Guard {
     pub(super) config: SecurityConfig,
     credentials: Credentials,
+    admin_keys: AdminKeys,
     origins: Origins,
     lockouts: Lockouts,
 }
@@ -33,7 +34,13 @@ impl Guard {
     pub fn new(config: SecurityConfig, credentials: Credentials) -> Self {
         let origins = Origins::new(&config.allowed_origins);
         let lockouts = Lockouts::new(config.lockout);
-        Self { config, credentials, origins, lockouts }
+        Self { config, credentials, admin_keys: AdminKeys::default(), origins, lockouts }
+    }
+
+    /// The same, which lets these keys change backends and models.
+    #[must_use]
+    pub fn with_admin_keys(self, admin_keys: AdminKeys) -> Self {
+        Self { admin_keys, ..self }
     }
 
     /// The address that counts as the client's.
@@ -76,6 +83,12 @@ impl Guard {
         if allowed { Ok(()) } else { Err(Refusal::origin()) }
     }
 
+    /// The name of a key that may do this, where keys may do anything.
+    fn admin_key(&self, parts: &Parts) -> Option<String> {
+        let rest = parts.uri.path().strip_prefix(PREFIX)?;
+        takes_admin_keys(rest).then(|| self.admin_keys.check_headers(&parts.headers))?
+    }
+
     fn authenticate(
         &self,
         parts: &Parts,
@@ -92,6 +105,10 @@ impl Guard {
         if let Some(fingerprint) = self.credentials.check_headers(&parts.headers) {
             self.lockouts.succeeded(client);
             return Ok(Principal::shared_token(fingerprint));
+        }
+        if let Some(name) = self.admin_key(parts) {
+            self.lockouts.succeeded(client);
+            return Ok(Principal::admin_key(name));
         }
         if waived {
             return Ok(Principal::loopback_reader());

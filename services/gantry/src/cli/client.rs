@@ -154,6 +154,12 @@ impl Client {
         self.json(self.request(Method::PUT, segments).json(body).timeout(ANSWER_WITHIN)).await
     }
 
+    /// Makes something that is not there yet.
+    pub async fn put_new(&self, segments: &[&str], body: &Value) -> Result<Value, RequestError> {
+        let request = self.request(Method::PUT, segments).header("if-none-match", "*").json(body);
+        self.json(request.timeout(ANSWER_WITHIN)).await
+    }
+
     /// Changes parts of something.
     pub async fn patch(&self, segments: &[&str], body: &Value) -> Result<Value, RequestError> {
         self.json(self.request(Method::PATCH, segments).json(body).timeout(ANSWER_WITHIN)).await

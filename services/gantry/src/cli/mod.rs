@@ -1,5 +1,6 @@
 //! The client: what it is asked to do, and who does it.
 
+mod backend;
 mod bundle;
 mod client;
 mod complete;
@@ -12,6 +13,7 @@ mod error;
 mod follow;
 mod gpu_monitor;
 mod key;
+mod model;
 mod notices;
 mod output;
 mod run;
@@ -118,6 +120,12 @@ pub enum Command {
     /// Make, limit and revoke API keys for model traffic
     #[command(subcommand, alias = "keys")]
     Key(key::KeyCommand),
+    /// Add, change and remove model servers, at every proxy at once
+    #[command(subcommand, alias = "backends")]
+    Backend(backend::BackendCommand),
+    /// Add, change and remove models with names, replicas, fallbacks and times of their own
+    #[command(subcommand, alias = "models")]
+    Model(model::ModelCommand),
     /// What could not be delivered, channels that were switched off, and a test of them all
     #[command(subcommand)]
     Notices(notices::NoticesCommand),
@@ -200,6 +208,8 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
             Ok(Exit::Ok)
         }
         Command::Key(command) => key::run(command, session).await,
+        Command::Backend(command) => backend::run(command, session).await,
+        Command::Model(command) => model::run(command, session).await,
         Command::Notices(command) => notices::run(command, session).await,
         Command::Sim(knobs) => sim::run(&knobs, session),
         Command::Completions { shell } => complete::completions(shell, session),

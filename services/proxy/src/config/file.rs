@@ -2,6 +2,7 @@
 
 use super::{BackendConfig, Config, KeyConfig, ModelConfig, ReplicaConfig};
 use crate::backends::{Capability, DisconnectRule};
+use domain::models::ModelTimeouts;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub struct FileError {
 /// name = "chat"
 /// aliases = ["gpt-4o"]
 /// replicas = [{ backend = "big", model = "Qwen/Qwen3-32B" }]
+/// timeouts = { first_token_s = 20, total_s = 600 }
 ///
 /// [[key]]
 /// name = "alice"
@@ -74,6 +76,8 @@ struct Model {
     #[serde(default)]
     fallbacks: Vec<String>,
     queue: Option<usize>,
+    #[serde(default)]
+    timeouts: ModelTimeouts,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -146,6 +150,7 @@ impl Settings {
             replicas: one.replicas.into_iter().map(Replica::into).collect(),
             fallbacks: one.fallbacks,
             queue: one.queue,
+            timeouts: one.timeouts,
         }));
         config.keys.extend(self.key.into_iter().map(Key::into));
         config

@@ -14,7 +14,7 @@ fn one_backend_comes_from_the_environment() {
     let config = read(&[
         ("BACKEND_KIND", "vllm"),
         ("BACKEND_BASE_URL", "http://vllm:8001/v1"),
-        ("BACKEND_API_KEY", "secret"),
+        ("BACKEND_API_KEY", "hush-hush"),
         ("MODEL_NAME", "qwen"),
         ("API_KEYS", "a, b"),
         ("RATE_LIMIT_ENABLED", "true"),
@@ -23,11 +23,11 @@ fn one_backend_comes_from_the_environment() {
     ]);
     let backend = &config.backends[0];
     assert_eq!((backend.kind.as_str(), backend.base_url.as_str()), ("vllm", "http://vllm:8001/v1"));
-    assert_eq!(backend.api_key.as_ref().unwrap().expose_secret(), "secret");
+    assert_eq!(backend.api_key.as_ref().unwrap().expose_secret(), "hush-hush");
     assert_eq!(config.default_model.as_deref(), Some("qwen"));
     assert_eq!(config.api_keys.iter().map(ExposeSecret::expose_secret).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((config.rate.enabled, config.rate.per_minute, config.rate.burst), (true, 5, 3));
-    assert!(!format!("{config:?}").contains("secret"));
+    assert!(!format!("{config:?}").contains("hush"));
 }
 
 #[test]
@@ -40,6 +40,24 @@ fn the_names_of_the_runs_gateway_name_a_backend_too() {
     );
     assert!(config.backends[0].api_key.is_some());
     assert!(read(&[]).backends.is_empty());
+}
+
+#[test]
+fn what_may_be_stored_is_what_the_proxy_knows() {
+    use crate::backends::{ALL, Capability, DisconnectRule, OnDisconnect};
+    use domain::control::BACKEND_KINDS;
+    use domain::models::{ABORTERS, CAPABILITIES, DISCONNECT_RULES, SLEEPERS};
+    let named = |picked: fn(&crate::backends::Kind) -> bool| {
+        ALL.into_iter().filter(|kind| picked(kind)).map(|kind| kind.name).collect::<Vec<_>>()
+    };
+    assert_eq!(named(|_| true), BACKEND_KINDS);
+    assert_eq!(named(|kind| kind.sleep.is_some()), SLEEPERS);
+    assert_eq!(named(|kind| matches!(kind.on_disconnect, OnDisconnect::Abort(_))), ABORTERS);
+    assert_eq!(serde_json::json!(Capability::ALL), serde_json::json!(CAPABILITIES));
+    for word in DISCONNECT_RULES {
+        let known: DisconnectRule = serde_json::from_value(word.into()).unwrap();
+        assert_eq!(serde_json::to_value(known).unwrap(), word);
+    }
 }
 
 #[test]

@@ -5,7 +5,6 @@ use super::choose::{Pause, Pauses, choose};
 use super::hold::Hold;
 use super::{Overflow, is_deferrable, now, request};
 use crate::Proxy;
-use crate::config::Timeouts;
 use crate::error::ProxyError;
 use crate::form::Form;
 use crate::json::Peek;
@@ -31,8 +30,6 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 /// After an attempt that broke off, and where nothing better is known.
 const AGAIN: Duration = Duration::from_secs(2);
-/// A job stands in this proxy's line for so long before others may have it.
-const LINE: Duration = Duration::from_secs(30);
 /// Between two tries to stand in a line that is full again and again.
 const LEAST: Duration = Duration::from_millis(100);
 /// Whoever met a full line is told when there is room; this is for the case that its door was replaced meanwhile.
@@ -198,11 +195,12 @@ async fn ask(
     if let Some(key) = key {
         account.charge_to(move |tokens| key.charge(tokens));
     }
+    let deadline = tokio::time::Instant::now() + model.timeouts.total;
     let request = Job {
         route,
         fleet: Arc::clone(&setup.fleet),
-        upstream: setup.upstream.clone(),
-        timeouts: Timeouts { queue: setup.config.timeouts.queue.min(LINE), ..setup.config.timeouts },
+        upstream: setup.upstream.within(model.timeouts.connect),
+        timeouts: model.timeouts,
         bounds: setup.config.bounds,
         model,
         rank: Rank { tenant: caller.tenant.as_str().into(), weight: caller.weight, priority: caller.priority },
@@ -213,7 +211,7 @@ async fn ask(
         watchdog: proxy.watchdog(),
         partings: proxy.partings(),
         account,
-        deadline: tokio::time::Instant::now() + setup.config.timeouts.total,
+        deadline,
         held,
         ticket,
         stage: Arc::default(),

@@ -39,6 +39,14 @@ impl Upstream {
         Self { connector: Connector::new(connect_timeout), connect_timeout, homes: Arc::default() }
     }
 
+    /// The same connections, of which new ones must stand within that time.
+    pub(crate) fn within(&self, connect_timeout: Duration) -> Self {
+        if connect_timeout == self.connect_timeout {
+            return self.clone();
+        }
+        Self { connector: Connector::new(connect_timeout), connect_timeout, homes: Arc::clone(&self.homes) }
+    }
+
     /// Sends it and waits for the head of the answer. A connection that the backend had closed in the meantime is no
     /// failure: the call is repeated once, on a fresh one. Dropping the future closes the connection.
     pub(crate) async fn send(&self, backend: &Backend, call: &Call<'_>) -> Result<Response<Answer>, ProxyError> {

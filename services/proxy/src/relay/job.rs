@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// A deferred job stands in this proxy's line for so long before others may have it.
+const LINE: Duration = Duration::from_secs(30);
 /// The priority of jobs that name none, which requests have too.
 const USUAL_PRIORITY: i32 = 3;
 
@@ -58,6 +60,19 @@ impl Job {
         self.peek.as_ref().is_some_and(|peek| peek.stream)
     }
 
+    /// How long it waits in the queue of the model that is asked.
+    pub(crate) fn queue_patience(&self) -> Duration {
+        let usual = self.timeouts.queue;
+        self.patience(if self.hold.is_some() { usual.min(LINE) } else { usual })
+    }
+
+    /// Takes the times of a fallback that is asked in the model's place. What the request may take in all stays that of
+    /// the model that it names.
+    pub(crate) fn turn_to(&mut self, fallback: &Model) {
+        self.timeouts = Timeouts { total: self.timeouts.total, ..fallback.timeouts };
+        self.upstream = self.upstream.within(self.timeouts.connect);
+    }
+
     /// How much of that patience there is.
     pub(crate) fn patience(&self, usual: Duration) -> Duration {
         self.line_until.map_or(usual, |until| usual.min(until.saturating_duration_since(Instant::now())))
@@ -77,7 +92,10 @@ impl Job {
     /// Who drops the answer when its client stands still: it must take a piece in the longest time in which a backend
     /// may be silent.
     pub(crate) fn watch(&self) -> Watch {
-        let patience = self.timeouts.between_tokens + self.timeouts.keep_alive;
+        let fallbacks = self.model.fallbacks.iter().filter_map(|name| self.fleet.resolve(Some(name)).ok());
+        let silence = fallbacks.map(|model| model.timeouts.between_tokens).max();
+        let silence = silence.unwrap_or_default().max(self.timeouts.between_tokens);
+        let patience = silence + self.timeouts.keep_alive;
         let (watchdog, stage) = (Arc::clone(&self.watchdog), Arc::clone(&self.stage));
         Watch { watchdog, patience, deadline: self.deadline.into_std(), stage }
     }

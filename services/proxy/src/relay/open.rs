@@ -92,6 +92,9 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
     let fallbacks = named.fallbacks.iter().filter_map(|name| job.fleet.resolve(Some(name)).ok());
     let models: Vec<Arc<Model>> = std::iter::once(Arc::clone(&named)).chain(fallbacks).take(MODELS).collect();
     for model in models.iter().filter(|model| !(model.replicas.is_empty() && model.services.is_empty())) {
+        if !Arc::ptr_eq(model, &named) {
+            job.turn_to(model);
+        }
         let tried = match best(&model.services) {
             Some(service) => try_service(job, model, service).await,
             None => try_model(job, model).await,
@@ -192,7 +195,7 @@ async fn admit(job: &Job, model: &Arc<Model>) -> Result<Guard, ProxyError> {
     let place = match entry {
         Entry::Free(place) => place,
         Entry::Wait(waiting) => {
-            let after = job.patience(job.timeouts.queue);
+            let after = job.queue_patience();
             let late = |_| ProxyError::QueueTimeout { model: model.name.clone(), after };
             timeout(after, waiting.turn()).await.map_err(late)?.map_err(refuse)?
         }

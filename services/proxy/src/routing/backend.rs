@@ -96,7 +96,7 @@ impl Backend {
         }
         let rest = kind.sleep.map(|calls| Rest::new(calls, config.sleep_after));
         let on_disconnect = on_disconnect(kind, config.on_disconnect)?;
-        let base = normal_base(&config.base_url)?;
+        let base = domain::models::base_url(&config.base_url)?;
         Ok(Self {
             name: config.name.as_str().into(),
             config,
@@ -288,21 +288,4 @@ fn on_disconnect(kind: &Kind, said: Option<DisconnectRule>) -> Result<OnDisconne
             kind.name
         )),
     }
-}
-
-/// Without a slash at the end, and with `/v1` where only a host was given.
-fn normal_base(url: &str) -> Result<String, String> {
-    let trimmed = url.trim().trim_end_matches('/');
-    let uri: Uri = trimmed.parse().map_err(|_| format!("'{url}' is no URL"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https"))
-        || uri.host().is_none_or(str::is_empty)
-        || uri.query().is_some()
-    {
-        return Err(format!("'{url}' is not of the form http://host:port/v1"));
-    }
-    // Whoever looks at the health of the backends sees their URLs.
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("its URL holds a user and a password; put the key into api_key".to_owned());
-    }
-    Ok(if uri.path().len() <= 1 { format!("{trimmed}/v1") } else { trimmed.to_owned() })
 }

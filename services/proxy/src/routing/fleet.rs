@@ -4,7 +4,7 @@
 use super::admission::Admission;
 use super::backend::Backend;
 use super::model::{Model, Replica};
-use crate::config::{Bounds, Config, ModelConfig};
+use crate::config::{Bounds, Config, ModelConfig, Timeouts};
 use crate::error::ProxyError;
 use crate::seats::Served;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -44,13 +44,19 @@ pub(crate) struct Fleet {
     found: Mutex<HashMap<String, Arc<Model>>>,
     default_model: Option<String>,
     bounds: Option<Bounds>,
+    /// Of models without times of their own.
+    timeouts: Timeouts,
 }
 
 impl Fleet {
     /// Builds it, taking over what did not change. A service whose model's name the configuration takes is passed over.
     pub(crate) fn new(config: &Config, served: &[Arc<Served>], before: &Self) -> Result<Self, FleetError> {
-        let mut fleet =
-            Self { default_model: config.default_model.clone(), bounds: Some(config.bounds), ..Self::default() };
+        let mut fleet = Self {
+            default_model: config.default_model.clone(),
+            bounds: Some(config.bounds),
+            timeouts: config.timeouts,
+            ..Self::default()
+        };
         for one in &config.backends {
             if fleet.backends.iter().any(|other| other.name() == one.name) {
                 return Err(FleetError::Backend { name: one.name.clone(), reason: "is named twice".to_owned() });
@@ -63,6 +69,7 @@ impl Fleet {
             fleet.add(one, before)?;
         }
         fleet.serve(served, before);
+        fleet.keep(before);
         Ok(fleet)
     }
 
@@ -85,9 +92,22 @@ impl Fleet {
             let known = before.configured.get(&name).map(|model| Arc::clone(&model.admission));
             let admission = known.unwrap_or_else(|| Admission::new(None, 0));
             admission.resize(None, 0);
-            let model = Model::served(name.clone(), services, admission);
+            let model = Model::served(name.clone(), services, admission, self.timeouts);
             self.configured.insert(name, Arc::new(model));
         }
+    }
+
+    /// Takes over models that only lists name: whoever waits or runs there still counts.
+    fn keep(&mut self, before: &Self) {
+        if self.default_model != before.default_model {
+            return;
+        }
+        let stays = |replica: &Replica| self.backends.iter().any(|backend| Arc::ptr_eq(backend, &replica.backend));
+        let found = before.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = found.iter().filter(|(name, _)| !self.configured.contains_key(*name));
+        let kept = found.filter(|(_, model)| model.replicas.iter().any(stays));
+        let kept = kept.map(|(name, model)| (name.clone(), Arc::clone(model))).collect();
+        self.found = Mutex::new(kept);
     }
 
     fn add(&mut self, config: &ModelConfig, before: &Self) -> Result<(), FleetError> {
@@ -109,7 +129,11 @@ impl Fleet {
         let queue = config.queue.or(self.bounds.map(|bounds| bounds.queue)).unwrap_or(0);
         let known = before.configured.get(&config.name).map(|model| Arc::clone(&model.admission));
         let admission = door(known, &replicas, queue);
-        let model = Arc::new(Model::new(config.name.clone(), replicas, config.fallbacks.clone(), admission));
+        config.timeouts.check().map_err(refuse)?;
+        let timeouts = self.timeouts.of_model(&config.timeouts);
+        let mut model = Model::new(config.name.clone(), replicas, admission, timeouts);
+        model.fallbacks.clone_from(&config.fallbacks);
+        let model = Arc::new(model);
         for name in std::iter::once(&config.name).chain(&config.aliases) {
             if self.configured.insert(name.clone(), Arc::clone(&model)).is_some() {
                 return Err(refuse(format!("the name '{name}' is taken twice")));
@@ -165,7 +189,7 @@ impl Fleet {
         let replicas: Vec<Replica> = backends.iter().map(replica).collect();
         let queue = self.bounds.map_or(0, |bounds| bounds.queue);
         let admission = door(known.map(|model| Arc::clone(&model.admission)), &replicas, queue);
-        let model = Arc::new(Model::new(name.to_owned(), replicas, Vec::new(), admission));
+        let model = Arc::new(Model::new(name.to_owned(), replicas, admission, self.timeouts));
         found.insert(name.to_owned(), Arc::clone(&model));
         model
     }

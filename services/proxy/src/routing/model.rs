@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::affinity::Affinity;
 use super::backend::Backend;
 use super::route::Route;
+use crate::config::Timeouts;
 use crate::error::ProxyError;
 use crate::metrics::Meters;
 use crate::seats::Served;
@@ -20,6 +21,8 @@ pub(crate) struct Model {
     pub(crate) services: Vec<Arc<Served>>,
     pub(crate) fallbacks: Vec<String>,
     pub(crate) admission: Arc<Admission>,
+    /// How long each phase of its requests may take.
+    pub(crate) timeouts: Timeouts,
     pub(crate) affinity: Affinity,
     turn: AtomicUsize,
     pub(crate) meters: Meters,
@@ -39,15 +42,21 @@ const AFFINITY_FACTOR: f64 = 1.5;
 const AFFINITY_SLACK: f64 = 2.0;
 
 impl Model {
-    /// A model with its door.
-    pub(crate) fn new(name: String, replicas: Vec<Replica>, fallbacks: Vec<String>, admission: Arc<Admission>) -> Self {
+    /// A model with its door, and with nothing but its replicas.
+    pub(crate) fn new(name: String, replicas: Vec<Replica>, admission: Arc<Admission>, timeouts: Timeouts) -> Self {
         let (affinity, turn, meters) = (Affinity::default(), AtomicUsize::new(0), Meters::of(&name));
-        Self { name, replicas, services: Vec::new(), fallbacks, admission, affinity, turn, meters }
+        let (services, fallbacks) = (Vec::new(), Vec::new());
+        Self { name, replicas, services, fallbacks, admission, timeouts, affinity, turn, meters }
     }
 
     /// A model of services that are started on demand.
-    pub(crate) fn served(name: String, services: Vec<Arc<Served>>, admission: Arc<Admission>) -> Self {
-        Self { services, ..Self::new(name, Vec::new(), Vec::new(), admission) }
+    pub(crate) fn served(
+        name: String,
+        services: Vec<Arc<Served>>,
+        admission: Arc<Admission>,
+        timeouts: Timeouts,
+    ) -> Self {
+        Self { services, ..Self::new(name, Vec::new(), admission, timeouts) }
     }
 
     /// Requests that all replicas take at once; none if one of them has no bound.

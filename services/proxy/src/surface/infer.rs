@@ -33,7 +33,7 @@ pub(crate) async fn infer(
     request_id: &RequestId,
 ) -> Result<Response, ProxyError> {
     let setup = proxy.setup();
-    let deadline = tokio::time::Instant::now() + setup.config.timeouts.total;
+    let begun = tokio::time::Instant::now();
     let asks = |headers| {
         Ok((Caller::of(headers, peer, &setup, KeyScope::Inference)?, Wish::read(headers, &setup.config.overflow)?))
     };
@@ -48,11 +48,12 @@ pub(crate) async fn infer(
     let mut account = Account::open(proxy.sink(), request_id.shared(), caller.who(proxy.shared_name()), route, span);
     check_coding(request.headers()).inspect_err(|error| account.fail(error))?;
     let after = setup.config.timeouts.total;
-    let body = tokio::time::timeout_at(deadline, read_body(request.into_body(), setup.config.bounds.request_bytes))
-        .await
-        .unwrap_or(Err(ProxyError::TotalTimeout { after }))
-        .inspect_err(|error| account.fail(error))?;
-    let asked = Asked { route, caller, headers: onward, body, deadline, ticket };
+    let body =
+        tokio::time::timeout_at(begun + after, read_body(request.into_body(), setup.config.bounds.request_bytes))
+            .await
+            .unwrap_or(Err(ProxyError::TotalTimeout { after }))
+            .inspect_err(|error| account.fail(error))?;
+    let asked = Asked { route, caller, headers: onward, body, begun, ticket };
     let Some(wish) = wish else { return serve(proxy, &setup, asked, account, None).await };
     let deferral = asked.deferral(proxy, &setup, wish, request_id);
     if let Some(known) = deferral.known().await.inspect_err(|error| account.fail(error))? {
@@ -73,7 +74,8 @@ struct Asked {
     /// Those that go on to a backend.
     headers: HeaderMap,
     body: Bytes,
-    deadline: tokio::time::Instant,
+    /// When it arrived; the model says how long it may take in all.
+    begun: tokio::time::Instant,
     ticket: Ticket,
 }
 
@@ -100,7 +102,7 @@ async fn serve(
     mut account: Account,
     line_until: Option<tokio::time::Instant>,
 ) -> Result<Response, ProxyError> {
-    let Asked { route, caller, headers, body, deadline, ticket } = asked;
+    let Asked { route, caller, headers, body, begun, ticket } = asked;
     let taken = take_in(proxy, setup, &caller, route, &body, &headers).await;
     let (Read { peek, form }, model) = taken.inspect_err(|error| account.fail(error))?;
     if let Some(place) = peek.as_ref().and_then(|peek| peek.prompt.clone()).filter(|_| setup.config.log_prompts) {
@@ -108,11 +110,12 @@ async fn serve(
     }
     account.model(&model);
     let held = admit(setup, &caller, &ticket, &mut account).await.inspect_err(|error| account.fail(error))?;
+    let deadline = begun + model.timeouts.total;
     let job = Job {
         route,
         fleet: Arc::clone(&setup.fleet),
-        upstream: setup.upstream.clone(),
-        timeouts: setup.config.timeouts,
+        upstream: setup.upstream.within(model.timeouts.connect),
+        timeouts: model.timeouts,
         bounds: setup.config.bounds,
         model,
         rank: caller.rank(),

@@ -40,6 +40,7 @@ pub(crate) fn health(setup: &Setup, proxy: &Proxy) -> Value {
                 "title": backend.kind.title,
                 "base_url": backend.base_url(),
                 "capabilities": Capability::ALL.into_iter().filter(|what| backend.can(*what)).collect::<Vec<_>>(),
+                "stored": setup.in_force.backends.contains(backend.name()),
                 "healthy": seen.healthy,
                 "reason": seen.reason,
                 "latency_ms": seen.at.map(|_| seen.latency.as_secs_f64() * 1000.0),
@@ -65,6 +66,7 @@ pub(crate) fn health(setup: &Setup, proxy: &Proxy) -> Value {
         "model": setup.config.default_model,
         "backends": backends,
         "services": services,
+        "passed_over": setup.in_force.passed_over,
         "version": env!("CARGO_PKG_VERSION"),
     })
 }

@@ -7,6 +7,7 @@ mod deferred;
 mod inbox;
 mod journal;
 mod memory;
+mod models;
 
 use bus::{Bus, BusOptions, Connection};
 use domain::Plane;
