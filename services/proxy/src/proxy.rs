@@ -335,6 +335,11 @@ impl Proxy {
         self.setup().fleet.active().iter().map(|model| model.admission.load().0).sum()
     }
 
+    /// Requests whose client has left and whose backend is still told so, or read on.
+    pub fn parting_requests(&self) -> usize {
+        self.partings.count()
+    }
+
     /// Says so if no key is asked for.
     pub fn say_who_may_call(&self) {
         if self.setup().keys.is_open() {

@@ -15,7 +15,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::timeout;
@@ -34,6 +34,7 @@ pub(crate) struct Partings {
     sender: mpsc::Sender<Parting>,
     receiver: Mutex<mpsc::Receiver<Parting>>,
     running: AtomicBool,
+    count: AtomicUsize,
 }
 
 /// A request that a backend may be working at.
@@ -63,27 +64,28 @@ pub(crate) enum Rule {
 impl Default for Partings {
     fn default() -> Self {
         let (sender, receiver) = mpsc::channel(MOST);
-        Self { sender, receiver: Mutex::new(receiver), running: AtomicBool::new(false) }
+        Self { sender, receiver: Mutex::new(receiver), running: AtomicBool::new(false), count: AtomicUsize::new(0) }
     }
 }
 
 impl Partings {
     /// Drives them, for as long as it is polled; whoever leaves at another time has its connection closed.
     pub(crate) async fn run(&self) {
-        struct Running<'a>(&'a AtomicBool);
+        struct Running<'a>(&'a Partings);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
-                self.0.store(false, Ordering::SeqCst);
+                self.0.running.store(false, Ordering::SeqCst);
+                self.0.count.store(0, Ordering::SeqCst);
             }
         }
         let mut receiver = self.receiver.lock().await;
         let mut under_way = FuturesUnordered::new();
         self.running.store(true, Ordering::SeqCst);
-        let _running = Running(&self.running);
+        let _running = Running(self);
         loop {
             tokio::select! {
                 Some(parting) = receiver.recv(), if under_way.len() < MOST => under_way.push(parting),
-                Some(()) = under_way.next() => {}
+                Some(()) = under_way.next() => drop(self.count.fetch_sub(1, Ordering::SeqCst)),
             }
         }
     }
@@ -95,8 +97,19 @@ impl Partings {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
     fn hand(&self, parting: Parting) -> bool {
-        self.running.load(Ordering::SeqCst) && self.sender.try_send(parting).is_ok()
+        if !self.running.load(Ordering::SeqCst) {
+            return false;
+        }
+        let Ok(room) = self.sender.try_reserve() else { return false };
+        self.count.fetch_add(1, Ordering::SeqCst);
+        room.send(parting);
+        true
     }
 }
 

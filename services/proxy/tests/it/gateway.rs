@@ -160,6 +160,15 @@ impl Gateway {
         }
     }
 
+    /// Waits until so many requests are read on although their client has left.
+    pub(crate) async fn until_parting(&self, count: usize) {
+        let wait = Instant::now();
+        while self.proxy.parting_requests() != count {
+            assert!(wait.elapsed() < Duration::from_secs(10), "parting: {}", self.proxy.parting_requests());
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until no request is open, and checks that nothing is held then.
     pub(crate) async fn settled(&self) {
         let wait = Instant::now();

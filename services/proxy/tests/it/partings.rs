@@ -106,7 +106,7 @@ async fn a_backend_that_takes_too_long_is_told_too() {
         let gateway = Gateway::watched("sglang", &upstream, |config| {
             let timeouts = &mut config.timeouts;
             *[&mut timeouts.first_token, &mut timeouts.between_tokens, &mut timeouts.total][phase] =
-                Duration::from_millis(100);
+                Duration::from_millis(500);
         })
         .await;
         let reply = gateway.chat(STREAM).await;
@@ -243,6 +243,7 @@ async fn a_backend_that_works_on_keeps_its_place_until_it_is_done_and_what_it_us
             first.until(seen).await;
         }
         drop(first);
+        gateway.until_parting(1).await;
         let second = gateway.open(CHAT, body).await;
         gateway.until_waiting(1).await;
         let health = gateway.get("/health").await.json();
@@ -263,7 +264,7 @@ async fn a_backend_that_works_on_keeps_its_place_until_it_is_done_and_what_it_us
 #[tokio::test]
 async fn what_is_read_for_nobody_has_a_bound_in_time_and_in_bytes() {
     let (upstream, _go) = stubborn().await;
-    let gateway = draining(&upstream, |config| config.timeouts.total = Duration::from_millis(300)).await;
+    let gateway = draining(&upstream, |config| config.timeouts.total = Duration::from_secs(1)).await;
     let open = gateway.open(CHAT, PLAIN).await;
     upstream.until("was asked", |_| upstream.requests(CHAT).len() == 1).await;
     drop(open);
@@ -318,7 +319,7 @@ async fn nobody_else_is_asked_for_a_client_that_has_left() {
     let open = gateway.open(CHAT, PLAIN).await;
     upstream.until("was asked", |_| upstream.requests(CHAT).len() == 1).await;
     drop(open);
-    gateway.until_open(1).await;
+    gateway.until_parting(1).await;
     go.send_replace(true);
     gateway.settled().await;
     assert_eq!((upstream.requests(CHAT).len(), other.requests(CHAT).len()), (1, 0));
@@ -404,7 +405,7 @@ async fn sound_that_was_read_to_its_end_is_completed_and_sound_that_was_not_is_r
     let mut open = gateway.open(speech, PLAIN).await;
     open.until("RIFF").await;
     drop(open);
-    gateway.until_open(1).await;
+    gateway.until_parting(1).await;
     go.send_replace(true);
     gateway.settled().await;
     assert_eq!(upstream.counts().hung_up, 0);
