@@ -7,20 +7,6 @@ use domain::models::{BackendSpec, Fault, ModelSpec, UpstreamKey};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A backend of which nothing was said.
-pub(super) fn blank() -> BackendSpec {
-    BackendSpec {
-        kind: String::new(),
-        base_url: String::new(),
-        api_key: None,
-        api_key_file: None,
-        concurrency: None,
-        capabilities: None,
-        sleep_after_s: None,
-        on_disconnect: None,
-    }
-}
-
 /// Takes over what the request names. A key goes to the server that it was given for, and to no other.
 pub(super) fn backend(spec: &mut BackendSpec, given: &Object) -> Result<(), Fault> {
     let before = origin(&spec.base_url);
@@ -132,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_stored_key_goes_to_no_other_server_and_a_backend_has_one_key() {
-        let mut spec = blank();
+        let mut spec = BackendSpec::default();
         let first = json!({"kind": "vllm", "base_url": "http://a:1/v1", "api_key": "k", "concurrency": 4});
         backend(&mut spec, &object(first)).unwrap();
         let same = backend(&mut spec, &object(json!({"base_url": "http://A:1/other/v1"})));

@@ -2,12 +2,12 @@
 //! it meanwhile.
 
 use super::table::{Picture, change, shown};
-use super::{change as fields, view};
+use super::{change, view};
 use crate::error::ok;
 use crate::input::Input;
 use crate::{Api, ApiError};
 use axum::response::Response;
-use domain::models::{ModelSpec, Stored};
+use domain::models::{BackendSpec, ModelSpec, Stored};
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
 
@@ -34,8 +34,8 @@ pub(super) async fn get_backend(api: Api, input: Input) -> Result<Response, ApiE
 pub(super) async fn put_backend(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
     let picture = change(&api, &input, |picture, wanted, now| {
-        let mut spec = fields::blank();
-        fields::backend(&mut spec, &input.body)?;
+        let mut spec = BackendSpec::default();
+        change::backend(&mut spec, &input.body)?;
         picture.table.put_backend(name, spec, wanted, now)
     })
     .await?;
@@ -48,9 +48,9 @@ pub(super) async fn patch_backend(api: Api, input: Input) -> Result<Response, Ap
     let picture = change(&api, &input, |picture, wanted, now| {
         let mut spec = match picture.table.backend(name)? {
             Stored::Read(entry) => entry.spec.clone(),
-            Stored::Unread { .. } => fields::blank(),
+            Stored::Unread { .. } => BackendSpec::default(),
         };
-        fields::backend(&mut spec, &input.body)?;
+        change::backend(&mut spec, &input.body)?;
         picture.table.put_backend(name, spec, wanted, now)
     })
     .await?;
@@ -89,7 +89,7 @@ pub(super) async fn put_model(api: Api, input: Input) -> Result<Response, ApiErr
     let name = input.path("name");
     let picture = change(&api, &input, |picture, wanted, now| {
         let mut spec = ModelSpec::default();
-        fields::model(&mut spec, &input.body)?;
+        change::model(&mut spec, &input.body)?;
         let own = picture.own_backends();
         picture.table.put_model(name, spec, &own, wanted, now)
     })
@@ -105,7 +105,7 @@ pub(super) async fn patch_model(api: Api, input: Input) -> Result<Response, ApiE
             Stored::Read(entry) => entry.spec.clone(),
             Stored::Unread { .. } => ModelSpec::default(),
         };
-        fields::model(&mut spec, &input.body)?;
+        change::model(&mut spec, &input.body)?;
         let own = picture.own_backends();
         picture.table.put_model(name, spec, &own, wanted, now)
     })

@@ -1,6 +1,6 @@
 //! A configuration that changes while requests run.
 
-use crate::gateway::{Gateway, STREAM, hello, piece};
+use crate::gateway::{Gateway, STREAM, hello};
 use crate::upstream::Upstream;
 use proxy::Config;
 use serde_json::json;
@@ -10,23 +10,7 @@ use tokio::sync::Notify;
 #[tokio::test]
 async fn a_reload_drops_no_stream_and_the_next_request_sees_the_new_models() {
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let upstream = Upstream::start(move |seen, mut conn| {
-        let wait = Arc::clone(&wait);
-        async move {
-            if conn.lists_models(&seen).await {
-                return Some(conn);
-            }
-            conn.events().await;
-            conn.chunk(piece(r#"{"role":"assistant","content":"Hel"}"#, "null").as_bytes()).await;
-            wait.notified().await;
-            let rest = hello();
-            conn.chunk(rest.split_once("\n\n").unwrap().1.as_bytes()).await;
-            conn.end().await;
-            Some(conn)
-        }
-    })
-    .await;
+    let upstream = Upstream::of_stream_in_two(hello(), &go).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("proxy.toml");
     let file = |alias: &str| {

@@ -28,21 +28,6 @@ async fn with(kind: &str, upstream: &Upstream, change: fn(&mut ModelTimeouts)) -
     Gateway::with(kind, upstream, |config| config.models = vec![model("m", "one", &[], timeouts)]).await
 }
 
-async fn silent_after(sent: String) -> Upstream {
-    Upstream::start(move |_, mut conn| {
-        let sent = sent.clone();
-        async move {
-            if !sent.is_empty() {
-                conn.events().await;
-                conn.chunk(sent.as_bytes()).await;
-            }
-            conn.hung_up().await;
-            None
-        }
-    })
-    .await
-}
-
 /// A server that takes no connection: its queue of connections is full.
 async fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
@@ -84,7 +69,7 @@ async fn to_connect() {
 
 #[tokio::test]
 async fn in_the_queue() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = Gateway::with("openai", &upstream, |config| {
         config.backends[0].concurrency = Some(1);
         let timeouts = ModelTimeouts { queue_s: Some(SHORT), ..ModelTimeouts::default() };
@@ -125,7 +110,7 @@ async fn to_wake_up() {
 
 #[tokio::test]
 async fn to_the_first_token() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = with("openai", &upstream, |timeouts| timeouts.first_token_s = Some(SHORT)).await;
     let reply = gateway.chat(STREAM).await;
     assert_eq!(failure(&reply), (504, json!("first_token_timeout")));
@@ -136,7 +121,7 @@ async fn to_the_first_token() {
 
 #[tokio::test]
 async fn between_tokens() {
-    let upstream = silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
+    let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
     let gateway = with("openai", &upstream, |timeouts| timeouts.between_tokens_s = Some(SHORT)).await;
     let reply = gateway.chat(STREAM).await;
     assert!(!reply.whole);
@@ -148,7 +133,7 @@ async fn between_tokens() {
 #[tokio::test]
 async fn in_all() {
     for body in [PLAIN, STREAM] {
-        let upstream = silent_after(String::new()).await;
+        let upstream = Upstream::silent_after(String::new()).await;
         let gateway = with("openai", &upstream, |timeouts| timeouts.total_s = Some(SHORT)).await;
         let reply = gateway.chat(body).await;
         assert_eq!(failure(&reply), (504, json!("total_timeout")));
@@ -159,7 +144,7 @@ async fn in_all() {
 
 #[tokio::test]
 async fn in_all_counts_from_the_arrival_of_a_request_whose_body_comes_late() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = with("openai", &upstream, |timeouts| timeouts.total_s = Some(0.3)).await;
     let mut slow = TcpStream::connect(gateway.address).await.unwrap();
     let head = format!(
@@ -183,7 +168,7 @@ async fn in_all_counts_from_the_arrival_of_a_request_whose_body_comes_late() {
 #[tokio::test]
 async fn a_fallback_has_times_of_its_own_within_the_total_of_the_model_that_was_named() {
     let broken = Upstream::of_json("503 Service Unavailable", "{}").await;
-    let silent = silent_after(String::new()).await;
+    let silent = Upstream::silent_after(String::new()).await;
     let named = ModelTimeouts { first_token_s: Some(SHORT), ..ModelTimeouts::default() };
     let patient = ModelTimeouts { first_token_s: Some(0.2), ..ModelTimeouts::default() };
     let start = async |named: ModelTimeouts, fallback: ModelTimeouts| {
@@ -208,7 +193,7 @@ async fn a_fallback_has_times_of_its_own_within_the_total_of_the_model_that_was_
 
 #[tokio::test]
 async fn nobody_else() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = Gateway::with("openai", &upstream, |config| {
         config.timeouts.first_token = Duration::from_millis(250);
         let timeouts = ModelTimeouts { first_token_s: Some(SHORT), ..ModelTimeouts::default() };

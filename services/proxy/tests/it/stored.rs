@@ -1,6 +1,6 @@
 //! Backends and models that were stored on the broker, beside those of a proxy's own settings.
 
-use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello, piece};
+use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello};
 use crate::limits::{broker, connect};
 use crate::upstream::Upstream;
 use bus::Bus;
@@ -24,11 +24,7 @@ fn spec(upstream: &Upstream) -> BackendSpec {
         kind: "openai".to_owned(),
         base_url: upstream.url(),
         api_key: Some(UpstreamKey::new("stored-key")),
-        api_key_file: None,
-        concurrency: None,
-        capabilities: None,
-        sleep_after_s: None,
-        on_disconnect: None,
+        ..BackendSpec::default()
     }
 }
 
@@ -94,23 +90,7 @@ async fn proxy(server: &Server, config: Config) -> (Gateway, Bus) {
 async fn what_is_stored_holds_at_every_proxy_without_dropping_a_stream() {
     let server = broker().await;
     let go = Arc::new(Notify::new());
-    let wait = Arc::clone(&go);
-    let slow = Upstream::start(move |seen, mut conn| {
-        let wait = Arc::clone(&wait);
-        async move {
-            if conn.lists_models(&seen).await {
-                return Some(conn);
-            }
-            conn.events().await;
-            conn.chunk(piece(r#"{"role":"assistant","content":"Hel"}"#, "null").as_bytes()).await;
-            wait.notified().await;
-            let rest = hello();
-            conn.chunk(rest.split_once("\n\n").unwrap().1.as_bytes()).await;
-            conn.end().await;
-            Some(conn)
-        }
-    })
-    .await;
+    let slow = Upstream::of_stream_in_two(hello(), &go).await;
     let other = Upstream::of_json("200 OK", ANSWER).await;
     let (one, bus) = proxy(&server, Config::default()).await;
     let (two, _bus) = proxy(&server, Config::default()).await;
@@ -284,14 +264,7 @@ async fn until_carried(gateway: &Gateway, count: u64) {
 #[tokio::test]
 async fn stored_times_and_weights_hold() {
     let server = broker().await;
-    let silent = Upstream::start(|seen, mut conn| async move {
-        if conn.lists_models(&seen).await {
-            return Some(conn);
-        }
-        conn.hung_up().await;
-        None
-    })
-    .await;
+    let silent = Upstream::silent_after("").await;
     let (gateway, bus) = proxy(&server, Config::default()).await;
     let timeouts = ModelTimeouts { total_s: Some(0.05), ..ModelTimeouts::default() };
     let replica = |backend: &str, weight| ReplicaSpec {
@@ -324,14 +297,7 @@ async fn stored_times_and_weights_hold() {
 #[tokio::test]
 async fn a_change_elsewhere_leaves_the_places_of_a_model_as_they_are_taken() {
     let server = broker().await;
-    let silent = Upstream::start(|seen, mut conn| async move {
-        if conn.lists_models(&seen).await {
-            return Some(conn);
-        }
-        conn.hung_up().await;
-        None
-    })
-    .await;
+    let silent = Upstream::silent_after("").await;
     let mut only = backend("own", "openai", &silent);
     only.concurrency = Some(1);
     let (gateway, bus) = proxy(&server, Config { backends: vec![only], ..Config::default() }).await;

@@ -8,28 +8,13 @@ use std::time::Duration;
 
 const SHORT: Duration = Duration::from_millis(60);
 
-async fn silent_after(sent: String) -> Upstream {
-    Upstream::start(move |_, mut conn| {
-        let sent = sent.clone();
-        async move {
-            if !sent.is_empty() {
-                conn.events().await;
-                conn.chunk(sent.as_bytes()).await;
-            }
-            conn.hung_up().await;
-            None
-        }
-    })
-    .await
-}
-
 async fn with(upstream: &Upstream, change: fn(&mut Timeouts)) -> Gateway {
     Gateway::with("openai", upstream, |config| change(&mut config.timeouts)).await
 }
 
 #[tokio::test]
 async fn no_first_token() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = with(&upstream, |timeouts| timeouts.first_token = SHORT).await;
     let reply = gateway.chat(STREAM).await;
     assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("first_token_timeout")));
@@ -40,7 +25,7 @@ async fn no_first_token() {
 
 #[tokio::test]
 async fn no_next_token() {
-    let upstream = silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
+    let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
     let gateway = with(&upstream, |timeouts| timeouts.between_tokens = SHORT).await;
     let reply = gateway.chat(STREAM).await;
     assert!(!reply.whole);
@@ -53,7 +38,7 @@ async fn no_next_token() {
 #[tokio::test]
 async fn too_long_in_all() {
     for (body, sent) in [(PLAIN, String::new()), (STREAM, String::new())] {
-        let upstream = silent_after(sent).await;
+        let upstream = Upstream::silent_after(sent).await;
         let gateway = with(&upstream, |timeouts| timeouts.total = SHORT).await;
         let reply = gateway.chat(body).await;
         assert_eq!((reply.status, &reply.json()["error"]["code"]), (504, &json!("total_timeout")));
@@ -64,7 +49,7 @@ async fn too_long_in_all() {
 
 #[tokio::test]
 async fn too_long_in_all_in_the_middle_of_a_stream() {
-    let upstream = silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
+    let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
     let gateway = with(&upstream, |timeouts| timeouts.total = SHORT).await;
     let reply = gateway.chat(STREAM).await;
     let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
@@ -74,7 +59,7 @@ async fn too_long_in_all_in_the_middle_of_a_stream() {
 
 #[tokio::test]
 async fn too_long_in_the_queue() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = Gateway::with("openai", &upstream, |config| {
         config.backends[0].concurrency = Some(1);
         config.timeouts.queue = SHORT;
@@ -91,7 +76,7 @@ async fn too_long_in_the_queue() {
 
 #[tokio::test]
 async fn a_silent_backend_is_bridged_with_comments_and_its_late_error_ends_the_stream() {
-    let upstream = silent_after(String::new()).await;
+    let upstream = Upstream::silent_after(String::new()).await;
     let gateway = with(&upstream, |timeouts| {
         timeouts.keep_alive = Duration::from_millis(20);
         timeouts.first_token = Duration::from_millis(150);
@@ -108,7 +93,7 @@ async fn a_silent_backend_is_bridged_with_comments_and_its_late_error_ends_the_s
 
 #[tokio::test]
 async fn comments_also_bridge_a_silence_between_two_tokens() {
-    let upstream = silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
+    let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
     let gateway = with(&upstream, |timeouts| {
         timeouts.keep_alive = Duration::from_millis(20);
         timeouts.between_tokens = Duration::from_millis(150);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A request as it arrived.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +113,47 @@ impl Upstream {
                 if !conn.lists_models(&seen).await {
                     conn.json(status, &text).await;
                 }
+                Some(conn)
+            }
+        })
+        .await
+    }
+
+    /// One that says so much of a stream, then nothing until the proxy hangs up; before the head if there is nothing to say.
+    pub(crate) async fn silent_after(sent: impl Into<String>) -> Self {
+        let sent: String = sent.into();
+        Self::start(move |seen, mut conn| {
+            let sent = sent.clone();
+            async move {
+                if conn.lists_models(&seen).await {
+                    return Some(conn);
+                }
+                if !sent.is_empty() {
+                    conn.events().await;
+                    conn.chunk(sent.as_bytes()).await;
+                }
+                conn.hung_up().await;
+                None
+            }
+        })
+        .await
+    }
+
+    /// One whose streams stand still after their first event until they may go on.
+    pub(crate) async fn of_stream_in_two(text: String, go: &Arc<Notify>) -> Self {
+        let go = Arc::clone(go);
+        let behind = text.find("\n\n").map_or(text.len(), |at| at + 2);
+        Self::start(move |seen, mut conn| {
+            let (go, text) = (Arc::clone(&go), text.clone());
+            async move {
+                if conn.lists_models(&seen).await {
+                    return Some(conn);
+                }
+                conn.events().await;
+                conn.chunk(&text.as_bytes()[..behind]).await;
+                go.notified().await;
+                conn.chunk(&text.as_bytes()[behind..]).await;
+                conn.end().await;
                 Some(conn)
             }
         })

@@ -7,16 +7,7 @@ use domain::models::{BackendSpec, ModelTable, ProxyReport, Wanted};
 use tokio::sync::watch;
 
 fn spec() -> BackendSpec {
-    BackendSpec {
-        kind: "vllm".to_owned(),
-        base_url: "http://vllm:8001/v1".to_owned(),
-        api_key: None,
-        api_key_file: None,
-        concurrency: None,
-        capabilities: None,
-        sleep_after_s: None,
-        on_disconnect: None,
-    }
+    BackendSpec { kind: "vllm".to_owned(), base_url: "http://vllm:8001/v1".to_owned(), ..BackendSpec::default() }
 }
 
 /// Adds a backend as the API does: on what was read, and again if somebody was faster.

@@ -20,8 +20,8 @@ pub const ABORTERS: [&str; 1] = ["sglang"];
 /// Longest time until an idle server is put to sleep, in seconds.
 const LONGEST_SLEEP_AFTER_S: f64 = 1e9;
 
-/// A model server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A model server; by default one of which nothing was said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BackendSpec {
     /// One of [`BACKEND_KINDS`].
     pub kind: String,

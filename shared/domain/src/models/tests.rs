@@ -11,16 +11,7 @@ fn now() -> Time {
 }
 
 fn backend(kind: &str, url: &str) -> BackendSpec {
-    BackendSpec {
-        kind: kind.to_owned(),
-        base_url: url.to_owned(),
-        api_key: None,
-        api_key_file: None,
-        concurrency: None,
-        capabilities: None,
-        sleep_after_s: None,
-        on_disconnect: None,
-    }
+    BackendSpec { kind: kind.to_owned(), base_url: url.to_owned(), ..BackendSpec::default() }
 }
 
 fn good() -> BackendSpec {
