@@ -20,5 +20,6 @@ pub use binary::{Binary, OLDEST, Search, Version};
 pub use cluster::Cluster;
 pub use config::{Member, SyncInterval};
 pub use error::{BinaryError, StartError};
+pub use ports::free as free_port;
 pub use server::{Builder, Handle, Server};
 pub use watch::{Event, GaveUp, Restarts};

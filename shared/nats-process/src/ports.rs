@@ -10,8 +10,9 @@ const FIRST: u16 = 12_000;
 const COUNT: u16 = 18_000;
 const TRIES: u16 = 200;
 
-/// A port of 127.0.0.1 that nobody listens on at this moment.
-pub(crate) fn free() -> std::io::Result<u16> {
+/// A port of 127.0.0.1 that nobody listens on at this moment, and that the system gives to no outgoing connection: a server
+/// that restarts there finds it free. The error is the last try's, when hundreds of ports are taken.
+pub fn free() -> std::io::Result<u16> {
     let start = u16::try_from(RandomState::new().build_hasher().finish() % u64::from(COUNT)).unwrap_or(0);
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
     for step in 0..TRIES {

@@ -5,7 +5,6 @@
 use domain::nodes::Reading;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 /// Memory of the GPU that a test's host says it has, in MiB.
@@ -39,11 +38,10 @@ pub fn open_many_files() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// A port that nobody uses.
+/// A port that nobody uses, nor will for an outgoing connection while its server restarts.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound port").port()
+    nats_process::free_port().expect("a free port")
 }
