@@ -4,7 +4,11 @@ use crate::documents::Documents;
 use crate::{Bus, BusError, streams};
 use bytes::Bytes;
 use domain::keys::{KeyRecord, KeySpending};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+/// Pause before a watch that broke is begun anew.
+const AGAIN: Duration = Duration::from_millis(200);
 /// The document with what keys have used up; no key can have this name.
 const SPENDING: &str = ".spending";
 
@@ -21,9 +25,8 @@ pub struct Leases {
     documents: Documents,
 }
 
-/// What a watcher of keys hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyUpdate {
+/// What a watch tells.
+enum KeyUpdate {
     /// A key was made, changed or revoked.
     Changed(Box<KeyRecord>),
     /// All that was there when the watch began has been told.
@@ -70,15 +73,31 @@ impl Keys {
         Ok(found)
     }
 
-    /// Tells every key, then [`KeyUpdate::CaughtUp`], then every change, until the watch breaks. The caller begins again
-    /// then.
-    pub async fn watch(&self, mut hear: impl FnMut(KeyUpdate)) -> Result<(), BusError> {
-        let empty = self.documents.is_empty().await?;
-        if empty {
-            hear(KeyUpdate::CaughtUp);
+    /// Tells all keys, revoked ones included, by name: once they are all known, and again at each change, for ever. While
+    /// the broker is away nothing is told.
+    pub async fn keep_watching(&self, mut hear: impl FnMut(&BTreeMap<String, KeyRecord>)) {
+        loop {
+            if let Err(error) = self.watch(&mut hear).await {
+                tracing::debug!(%error, "the keys are watched anew");
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    async fn watch(&self, hear: &mut impl FnMut(&BTreeMap<String, KeyRecord>)) -> Result<(), BusError> {
+        let mut known = BTreeMap::new();
+        let mut caught_up = self.documents.is_empty().await?;
+        if caught_up {
+            hear(&known);
         }
         self.follow(|update| {
-            hear(update);
+            match update {
+                KeyUpdate::Changed(record) => drop(known.insert(record.name.clone(), *record)),
+                KeyUpdate::CaughtUp => caught_up = true,
+            }
+            if caught_up {
+                hear(&known);
+            }
             true
         })
         .await

@@ -43,7 +43,7 @@ pub use deferred::{DeferredHolders, DeferredJobs, DeferredTail};
 pub use error::BusError;
 pub use inbox::{Inbox, Pending};
 pub use journal::{Commit, CommitOutcome, Journal, JournalMessage, JournalTail};
-pub use keys::{KeyUpdate, Keys, Leases};
+pub use keys::{Keys, Leases};
 pub use message::TraceContext;
 pub use models::Models;
 pub use nodes::{NodeEvents, NodeUpdate, NodeWatch, Nodes, OrderDelivery, Orders};

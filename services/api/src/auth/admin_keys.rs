@@ -1,15 +1,11 @@
 //! API keys of model traffic with the scope `admin`: beside the gateway's tokens they may change backends and models.
 
 use super::credentials::bearer;
-use bus::{Bus, KeyUpdate};
+use bus::Bus;
 use domain::keys::{KeyRecord, KeyScope, hash_key};
 use http::HeaderMap;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-
-/// Pause before a watch that broke is begun anew.
-const AGAIN: Duration = Duration::from_millis(200);
 
 /// Names of those keys by their hashes; clones share them.
 #[derive(Clone, Debug, Default)]
@@ -32,22 +28,6 @@ impl AdminKeys {
 
     /// Takes over every change of the keys, for ever. The last known ones hold while the broker is away.
     pub async fn keep_following(&self, bus: &Bus) {
-        let keys = bus.keys();
-        loop {
-            let (mut known, mut caught_up) = (BTreeMap::<String, KeyRecord>::new(), false);
-            let watched = keys.watch(|update| {
-                match update {
-                    KeyUpdate::Changed(record) => drop(known.insert(record.name.clone(), *record)),
-                    KeyUpdate::CaughtUp => caught_up = true,
-                }
-                if caught_up {
-                    self.know(known.values());
-                }
-            });
-            if let Err(error) = watched.await {
-                tracing::debug!(%error, "the keys are watched anew");
-            }
-            tokio::time::sleep(AGAIN).await;
-        }
+        bus.keys().keep_watching(|known| self.know(known.values())).await;
     }
 }

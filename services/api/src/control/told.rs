@@ -168,6 +168,13 @@ mod tests {
     }
 
     #[test]
+    fn what_happens_to_a_job_is_told_of_it_alone_too() {
+        let of_jobs = NOTICES.iter().filter(|(_, holds)| *holds == "JobNotice");
+        let told = OF_JOB.iter().filter(|(_, holds)| *holds == "JobNotice");
+        assert!(of_jobs.eq(told));
+    }
+
+    #[test]
     fn every_shape_that_an_event_has_is_there() {
         for (name, holds) in [events("stream_events"), events("stream_job_events"), events("stream_gpus")].concat() {
             assert!(TOLD.iter().any(|shape| shape.name == holds), "{name}: {holds}");

@@ -22,35 +22,25 @@ const TIMEOUTS: &[Field] = &[
     Field::optional("total_s", SECONDS),
 ];
 
-pub(super) const PUT_BACKEND: BodyKind = BodyKind::Json {
-    name: "PutBackendRequest",
-    fields: &[
-        Field::required("kind", Kind::Text),
-        Field::required("base_url", Kind::Text),
+/// What is said of a backend; its kind and URL have to be, or may be.
+const fn of_backend(kind: Field, base_url: Field) -> [Field; 8] {
+    [
+        kind,
+        base_url,
         Field::optional("api_key", Kind::Text),
         Field::optional("api_key_file", Kind::Text),
         Field::optional("concurrency", COUNT),
         Field::optional("capabilities", Kind::Texts),
         Field::optional("sleep_after_s", IDLE),
         Field::optional("on_disconnect", Kind::Text),
-    ],
-    closed: true,
-};
+    ]
+}
 
-pub(super) const PATCH_BACKEND: BodyKind = BodyKind::Json {
-    name: "UpdateBackendRequest",
-    fields: &[
-        Field::given("kind", Kind::Text),
-        Field::given("base_url", Kind::Text),
-        Field::optional("api_key", Kind::Text),
-        Field::optional("api_key_file", Kind::Text),
-        Field::optional("concurrency", COUNT),
-        Field::optional("capabilities", Kind::Texts),
-        Field::optional("sleep_after_s", IDLE),
-        Field::optional("on_disconnect", Kind::Text),
-    ],
-    closed: true,
-};
+const WHOLE: [Field; 8] = of_backend(Field::required("kind", Kind::Text), Field::required("base_url", Kind::Text));
+const PART: [Field; 8] = of_backend(Field::given("kind", Kind::Text), Field::given("base_url", Kind::Text));
+
+pub(super) const PUT_BACKEND: BodyKind = BodyKind::Json { name: "PutBackendRequest", fields: &WHOLE, closed: true };
+pub(super) const PATCH_BACKEND: BodyKind = BodyKind::Json { name: "UpdateBackendRequest", fields: &PART, closed: true };
 
 const OF_MODEL: &[Field] = &[
     Field::optional("aliases", Kind::Texts),

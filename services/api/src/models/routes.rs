@@ -1,7 +1,7 @@
 //! The routes of backends and models. Each change is stored before it is answered, on condition that nobody changed any of
 //! it meanwhile.
 
-use super::table::{Picture, change, shown};
+use super::table::{Picture, shown, store};
 use super::{change, view};
 use crate::error::ok;
 use crate::input::Input;
@@ -33,7 +33,7 @@ pub(super) async fn get_backend(api: Api, input: Input) -> Result<Response, ApiE
 /// `PUT /backends/{name}`
 pub(super) async fn put_backend(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    let picture = change(&api, &input, |picture, wanted, now| {
+    let picture = store(&api, &input, |picture, wanted, now| {
         let mut spec = BackendSpec::default();
         change::backend(&mut spec, &input.body)?;
         picture.table.put_backend(name, spec, wanted, now)
@@ -45,7 +45,7 @@ pub(super) async fn put_backend(api: Api, input: Input) -> Result<Response, ApiE
 /// `PATCH /backends/{name}`
 pub(super) async fn patch_backend(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    let picture = change(&api, &input, |picture, wanted, now| {
+    let picture = store(&api, &input, |picture, wanted, now| {
         let mut spec = match picture.table.backend(name)? {
             Stored::Read(entry) => entry.spec.clone(),
             Stored::Unread { .. } => BackendSpec::default(),
@@ -60,7 +60,7 @@ pub(super) async fn patch_backend(api: Api, input: Input) -> Result<Response, Ap
 /// `DELETE /backends/{name}`
 pub(super) async fn delete_backend(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    change(&api, &input, |picture, wanted, _| picture.table.remove_backend(name, wanted)).await?;
+    store(&api, &input, |picture, wanted, _| picture.table.remove_backend(name, wanted)).await?;
     tracing::info!(backend = name, "a stored backend was removed");
     Ok(ok(&json!({"name": name, "removed": true})))
 }
@@ -87,7 +87,7 @@ pub(super) async fn get_model(api: Api, input: Input) -> Result<Response, ApiErr
 /// `PUT /models/{name}`
 pub(super) async fn put_model(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    let picture = change(&api, &input, |picture, wanted, now| {
+    let picture = store(&api, &input, |picture, wanted, now| {
         let mut spec = ModelSpec::default();
         change::model(&mut spec, &input.body)?;
         let own = picture.own_backends();
@@ -100,7 +100,7 @@ pub(super) async fn put_model(api: Api, input: Input) -> Result<Response, ApiErr
 /// `PATCH /models/{name}`
 pub(super) async fn patch_model(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    let picture = change(&api, &input, |picture, wanted, now| {
+    let picture = store(&api, &input, |picture, wanted, now| {
         let mut spec = match picture.table.model(name)? {
             Stored::Read(entry) => entry.spec.clone(),
             Stored::Unread { .. } => ModelSpec::default(),
@@ -116,7 +116,7 @@ pub(super) async fn patch_model(api: Api, input: Input) -> Result<Response, ApiE
 /// `DELETE /models/{name}`
 pub(super) async fn delete_model(api: Api, input: Input) -> Result<Response, ApiError> {
     let name = input.path("name");
-    change(&api, &input, |picture, wanted, _| picture.table.remove_model(name, wanted)).await?;
+    store(&api, &input, |picture, wanted, _| picture.table.remove_model(name, wanted)).await?;
     tracing::info!(model = name, "a stored model was removed");
     Ok(ok(&json!({"name": name, "removed": true})))
 }

@@ -39,7 +39,7 @@ impl Picture {
 }
 
 /// Makes a change, and writes it unless somebody else has written meanwhile: then it is made again on what he wrote.
-pub(super) async fn change(
+pub(super) async fn store(
     api: &Api,
     input: &Input,
     make: impl Fn(&mut Picture, Wanted, Time) -> Result<(), TableError>,

@@ -1,14 +1,12 @@
 //! Follows the keys and the accounts on the bus for a running proxy.
 
 use crate::proxy::Proxy;
-use bus::{Bus, BusError, KeyUpdate, StoredUsage};
+use bus::{Bus, BusError, StoredUsage};
 use domain::Plane;
-use domain::keys::KeyRecord;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-/// Pause before a watch that broke is begun anew.
+/// Pause before a count that broke is begun anew.
 const AGAIN: Duration = Duration::from_millis(200);
 /// Accounts that wait to be added.
 const QUEUE: usize = 1_024;
@@ -17,23 +15,7 @@ const NOTE: Duration = Duration::from_secs(10);
 
 /// Takes over every change of the keys, for ever. The last known ones hold while the broker is away.
 pub(crate) async fn watch_keys(proxy: &Proxy, bus: &Bus) {
-    let keys = bus.keys();
-    loop {
-        let (mut known, mut caught_up) = (BTreeMap::<String, KeyRecord>::new(), false);
-        let watched = keys.watch(|update| {
-            match update {
-                KeyUpdate::Changed(record) => drop(known.insert(record.name.clone(), *record)),
-                KeyUpdate::CaughtUp => caught_up = true,
-            }
-            if caught_up {
-                proxy.set_stored_keys(known.values().cloned().collect());
-            }
-        });
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "the keys are watched anew");
-        }
-        tokio::time::sleep(AGAIN).await;
-    }
+    bus.keys().keep_watching(|known| proxy.set_stored_keys(known.values().cloned().collect())).await;
 }
 
 /// Adds up what keys use, for ever, and notes the sums now and then.

@@ -36,15 +36,12 @@ pub(crate) struct Call<'a> {
 impl Upstream {
     /// Connections must stand within that time.
     pub(crate) fn new(connect_timeout: Duration) -> Self {
-        Self { connector: Connector::new(connect_timeout), connect_timeout, homes: Arc::default() }
+        Self { connector: Connector::new(), connect_timeout, homes: Arc::default() }
     }
 
     /// The same connections, of which new ones must stand within that time.
     pub(crate) fn within(&self, connect_timeout: Duration) -> Self {
-        if connect_timeout == self.connect_timeout {
-            return self.clone();
-        }
-        Self { connector: Connector::new(connect_timeout), connect_timeout, homes: Arc::clone(&self.homes) }
+        Self { connect_timeout, ..self.clone() }
     }
 
     /// Sends it and waits for the head of the answer. A connection that the backend had closed in the meantime is no
@@ -68,7 +65,7 @@ impl Upstream {
 
     async fn connect(&self, backend: &Backend) -> Result<Wire, ProxyError> {
         // Boxed: it is large, and most requests find a connection that stands.
-        let connecting = Box::pin(self.connector.connect(backend.origin().clone()));
+        let connecting = Box::pin(self.connector.connect(backend.origin().clone(), self.connect_timeout));
         let stream = connecting.await.map_err(|error| self.unreachable(backend, &error))?;
         self.remember(&backend.idle);
         Ok(Wire::new(stream))

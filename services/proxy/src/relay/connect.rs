@@ -2,40 +2,43 @@
 
 use super::stream::Stream;
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::time::timeout;
 use tower::Service;
 
 pub(super) type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections.
 #[derive(Clone, Debug)]
-pub(super) struct Connector(HttpsConnector<HttpConnector>);
+pub(super) struct Connector(Arc<rustls::ClientConfig>);
 
 impl Connector {
-    /// One whose connections must stand within that time.
-    pub(super) fn new(connect_timeout: Duration) -> Self {
+    /// One that trusts whom this machine trusts.
+    pub(super) fn new() -> Self {
+        Self(tls())
+    }
+
+    /// A new connection to the server of that URL, which must stand within that time, its TLS included.
+    pub(super) async fn connect(&self, origin: Uri, within: Duration) -> Result<Stream, ConnectError> {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
-        http.set_connect_timeout(Some(connect_timeout));
+        // Shared out among the addresses of a name, so that one of them that is dead is no end.
+        http.set_connect_timeout(Some(within));
         http.set_keepalive(Some(Duration::from_secs(60)));
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1();
-        Self(builder.wrap_connector(http))
-    }
-
-    /// A new connection to the server of that URL.
-    pub(super) async fn connect(&self, origin: Uri) -> Result<Stream, ConnectError> {
-        Ok(Stream::new(self.0.clone().call(origin).await?))
+        let connecting = HttpsConnector::from((http, Arc::clone(&self.0))).call(origin);
+        let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+        Ok(Stream::new(timeout(within, connecting).await.map_err(late)??))
     }
 }
 
 /// Plain TLS with the machine's certificate authorities, read once; without any, `https` backends cannot be trusted.
-fn tls() -> rustls::ClientConfig {
-    static CONFIG: OnceLock<rustls::ClientConfig> = OnceLock::new();
-    CONFIG.get_or_init(build_tls).clone()
+fn tls() -> Arc<rustls::ClientConfig> {
+    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
+    Arc::clone(CONFIG.get_or_init(|| Arc::new(build_tls())))
 }
 
 #[expect(clippy::expect_used, reason = "ring offers both versions that are asked for, whatever the machine")]

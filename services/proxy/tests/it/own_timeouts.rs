@@ -68,6 +68,21 @@ async fn to_connect() {
 }
 
 #[tokio::test]
+async fn to_connect_to_a_server_that_never_answers_in_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Upstream::start(|_, _| async { None }).await;
+    let mut away = backend("away", "openai", &upstream);
+    away.base_url = format!("https://{}/v1", listener.local_addr().unwrap());
+    let timeouts = ModelTimeouts { connect_s: Some(SHORT), ..ModelTimeouts::default() };
+    let config = Config { backends: vec![away], models: vec![model("m", "away", &[], timeouts)], ..Config::default() };
+    let gateway = Gateway::start(config).await;
+    let reply = gateway.chat(PLAIN).await;
+    assert_eq!(failure(&reply), (504, json!("connect_timeout")));
+    assert!(says(&reply, SHORT), "{}", reply.text());
+    gateway.settled().await;
+}
+
+#[tokio::test]
 async fn in_the_queue() {
     let upstream = Upstream::silent_after(String::new()).await;
     let gateway = Gateway::with("openai", &upstream, |config| {
