@@ -29,7 +29,7 @@ mod shapes;
 pub mod stream;
 
 pub use api::{Api, Parts, PlaneData, Shared};
-pub use auth::Credentials;
+pub use auth::{Credentials, StoredKey, StoredKeys};
 pub use config::ApiConfig;
 pub use error::ApiError;
 pub use principal::Principal;

@@ -1,6 +1,6 @@
 //! Building and running the service: which tasks, of which kind, and the router that a listener serves.
 
-use crate::auth::{AdminKeys, Credentials};
+use crate::auth::{Credentials, StoredKeys};
 use crate::bundles::scan::{is_transient, scan};
 use crate::routes::bundles::report;
 use crate::security::{AuditLog, Guard, Security, audit_path, write_entries};
@@ -25,14 +25,16 @@ pub struct Service {
     pub security: Arc<Security>,
     /// The accepted tokens, for other routers of the port.
     pub credentials: Credentials,
+    /// Keys of model traffic that were made over the API, for the same.
+    pub stored_keys: StoredKeys,
 }
 
 impl Service {
     /// Puts the surface together and spawns its tasks.
     pub fn start(config: ApiConfig, parts: Parts, tasks: &Tasks) -> Self {
         let credentials = Credentials::new(&config.tokens);
-        let admin_keys = AdminKeys::default();
-        let guard = Guard::new(config.security.clone(), credentials.clone()).with_admin_keys(admin_keys.clone());
+        let stored_keys = StoredKeys::default();
+        let guard = Guard::new(config.security.clone(), credentials.clone()).with_stored_keys(stored_keys.clone());
         let (audit, entries) = AuditLog::new(&config.audit);
         if let Some(mut entries) = entries {
             let (path, settings) = (audit_path(&config.data_dir), config.audit.clone());
@@ -43,8 +45,8 @@ impl Service {
         follow_ledgers(&api, tasks);
         tell_when_live(&api, tasks);
         install_bundles(&api, tasks);
-        follow_keys(&api, admin_keys, tasks);
-        Self { api, security: Arc::new(Security::new(guard, audit)), credentials }
+        follow_keys(&api, stored_keys.clone(), tasks);
+        Self { api, security: Arc::new(Security::new(guard, audit)), credentials, stored_keys }
     }
 
     /// The routes of the surface, to be merged with others of the same port, which `describe` adds to the OpenAPI document.
@@ -59,12 +61,13 @@ impl Service {
     }
 }
 
-/// Hears of keys that may change backends and models.
-fn follow_keys(api: &Api, admin_keys: AdminKeys, tasks: &Tasks) {
+/// Hears of keys that were made over the API. Not ready before they are known: a key that works would be refused.
+fn follow_keys(api: &Api, stored_keys: StoredKeys, tasks: &Tasks) {
     let (bus, stop) = (api.parts.bus.clone(), tasks.stop_token());
-    tasks.critical("admin keys", async move {
+    let check = api.parts.health.check("keys");
+    tasks.critical("stored keys", async move {
         tokio::select! {
-            () = admin_keys.keep_following(&bus) => {}
+            () = stored_keys.keep_following(&bus, || check.well()) => {}
             () = stop.cancelled() => {}
         }
         Ok::<(), Infallible>(())

@@ -44,7 +44,6 @@ pub use keys::new_key;
 pub use proxy::{Proxy, SetupError};
 pub use routing::FleetError;
 pub use run::{RunError, run, serve};
-pub use surface::caller::sent_key;
 pub use surface::headers::stamp;
 pub use surface::openapi::describe;
 pub use surface::router::{router, whole_router};

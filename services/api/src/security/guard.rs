@@ -3,7 +3,7 @@
 use super::answer::Refusal;
 use super::families::{admin_class, takes_admin_keys};
 use super::{Lockouts, Origins, PREFIX};
-use crate::auth::{AdminKeys, Credentials};
+use crate::auth::{Credentials, StoredKeys};
 use crate::config::SecurityConfig;
 use crate::principal::Principal;
 use http::{HeaderMap, Method, header, request::Parts};
@@ -24,7 +24,7 @@ pub struct Verdict {
 pub struct Guard {
     pub(super) config: SecurityConfig,
     credentials: Credentials,
-    admin_keys: AdminKeys,
+    stored_keys: StoredKeys,
     origins: Origins,
     lockouts: Lockouts,
 }
@@ -34,13 +34,13 @@ impl Guard {
     pub fn new(config: SecurityConfig, credentials: Credentials) -> Self {
         let origins = Origins::new(&config.allowed_origins);
         let lockouts = Lockouts::new(config.lockout);
-        Self { config, credentials, admin_keys: AdminKeys::default(), origins, lockouts }
+        Self { config, credentials, stored_keys: StoredKeys::default(), origins, lockouts }
     }
 
-    /// The same, which lets these keys change backends and models.
+    /// The same, which lets those of these keys that may do anything change backends and models.
     #[must_use]
-    pub fn with_admin_keys(self, admin_keys: AdminKeys) -> Self {
-        Self { admin_keys, ..self }
+    pub fn with_stored_keys(self, stored_keys: StoredKeys) -> Self {
+        Self { stored_keys, ..self }
     }
 
     /// The address that counts as the client's.
@@ -86,7 +86,8 @@ impl Guard {
     /// The name of a key that may do this, where keys may do anything.
     fn admin_key(&self, parts: &Parts) -> Option<String> {
         let rest = parts.uri.path().strip_prefix(PREFIX)?;
-        takes_admin_keys(rest).then(|| self.admin_keys.check_headers(&parts.headers))?
+        let key = takes_admin_keys(rest).then(|| self.stored_keys.check_headers(&parts.headers))??;
+        key.is_admin.then_some(key.name)
     }
 
     fn authenticate(

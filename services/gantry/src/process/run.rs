@@ -120,7 +120,7 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
-    let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
+    let sums = usage::routes(&bus, &runs, &api, tasks).await?;
     let key = in_process_key(&mut all.proxy);
     let proxy = proxy::Proxy::new(all.proxy)?.with_sink(BusSink::start(&bus, tasks));
     let proxy = Arc::new(proxy.with_bus(&bus).await?);
@@ -164,7 +164,7 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
-    let sums = usage::routes(&bus, &runs, &api.credentials, tasks).await?;
+    let sums = usage::routes(&bus, &runs, &api, tasks).await?;
     install_hello(&bundles, tasks);
     web::spawn(listener, api.port([api.routes(usage::describe), sums]), tasks);
     web::announce(address, &token);

@@ -1,13 +1,12 @@
 //! Accounts of model requests: from the proxy to the bus, and their sums at `/v1/usage`.
 
-use api::Credentials;
+use api::{Credentials, StoredKey, StoredKeys};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use bus::{Bus, BusError, Keys, UsageLog};
-use domain::keys::KeyScope;
+use bus::{Bus, UsageLog};
 use domain::{Plane, Time};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
@@ -105,7 +104,7 @@ fn account(usage: Usage) -> Account {
 struct Reading {
     sums: UsageSums,
     credentials: Credentials,
-    keys: Keys,
+    keys: StoredKeys,
 }
 
 /// Whose requests a caller may see.
@@ -116,7 +115,7 @@ enum Sight {
 }
 
 /// `GET /v1/usage`, and the task that keeps its sums current.
-pub(super) async fn routes(bus: &Bus, runs: &Runs, credentials: &Credentials, tasks: &Tasks) -> anyhow::Result<Router> {
+pub(super) async fn routes(bus: &Bus, runs: &Runs, api: &api::Service, tasks: &Tasks) -> anyhow::Result<Router> {
     let sums = UsageSums::open(runs).await?;
     let (log, follower, stop) = (bus.usage(&Plane::main()), sums.clone(), tasks.stop_token());
     tasks.supervised("sums of accounts", move || {
@@ -128,7 +127,7 @@ pub(super) async fn routes(bus: &Bus, runs: &Runs, credentials: &Credentials, ta
             }
         }
     });
-    let reading = Reading { sums, credentials: credentials.clone(), keys: bus.keys() };
+    let reading = Reading { sums, credentials: api.credentials.clone(), keys: api.stored_keys.clone() };
     Ok(Router::new().route("/v1/usage", get(read)).with_state(reading))
 }
 
@@ -183,30 +182,19 @@ async fn read(State(reading): State<Reading>, headers: HeaderMap, asked: Asking)
 
 impl Reading {
     /// What a caller may see; none for a stranger.
-    async fn sight(&self, headers: &HeaderMap) -> Result<Option<Sight>, BusError> {
+    fn sight(&self, headers: &HeaderMap) -> Option<Sight> {
         if self.credentials.check_headers(headers).is_some() {
-            return Ok(Some(Sight::All));
+            return Some(Sight::All);
         }
-        let Some(sent) = proxy::sent_key(headers) else { return Ok(None) };
-        let hash = proxy::hash_key(sent);
-        let known = self.keys.list().await?;
-        let known = known.into_iter().find(|key| key.revoked_at.is_none() && key.hash == hash);
-        Ok(known.map(|key| if key.scopes.contains(&KeyScope::Admin) { Sight::All } else { Sight::Own(key.name) }))
+        let StoredKey { name, is_admin } = self.keys.check_headers(headers)?;
+        Some(if is_admin { Sight::All } else { Sight::Own(name) })
     }
 }
 
 async fn sums(reading: &Reading, headers: &HeaderMap, asked: Asking) -> Response {
-    let sight = match reading.sight(headers).await {
-        Ok(Some(sight)) => sight,
-        Ok(None) => {
-            let text = "a bearer token of the gateway is needed, or a key that `gantry key create` made";
-            return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", text);
-        }
-        Err(error) => {
-            tracing::warn!(%error, "the keys cannot be read");
-            let text = "the broker does not answer; try again";
-            return refusal(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", text);
-        }
+    let Some(sight) = reading.sight(headers) else {
+        let text = "a bearer token of the gateway is needed, or a key that `gantry key create` made";
+        return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", text);
     };
     let Query(mut asked) = match asked {
         Ok(asked) => asked,

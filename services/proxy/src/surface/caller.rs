@@ -92,7 +92,7 @@ impl Caller {
 }
 
 /// The key that a request carries, as a bearer token or as `x-api-key`.
-pub fn sent_key(headers: &HeaderMap) -> Option<&str> {
+fn sent_key(headers: &HeaderMap) -> Option<&str> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
