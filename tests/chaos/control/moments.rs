@@ -31,10 +31,7 @@ const URGENT: i64 = 0;
 
 /// A service that is stopped gets jobs, for which another may have to be stopped first.
 async fn start(fleet: &mut Fleet, victim: Victim) {
-    let services = read(&fleet.client(), "//services").await;
-    let state = |name: &str| services["services"][name]["state"].clone();
-    let stopped = fleet.services.iter().find(|service| state(&service.name) == "stopped").unwrap();
-    let (kind, name) = (stopped.kind, stopped.name.clone());
+    let (kind, name) = stopped(fleet).await;
     let (jobs, later) = ([fleet.job(kind, 20, LESS_URGENT), fleet.job(kind, 20, LESS_URGENT)], fleet.dice.moment(250));
     let begins = starts(fleet, &name);
     let client = fleet.client();
@@ -42,6 +39,19 @@ async fn start(fleet: &mut Fleet, victim: Victim) {
     fleet.jobs.extend(ids);
     tokio::time::sleep(later).await;
     strike(fleet, victim).await;
+}
+
+/// Kind and name of a service that is stopped. There is one soon, for not all of them fit; one that was being stopped
+/// when its last job ended takes its time.
+async fn stopped(fleet: &Fleet) -> (&'static str, String) {
+    let client = fleet.client();
+    until("a service to be stopped", SOON, async || {
+        let services = read(&client, "//services").await;
+        let state = |name: &str| services["services"][name]["state"].clone();
+        let stopped = fleet.services.iter().find(|service| state(&service.name) == "stopped");
+        stopped.map(|service| (service.kind, service.name.clone())).ok_or_else(|| services.to_string())
+    })
+    .await
 }
 
 /// Waits until the start of a service is under way, or over.
