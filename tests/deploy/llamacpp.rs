@@ -2,18 +2,13 @@
 
 use crate::compose::{Deployment, output, root};
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::process::Command;
-use testkit::{SOON, until};
+use testkit::{SOON, free_port, until};
 
 /// The last line that a script prints.
 fn script(path: &str, engine: &[(&str, &str)], arguments: &[&str]) -> String {
     let text = output(Command::new(root().join(path)).args(arguments).envs(engine.iter().copied()));
     text.lines().last().unwrap_or_default().to_owned()
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +33,7 @@ async fn the_profile_llamacpp_answers_who_has_the_key() {
     );
     output(&mut deployment.compose(&["up", "--detach"]));
     let (client, url) = (reqwest::Client::new(), format!("http://{publish}/v1/chat/completions"));
-    let body = json!({"max_tokens": 4, "messages": [{"role": "user", "content": "hi"}]});
+    let body = json!({"max_tokens": 4, "ignore_eos": true, "messages": [{"role": "user", "content": "hi"}]});
     let key = deployment.setting("API_KEYS").unwrap();
     let answer = until("an answer of the model", SOON * 2, async || {
         let sent = client.post(&url).bearer_auth(&key).json(&body).send().await.map_err(|error| error.to_string())?;

@@ -8,10 +8,6 @@ use testkit::{Answer, Client, FakeModel, Gateway, SOON, until};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
-async fn put(client: &Client, path: &str, body: &Value) -> Answer {
-    Client::send(client.request(reqwest::Method::PUT, path).json(body)).await.expect("an answer comes")
-}
-
 async fn ask(proxy: &Client, model: &str) -> Answer {
     let body = json!({"model": model, "messages": [{"role": "user", "content": "hello"}]});
     proxy.post("//v1/chat/completions", &body).await
@@ -85,15 +81,15 @@ async fn a_model_is_made_used_changed_under_a_stream_restarted_and_removed() {
     let (mut process, other) = gateway.add_proxy("second-proxy").await;
     let client = gateway.client.clone();
     let proxies = [client.with_token(None), other.clone()];
-    assert_eq!(put(&client, "/models/chat", &json!({"replicas": [{"backend": "slow"}]})).await.status, 422);
+    assert_eq!(client.put("/models/chat", &json!({"replicas": [{"backend": "slow"}]})).await.status, 422);
     let backend = json!({"kind": "openai", "base_url": slow, "api_key": "hush-hush", "concurrency": 8});
-    let made = put(&client, "/backends/slow", &backend).await;
+    let made = client.put("/backends/slow", &backend).await;
     assert_eq!((made.good()["has_api_key"].clone(), made.header("etag")), (json!(true), "\"1\""));
     let spare_at = json!({"kind": "openai", "base_url": spare.url()});
-    put(&client, "/backends/spare", &spare_at).await.good();
+    client.put("/backends/spare", &spare_at).await.good();
     let replicas = json!([{"backend": "slow", "model": "fake-model", "weight": 3}]);
     let model = json!({"aliases": ["team/gpt:4"], "replicas": replicas, "timeouts": {"total_s": 600}});
-    put(&client, "/models/chat", &model).await.good();
+    client.put("/models/chat", &model).await.good();
     until_state(&client, "/models/chat", 2, "in_force").await;
 
     let body = json!({"model": "team/gpt:4", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
@@ -141,13 +137,13 @@ async fn fallbacks_and_times_of_a_stored_model_hold_at_two_proxies() {
     let client = gateway.client.clone();
     let proxies = [client.with_token(None), other];
     for (name, url) in [("held", held.url()), ("spare", spare.url()), ("nobody", "http://127.0.0.1:9/v1")] {
-        put(&client, &format!("/backends/{name}"), &json!({"kind": "openai", "base_url": url})).await.good();
+        client.put(&format!("/backends/{name}"), &json!({"kind": "openai", "base_url": url})).await.good();
     }
     let at = |backend: &str| json!([{"backend": backend, "model": "fake-model"}]);
-    put(&client, "/models/spare-model", &json!({"replicas": at("spare")})).await.good();
+    client.put("/models/spare-model", &json!({"replicas": at("spare")})).await.good();
     let careful = json!({"replicas": at("nobody"), "fallbacks": ["spare-model"]});
-    put(&client, "/models/careful", &careful).await.good();
-    put(&client, "/models/brief", &json!({"replicas": at("held"), "timeouts": {"total_s": 0.3}})).await.good();
+    client.put("/models/careful", &careful).await.good();
+    client.put("/models/brief", &json!({"replicas": at("held"), "timeouts": {"total_s": 0.3}})).await.good();
     until_status(&proxies, "careful", 200).await;
     assert!(spare.asked().len() >= 2, "both went to the fallback");
     until_status(&proxies, "brief", 200).await;
@@ -241,7 +237,7 @@ async fn the_proxies_own_settings_go_first_and_what_is_passed_over_says_so() {
     // The one backend of the settings has the name of its kind.
     let gateway = flows::gateway().model(&own).start().await;
     let client = gateway.client.clone();
-    put(&client, "/backends/openai", &json!({"kind": "openai", "base_url": stored.url()})).await.good();
+    client.put("/backends/openai", &json!({"kind": "openai", "base_url": stored.url()})).await.good();
     let shown = until_state(&client, "/backends/openai", 1, "passed_over").await;
     assert!(shown["proxies"][0]["because"].as_str().unwrap().contains("own settings"), "{shown}");
     let listed = gateway.cli(&["backends", "list"]).await;
@@ -253,14 +249,14 @@ async fn the_proxies_own_settings_go_first_and_what_is_passed_over_says_so() {
         .map(|item| item["source"].clone())
         .collect();
     assert_eq!(sources, [json!("stored"), json!("settings")]);
-    put(&client, "/models/chat", &json!({"replicas": [{"backend": "openai", "model": "fake-model"}]})).await.good();
+    client.put("/models/chat", &json!({"replicas": [{"backend": "openai", "model": "fake-model"}]})).await.good();
     until_status(&[client.with_token(None)], "chat", 200).await;
     assert!(stored.asked().is_empty() && !own.asked().is_empty());
     client.delete("/models/chat").await.good();
     client.delete("/backends/openai").await.good();
     let refused = client.delete("/backends/openai").await;
     assert!(refused.status == 409 && refused.text.contains("own settings"), "{refused:?}");
-    let used = put(&client, "/models/at-own", &json!({"replicas": [{"backend": "openai"}]})).await;
+    let used = client.put("/models/at-own", &json!({"replicas": [{"backend": "openai"}]})).await;
     assert_eq!(used.status, 200, "a backend of the settings can be named: {used:?}");
 }
 
@@ -288,13 +284,13 @@ async fn what_cannot_be_is_refused_with_the_reason_and_writers_at_once_lose_noth
         ("/models/m", json!({"fallbacks": ["x"], "timeouts": {"total_s": 0}}), "greater than or equal to 0.001"),
         ("/models/m", json!({"fallbacks": ["x"], "timeouts": {"all_s": 1}}), "Extra inputs"),
     ] {
-        let answer = put(client, path, &body).await;
+        let answer = client.put(path, &body).await;
         assert!(answer.status == 422 && answer.text.contains(word), "{body}: {answer:?}");
         assert!(!answer.text.contains("hush"), "{answer:?}");
     }
     let writing = (0..12).map(|n| {
         let (name, good) = (format!("/backends/b{n}"), good.clone());
-        async move { put(client, &name, &good).await.status }
+        async move { client.put(&name, &good).await.status }
     });
     let written = futures::future::join_all(writing).await;
     assert!(written.iter().all(|status| *status == 200), "{written:?}");
@@ -325,13 +321,13 @@ async fn only_the_gateways_token_and_keys_of_the_scope_admin_may_do_it() {
     })
     .await;
     let backend = json!({"kind": "vllm", "base_url": "http://127.0.0.1:9/v1"});
-    assert_eq!(put(&admin, "/backends/a", &backend).await.status, 200);
-    assert_eq!(put(&admin, "/models/m", &json!({"replicas": [{"backend": "a"}]})).await.status, 200);
+    assert_eq!(admin.put("/backends/a", &backend).await.status, 200);
+    assert_eq!(admin.put("/models/m", &json!({"replicas": [{"backend": "a"}]})).await.status, 200);
     assert_eq!(admin.get("/runs").await.status, 401, "it opens nothing else");
     assert_eq!(admin.get("/keys").await.status, 401);
     for stranger in [user, gateway.client.with_token(None), gateway.client.with_token(Some("gk_0"))] {
         assert_eq!(stranger.get("/backends").await.status, 401);
-        assert_eq!(put(&stranger, "/backends/a", &backend).await.status, 401);
+        assert_eq!(stranger.put("/backends/a", &backend).await.status, 401);
         assert_eq!(stranger.delete("/models/m").await.status, 401);
     }
     gateway.client.delete("/keys/root").await.good();
@@ -348,8 +344,8 @@ async fn an_api_alone_serves_it_for_proxies_that_run_apart() {
     let gateway = Gateway::builder().apart(0).start().await;
     let (_process, other) = gateway.add_proxy("second-proxy").await;
     let client = &gateway.client;
-    put(client, "/backends/a", &json!({"kind": "openai", "base_url": model.url()})).await.good();
-    put(client, "/models/far", &json!({"replicas": [{"backend": "a", "model": "fake-model"}]})).await.good();
+    client.put("/backends/a", &json!({"kind": "openai", "base_url": model.url()})).await.good();
+    client.put("/models/far", &json!({"replicas": [{"backend": "a", "model": "fake-model"}]})).await.good();
     until_status(&[other], "far", 200).await;
     until_state(client, "/models/far", 2, "in_force").await;
     let described = client.get("//openapi.json").await.good();

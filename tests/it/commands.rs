@@ -73,7 +73,7 @@ async fn an_answer_wakes_exactly_the_wait_it_names() {
 async fn pause_holds_a_tree_and_resume_lets_it_go_on() {
     let gateway = started(gateway()).await;
     let client = &gateway.client;
-    let run = start(client, "wait", json!({"seconds": 0.6})).await;
+    let run = start(client, "wait", json!({"seconds": 5})).await;
     client.until_status(&run, "waiting").await;
     assert_eq!(sent(client, "p", &run, "pause", json!({"reason": "hold"})).await["status"], "applied");
     let paused = client.run(&run).await;
@@ -85,7 +85,7 @@ async fn pause_holds_a_tree_and_resume_lets_it_go_on() {
     let refused = sent(client, "r0", &run, "resume", json!({"payload": {}})).await;
     assert_eq!(refused["status"], "refused", "a paused run takes no answer: {refused}");
     // Another run of the same length that started later has ended: the time of the paused one has come.
-    let other = start(client, "wait", json!({"seconds": 0.6})).await;
+    let other = start(client, "wait", json!({"seconds": 5})).await;
     client.until_status(&other, "completed").await;
     assert_eq!(client.run(&run).await["status"], "waiting");
     assert_eq!(sent(client, "r1", &run, "resume", json!({})).await["status"], "applied");

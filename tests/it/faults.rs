@@ -8,12 +8,8 @@ use axum::extract::{Json, State};
 use axum::routing::post;
 use reqwest::Method;
 use serde_json::{Value, json};
-use testkit::{Answer, Client, SOON, until};
+use testkit::{Client, SOON, until};
 use tokio::sync::mpsc;
-
-async fn put(client: &Client, path: &str, body: &Value) -> Answer {
-    Client::send(client.request(Method::PUT, path).json(body)).await.unwrap()
-}
 
 /// Writes of the registry that are refused, each with what is wrong with it.
 fn refused() -> Vec<(Method, &'static str, Value)> {
@@ -72,7 +68,7 @@ async fn a_refused_write_of_the_registry_changes_nothing_and_holds_up_nobody() {
     for id in &ids {
         until_status(client, id, "completed").await;
     }
-    let changed = put(client, "//services/echo", &json!({"description": "after"})).await.good();
+    let changed = client.put("//services/echo", &json!({"description": "after"})).await.good();
     assert_eq!(changed["description"], "after");
     let last = submit(client, &json!({"service_type": "echo-type", "payload": {"last": 1}})).await;
     until_status(client, &last, "completed").await;

@@ -16,9 +16,7 @@ struct Postgres {
 
 impl Postgres {
     fn start() -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = testkit::free_port();
         let directory = tempfile::Builder::new().prefix("gantry-postgres").tempdir().unwrap();
         let server = Self { programs: programs(), directory, port };
         server.hand_over();
@@ -94,9 +92,11 @@ async fn the_run_list_is_the_same_in_postgres_and_is_filled_again_when_its_table
         if items.as_array().is_some_and(|items| items.len() == 2) { Ok(items) } else { Err(items.to_string()) }
     });
     assert!(waiting.await.as_array().is_some_and(|items| items.iter().any(|item| item["run_id"] == parent.as_str())));
-    let done = listed("status=completed").await;
-    assert_eq!(done[0]["run_id"], echoed.as_str());
-    assert_eq!(done[0]["ledger_len"], 2);
+    until("the echo to be listed with all its records", SOON, async || {
+        let done = listed("status=completed").await[0].clone();
+        if done["run_id"] == echoed.as_str() && done["ledger_len"] == 2 { Ok(()) } else { Err(done.to_string()) }
+    })
+    .await;
 
     gateway.api.kill9().await;
     let drop = "DROP TABLE gantry_runs; DROP TABLE gantry_positions; DROP TABLE gantry_schema;";

@@ -66,7 +66,7 @@ impl Source for Own {
 async fn a_recorder_writes_down_what_cannot_be_found_out_later() {
     let mut file = Vec::new();
     let mut recorder = Recorder::new(Box::new(Own), "/proc");
-    let written = recorder.record(&mut file, Duration::from_millis(10), Duration::from_millis(25)).await.unwrap();
+    let written = recorder.record(&mut file, Duration::from_millis(10), Duration::from_secs(1)).await.unwrap();
     let frames: Vec<Frame> = read_frames(&String::from_utf8(file).unwrap()).unwrap();
     assert!(written >= 2 && frames.len() == written, "{written} frames");
     let sample = &frames[0].sample;

@@ -80,7 +80,7 @@ pub struct ModelConfig {
     pub name: String,
     /// Other names.
     pub aliases: Vec<String>,
-    /// Where it runs.
+    /// Where it runs. None for a model of registered services, which are started when it is asked for.
     pub replicas: Vec<ReplicaConfig>,
     /// Models that serve in its place when no replica answers, in order.
     pub fallbacks: Vec<String>,
@@ -173,6 +173,30 @@ pub struct Bounds {
     pub event_bytes: usize,
     /// Requests that may wait for one model.
     pub queue: usize,
+}
+
+impl BackendConfig {
+    /// A server of that kind of which nothing else is said.
+    pub fn new(name: &str, kind: &str, base_url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            base_url: base_url.to_owned(),
+            api_key: None,
+            concurrency: None,
+            capabilities: None,
+            sleep_after: None,
+            on_disconnect: None,
+        }
+    }
+}
+
+impl ModelConfig {
+    /// Whether it says nothing of the model but its name.
+    pub(crate) fn says_nothing(&self) -> bool {
+        let lists = self.aliases.is_empty() && self.replicas.is_empty() && self.fallbacks.is_empty();
+        lists && self.queue.is_none() && self.timeouts == ModelTimeouts::default()
+    }
 }
 
 impl Default for RateConfig {
@@ -283,16 +307,8 @@ fn read_backend(reader: &mut Reader) -> Result<Option<BackendConfig>, ConfigErro
         .choice("GANTRY_PROXY_ON_DISCONNECT", &rules)
         .about("what to do with its request when the client has gone, where that differs from its kind")
         .optional()?;
-    Ok(base_url.map(|base_url| BackendConfig {
-        name: kind.to_owned(),
-        kind: kind.to_owned(),
-        base_url,
-        api_key,
-        concurrency,
-        capabilities: None,
-        sleep_after,
-        on_disconnect,
-    }))
+    let backend = base_url.map(|base_url: String| BackendConfig::new(kind, kind, &base_url));
+    Ok(backend.map(|backend| BackendConfig { api_key, concurrency, sleep_after, on_disconnect, ..backend }))
 }
 
 fn read_rate(reader: &mut Reader) -> Result<RateConfig, ConfigError> {

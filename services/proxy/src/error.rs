@@ -46,6 +46,10 @@ pub(crate) enum ProxyError {
     QueueTimeout { model: String, after: Duration },
     #[error("no backend of model '{model}' is answering; try again in {} s", .retry.as_secs_f64().ceil())]
     NoReplica { model: String, retry: Duration },
+    #[error(
+        "nothing serves model '{model}' now: no backend, no registered service and no fallback of it is known here"
+    )]
+    Nowhere { model: String },
     #[error("service '{service}' cannot be started: {why}")]
     CannotStart { service: String, why: String },
     #[error("service '{service}' did not start: {why}; try again in {} s", .retry.as_secs_f64().ceil())]
@@ -78,6 +82,8 @@ pub(crate) enum ProxyError {
     KeyReused { id: String },
     #[error("{waiting} requests {whose} wait as jobs already; try again in {} s", .retry.as_secs_f64().ceil())]
     TooManyJobs { waiting: usize, whose: &'static str, retry: Duration },
+    #[error("the requests that wait as jobs have {waiting} bytes already; try again in {} s", .retry.as_secs_f64().ceil())]
+    TooManyBytes { waiting: u64, retry: Duration },
     #[error("{cause}; it did not become a job: {why}")]
     NoJob { cause: Box<Self>, why: String },
     #[error("this proxy has no broker to keep jobs on; set GANTRY_NATS_URL")]
@@ -144,7 +150,9 @@ impl ProxyError {
             Self::BudgetSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota"),
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
-            Self::NoReplica { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available"),
+            Self::NoReplica { .. } | Self::Nowhere { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available")
+            }
             Self::CannotStart { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "cannot_start"),
             Self::StartFailed { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "start_failed"),
             Self::StartTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "start_timeout"),
@@ -162,7 +170,9 @@ impl ProxyError {
             Self::JobEnded { .. } => (StatusCode::CONFLICT, "invalid_request_error", "job_ended"),
             Self::NoAnswer { .. } => (StatusCode::CONFLICT, "invalid_request_error", "job_has_no_answer"),
             Self::KeyReused { .. } => (StatusCode::CONFLICT, "invalid_request_error", "idempotency_key_reused"),
-            Self::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "too_many_jobs"),
+            Self::TooManyJobs { .. } | Self::TooManyBytes { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "too_many_jobs")
+            }
             Self::NoJob { cause, .. } => return cause.face(),
             Self::NoBroker => (StatusCode::NOT_IMPLEMENTED, "not_supported_error", "no_broker"),
             Self::JobsAway { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "jobs_unavailable"),
@@ -179,6 +189,7 @@ impl ProxyError {
         | Self::QueueFull { retry, .. }
         | Self::NoReplica { retry, .. }
         | Self::TooManyJobs { retry, .. }
+        | Self::TooManyBytes { retry, .. }
         | Self::StartFailed { retry, .. }
         | Self::StartTimeout { retry, .. } = self
         {
@@ -187,7 +198,7 @@ impl ProxyError {
             refusal.retry.or_else(|| refusal.usual_retry())?
         } else if let Self::NoJob { cause, .. } = self {
             return cause.retry_after();
-        } else if matches!(self, Self::QueueTimeout { .. } | Self::JobsAway { .. }) {
+        } else if matches!(self, Self::QueueTimeout { .. } | Self::Nowhere { .. } | Self::JobsAway { .. }) {
             AFTER_A_FULL_QUEUE
         } else {
             return None;
@@ -210,6 +221,13 @@ impl ProxyError {
             || matches!(self, Self::CannotStart { .. } | Self::StartFailed { .. } | Self::StartTimeout { .. })
             || matches!(self, Self::Unreachable { .. } | Self::ConnectTimeout { .. } | Self::Disconnected { .. })
             || matches!(self, Self::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504 | 529))
+    }
+
+    /// Whether one of the model's fallbacks may be asked in its place. Who waited in vain for a place or for a first token
+    /// does not wait for the same model once more.
+    pub(crate) fn asks_fallback(&self) -> bool {
+        self.is_failover()
+            || matches!(self, Self::QueueFull { .. } | Self::QueueTimeout { .. } | Self::FirstTokenTimeout { .. })
     }
 
     /// Whether it speaks against the replica's health.

@@ -10,7 +10,7 @@ mod tests;
 mod timeouts;
 
 pub use backend::{ABORTERS, BackendSpec, CAPABILITIES, DISCONNECT_RULES, SLEEPERS, UpstreamKey, base_url};
-pub use model::{ModelSpec, ReplicaSpec};
+pub use model::{ModelSpec, ReplicaSpec, SAYS_NOTHING};
 pub use report::{BackendReport, Kind, PassedOver, ProxyReport};
 pub use table::{Entry, ModelTable, Stored, TableError, Wanted};
 pub use timeouts::{ModelTimeouts, duration};

@@ -84,6 +84,14 @@ impl Client {
         Self::must(self.request(Method::POST, path).json(body)).await
     }
 
+    /// `PUT` with a JSON body.
+    ///
+    /// # Panics
+    /// When no answer came.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        Self::must(self.request(Method::PUT, path).json(body)).await
+    }
+
     /// `PATCH` with a JSON body.
     ///
     /// # Panics

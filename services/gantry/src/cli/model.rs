@@ -32,7 +32,8 @@ pub struct Model {
     /// Another name; or none for none
     #[arg(long = "alias", value_name = "NAME", value_delimiter = ',')]
     aliases: Option<Vec<String>>,
-    /// Where it runs, one after the other: BACKEND, or BACKEND,model=NAME,weight=COUNT; or none
+    /// Where it runs, one after the other: BACKEND, or BACKEND,model=NAME,weight=COUNT; or none, as for a model of
+    /// registered services
     #[arg(long = "replica", value_name = "REPLICA")]
     replicas: Option<Vec<String>>,
     /// A model that serves in its place when no replica answers, in order; or none
@@ -47,7 +48,7 @@ pub struct Model {
     /// Longest wait in its queue, or none
     #[arg(long, value_name = "SECONDS")]
     queue_timeout: Option<String>,
-    /// Longest wait for a server that sleeps, or none
+    /// Longest wait for a server that sleeps, or for a service to start, or none
     #[arg(long, value_name = "SECONDS")]
     start_timeout: Option<String>,
     /// Until a stream's first event, or none

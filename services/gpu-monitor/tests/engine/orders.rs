@@ -7,6 +7,7 @@ use domain::nodes::{ContainerName, ContainerState, FailureKind, Operation, Opera
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use testkit::free_port;
 
 fn get(port: u16, path: &str) -> String {
     let deadline = Instant::now() + SOON;
@@ -20,10 +21,6 @@ fn get(port: u16, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +127,7 @@ async fn a_container_that_takes_its_time_to_stop_holds_up_no_other() {
     let _slow = Cleanup { address: address.clone(), container: "gantry-test-slow".to_owned() };
     let _quick = Cleanup { address, container: "gantry-test-quick".to_owned() };
     done(host.carry_out("a", "gantry-test-slow", Some(1), start(&["sleep"])).await);
-    let stop = host.order("stop", "gantry-test-slow", Some(1), Operation::Stop { grace_ms: 3_000 });
+    let stop = host.order("stop", "gantry-test-slow", Some(1), Operation::Stop { grace_ms: 10_000 });
     let again = host.order("again", "gantry-test-slow", Some(2), start(&["sleep"]));
     host.bus.nodes().order(&stop).await.unwrap();
     host.bus.nodes().order(&again).await.unwrap();

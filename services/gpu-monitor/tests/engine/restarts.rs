@@ -18,7 +18,7 @@ async fn an_engine_that_restarts_is_found_again_and_an_order_given_meanwhile_is_
     let EngineReport::Down { because } = &down.engine else { panic!("{down:#?}") };
     assert!(!because.is_empty());
     let mut hasty = host.order("hasty", name, Some(2), Operation::Start { definition: None });
-    hasty.deadline = Time::from(now()).plus_micros(300_000);
+    hasty.deadline = Time::from(now()).plus_micros(3_000_000);
     host.bus.nodes().order(&hasty).await.unwrap();
     assert_eq!(failed(host.outcome("hasty").await).kind, FailureKind::EngineUnreachable);
     let patient = host.order("patient", name, Some(3), Operation::Start { definition: None });

@@ -75,7 +75,7 @@ async fn a_failed_attempt_is_made_again_under_the_same_id() {
 async fn what_cannot_be_delivered_is_a_dead_letter_that_can_be_replayed() {
     let world = World::new().await;
     let receiver = Receiver::start([failing(500), Answer::Silence, failing(500)]);
-    let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url), ("GANTRY_NOTIFY_TIMEOUT", "300ms")]);
+    let tasks = world.notifier(&[("GANTRY_NOTIFY_WEBHOOKS", &receiver.url), ("GANTRY_NOTIFY_TIMEOUT", "2s")]);
     let notices = world.bus.notices();
     notices.publish(&Notice::job_failed("j", "img", "no", now())).await.unwrap();
     let letter = dead_letter(&world.bus).await;

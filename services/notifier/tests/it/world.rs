@@ -75,7 +75,7 @@ pub(crate) fn program() -> &'static str {
 
 impl Ntfy {
     pub(crate) async fn start(more: &[&str]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = testkit::free_port();
         let address = format!("127.0.0.1:{port}");
         let process = Command::new(program())
             .args(["serve", "--config", "/dev/null", "--log-level", "error", "--listen-http", &address])

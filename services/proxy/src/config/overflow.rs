@@ -14,6 +14,8 @@ pub struct OverflowConfig {
     pub per_caller: usize,
     /// Jobs that one proxy performs at once.
     pub at_once: usize,
+    /// Bytes of all requests that wait as jobs, and as many of all answers that are kept.
+    pub stored_bytes: u64,
     /// Bytes of a request that may become a job.
     pub request_bytes: usize,
     /// Bytes of an answer that is kept.
@@ -34,6 +36,7 @@ impl Default for OverflowConfig {
         Self {
             jobs: 1_000,
             per_caller: 100,
+            stored_bytes: 1024 * MIB as u64,
             at_once: 32,
             request_bytes: 2 * MIB,
             answer_bytes: 16 * MIB,
@@ -56,6 +59,10 @@ impl OverflowConfig {
         let at_once = count("S_AT_ONCE", "jobs that this proxy performs at once", usual.at_once)?;
         let request_bytes = count("_REQUEST_BYTES", "largest request that becomes a job", usual.request_bytes)?;
         let answer_bytes = count("_ANSWER_BYTES", "largest answer of a job", usual.answer_bytes)?;
+        let stored_bytes = reader
+            .value("GANTRY_PROXY_JOBS_BYTES")
+            .about("bytes of all requests that wait as jobs, and as many of all answers that are kept")
+            .default(usual.stored_bytes)?;
         let attempts: u32 = reader
             .value("GANTRY_PROXY_JOB_ATTEMPTS")
             .about("attempts that may break off in the middle before a job has failed")
@@ -69,6 +76,17 @@ impl OverflowConfig {
             .about("how long a job that has ended is kept")
             .default(usual.keep)?;
         let callback_targets = targets::read(reader)?;
-        Ok(Self { jobs, per_caller, at_once, request_bytes, answer_bytes, attempts, ttl, keep, callback_targets })
+        Ok(Self {
+            jobs,
+            per_caller,
+            at_once,
+            stored_bytes,
+            request_bytes,
+            answer_bytes,
+            attempts,
+            ttl,
+            keep,
+            callback_targets,
+        })
     }
 }

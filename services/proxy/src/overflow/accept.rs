@@ -37,7 +37,8 @@ pub(crate) struct Deferral {
 
 /// Whether an error says only that nobody can serve the request now, and no model server has begun with it.
 pub(crate) fn is_deferrable(error: &ProxyError) -> bool {
-    matches!(error, ProxyError::QueueFull { .. } | ProxyError::QueueTimeout { .. } | ProxyError::NoReplica { .. })
+    matches!(error, ProxyError::QueueFull { .. } | ProxyError::QueueTimeout { .. })
+        || matches!(error, ProxyError::NoReplica { .. } | ProxyError::Nowhere { .. })
         || matches!(error, ProxyError::StartFailed { .. } | ProxyError::StartTimeout { .. })
         || matches!(error, ProxyError::Unreachable { .. } | ProxyError::ConnectTimeout { .. })
         || matches!(error, ProxyError::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 503 | 529)
@@ -92,12 +93,16 @@ impl Deferral {
             Some(key) => id_of_key(&self.caller.owner, key),
             None => id_from(&uuid::Uuid::now_v7().to_string()),
         };
-        let full = |Crowded { waiting, whose }| {
+        let full = |crowded| {
             metrics::job("refused");
-            ProxyError::TooManyJobs { waiting, whose, retry: look.max(LOOK) }
+            let retry = look.max(LOOK);
+            match crowded {
+                Crowded::Jobs { waiting, whose } => ProxyError::TooManyJobs { waiting, whose, retry },
+                Crowded::Bytes { waiting } => ProxyError::TooManyBytes { waiting, retry },
+            }
         };
-        let (most, of_one) = (self.config.jobs, self.config.per_caller);
-        let coming = overflow.board.enter(&id, &self.caller.owner, most, of_one).map_err(full)?;
+        let bytes = self.body.len() as u64;
+        let coming = overflow.board.enter(&id, &self.caller.owner, bytes, &self.config).map_err(full)?;
         let job = self.store(overflow, id, cause.to_string()).await;
         drop(coming);
         match job {

@@ -1,5 +1,6 @@
 //! Every job as this proxy last heard of it.
 
+use crate::config::OverflowConfig;
 use domain::deferred::{DeferredJob, DeferredStatus};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,8 +33,15 @@ struct State {
     open: BTreeSet<(i64, String)>,
     /// When each proxy was last heard.
     heard: BTreeMap<String, Instant>,
-    /// Jobs that are being stored, with their callers.
-    coming: BTreeMap<String, String>,
+    /// Jobs that are being stored.
+    coming: BTreeMap<String, Load>,
+}
+
+/// What a job adds to what waits.
+#[derive(Debug)]
+struct Load {
+    owner: String,
+    bytes: u64,
 }
 
 /// A job that is being stored counts until this is dropped.
@@ -42,11 +50,13 @@ pub(super) struct Coming<'a> {
     id: String,
 }
 
-/// More wait than may.
+/// Why there is no room for one more job.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Crowded {
-    pub(super) waiting: usize,
-    pub(super) whose: &'static str,
+pub(super) enum Crowded {
+    /// As many wait as may.
+    Jobs { waiting: usize, whose: &'static str },
+    /// Their requests have as many bytes as they may have.
+    Bytes { waiting: u64 },
 }
 
 impl Board {
@@ -118,21 +128,34 @@ impl Board {
         open.iter().filter(same).position(|known| known.job.id == job.id).map(|at| at + 1)
     }
 
-    /// Makes room for one more job of that caller.
-    pub(super) fn enter(&self, id: &str, owner: &str, most: usize, most_of_one: usize) -> Result<Coming<'_>, Crowded> {
+    /// Makes room for one more job of that caller, with a request of so many bytes.
+    pub(super) fn enter(
+        &self,
+        id: &str,
+        owner: &str,
+        bytes: u64,
+        config: &OverflowConfig,
+    ) -> Result<Coming<'_>, Crowded> {
         let open = self.open();
         let mut state = self.lock();
         let waits = |known: &&Arc<Known>| !known.job.status.is_end() && !state.coming.contains_key(&known.job.id);
-        let all = open.iter().filter(waits).count() + state.coming.len();
-        let of_one = open.iter().filter(waits).filter(|known| known.job.caller.owner == owner).count()
-            + state.coming.values().filter(|other| *other == owner).count();
-        if of_one >= most_of_one {
-            return Err(Crowded { waiting: of_one, whose: "of yours" });
+        let waiting = open.iter().filter(waits).map(|known| (&known.job.caller.owner, known.job.request.bytes));
+        let coming = state.coming.values().map(|load| (&load.owner, load.bytes));
+        let (mut all, mut of_one, mut stored) = (0, 0, 0);
+        for (whose, bytes) in waiting.chain(coming) {
+            (all, stored) = (all + 1, stored + bytes);
+            of_one += usize::from(whose == owner);
         }
-        if all >= most {
-            return Err(Crowded { waiting: all, whose: "in all" });
+        if of_one >= config.per_caller {
+            return Err(Crowded::Jobs { waiting: of_one, whose: "of yours" });
         }
-        state.coming.insert(id.to_owned(), owner.to_owned());
+        if all >= config.jobs {
+            return Err(Crowded::Jobs { waiting: all, whose: "in all" });
+        }
+        if stored + bytes > config.stored_bytes {
+            return Err(Crowded::Bytes { waiting: stored });
+        }
+        state.coming.insert(id.to_owned(), Load { owner: owner.to_owned(), bytes });
         Ok(Coming { board: self, id: id.to_owned() })
     }
 
@@ -151,20 +174,33 @@ impl Board {
         self.lock().heard.retain(|_, at| at.elapsed() <= patience);
     }
 
-    /// Drops jobs that ended before that, in microseconds since 1970, and returns the ids of those that are too many.
-    pub(super) fn forget_ended(&self, before: i64) -> Vec<String> {
+    /// Drops jobs that ended before that, in microseconds since 1970, and returns the ids of those that are too many, or
+    /// whose answers have too many bytes together: the oldest.
+    pub(super) fn forget_ended(&self, before: i64, most_bytes: u64) -> Vec<String> {
         let mut state = self.lock();
         let ended_at = |known: &Known| known.job.ended_at.filter(|_| !known.job.untold).map(|at| at.as_micros());
         state.jobs.retain(|_, sender| ended_at(&sender.borrow()).is_none_or(|at| at >= before));
-        let mut ended: Vec<(i64, String)> =
-            state.jobs.iter().filter_map(|(id, sender)| Some((ended_at(&sender.borrow())?, id.clone()))).collect();
-        let over = ended.len().saturating_sub(MOST_ENDED);
-        ended.sort_unstable();
-        ended.truncate(over);
-        for (_, id) in &ended {
-            state.jobs.remove(id);
+        let bytes = |known: &Known| known.job.response.as_ref().map_or(0, |response| response.body.bytes);
+        let of_one = |(id, sender): (&String, &watch::Sender<Arc<Known>>)| {
+            let known = sender.borrow();
+            Some((ended_at(&known)?, id.clone(), bytes(&known)))
+        };
+        let mut ended: Vec<(i64, String, u64)> = state.jobs.iter().filter_map(of_one).collect();
+        let (mut count, mut stored) = (ended.len(), ended.iter().map(|(_, _, bytes)| bytes).sum::<u64>());
+        if count <= MOST_ENDED && stored <= most_bytes {
+            return Vec::new();
         }
-        ended.into_iter().map(|(_, id)| id).collect()
+        ended.sort_unstable();
+        let mut forgotten = Vec::new();
+        for (_, id, bytes) in ended {
+            if count <= MOST_ENDED && stored <= most_bytes {
+                break;
+            }
+            (count, stored) = (count - 1, stored - bytes);
+            state.jobs.remove(&id);
+            forgotten.push(id);
+        }
+        forgotten
     }
 
     /// How many jobs wait, and how many a model server has.

@@ -1,12 +1,12 @@
 //! What is said in headers, what a stored request is, how many may wait.
 
-use super::board::Board;
+use super::board::{Board, Crowded};
 use super::{Wish, request};
 use crate::config::OverflowConfig;
 use crate::form::Form;
 use bytes::Bytes;
 use domain::Time;
-use domain::deferred::{DeferredCaller, DeferredJob, DeferredStatus};
+use domain::deferred::{DeferredCaller, DeferredJob, DeferredResponse, DeferredStatus, StoredBody};
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
@@ -72,23 +72,59 @@ fn an_older_word_never_replaces_a_newer_one() {
     let ended = job("a", "x", 1).ended(DeferredStatus::Completed, None, Time::from_micros(9));
     board.apply(ended, 8);
     assert_eq!((board.load(), board.open().len(), board.of("x").len()), ((0, 0), 0, 1));
-    assert!(board.forget_ended(9).is_empty() && board.of("x").len() == 1);
-    assert!(board.forget_ended(10).is_empty() && board.of("x").is_empty());
+    assert!(board.forget_ended(9, 0).is_empty() && board.of("x").len() == 1);
+    assert!(board.forget_ended(10, 0).is_empty() && board.of("x").is_empty());
 }
 
 #[test]
 fn those_that_are_being_stored_count_among_those_that_wait() {
     let board = Board::default();
     board.apply(job("a", "x", 1), 1);
-    let coming = board.enter("b", "x", 3, 2).map_err(|_| "no room").unwrap();
-    assert_eq!(board.enter("c", "x", 3, 2).err().map(|full| (full.waiting, full.whose)), Some((2, "of yours")));
-    let _other = board.enter("c", "y", 3, 2).map_err(|_| "no room").unwrap();
-    assert_eq!(board.enter("d", "z", 3, 2).err().map(|full| (full.waiting, full.whose)), Some((3, "in all")));
+    let bounds = |jobs| OverflowConfig { jobs, per_caller: 2, ..OverflowConfig::default() };
+    let enter = |id, owner, jobs| board.enter(id, owner, 1, &bounds(jobs));
+    let coming = enter("b", "x", 3).map_err(|_| "no room").unwrap();
+    assert_eq!(enter("c", "x", 3).err(), Some(Crowded::Jobs { waiting: 2, whose: "of yours" }));
+    let _other = enter("c", "y", 3).map_err(|_| "no room").unwrap();
+    assert_eq!(enter("d", "z", 3).err(), Some(Crowded::Jobs { waiting: 3, whose: "in all" }));
     board.apply(job("b", "x", 2), 2);
-    assert!(board.enter("d", "z", 4, 2).is_ok(), "stored and coming is one, not two");
+    assert!(enter("d", "z", 4).is_ok(), "stored and coming is one, not two");
     drop(coming);
-    assert!(board.enter("d", "x", 4, 2).is_err());
+    assert!(enter("d", "x", 4).is_err());
     assert_eq!(board.position(&job("b", "x", 2)), Some(2));
+}
+
+/// Something stored, of so many bytes.
+fn stored(bytes: u64) -> StoredBody {
+    StoredBody { bytes, ..StoredBody::default() }
+}
+
+#[test]
+fn requests_that_wait_have_at_most_so_many_bytes_together() {
+    let board = Board::default();
+    let bounds = OverflowConfig { stored_bytes: 100, ..OverflowConfig::default() };
+    let waiting = DeferredJob { request: stored(60), ..job("a", "x", 1) };
+    board.apply(waiting.clone(), 1);
+    let coming = board.enter("b", "y", 30, &bounds).map_err(|_| "no room").unwrap();
+    assert_eq!(board.enter("c", "z", 11, &bounds).err(), Some(Crowded::Bytes { waiting: 90 }));
+    assert!(board.enter("c", "z", 10, &bounds).is_ok());
+    drop(coming);
+    board.apply(waiting.ended(DeferredStatus::Completed, None, Time::from_micros(9)), 2);
+    assert!(board.enter("c", "z", 100, &bounds).is_ok(), "what has ended waits no more");
+    assert!(board.enter("c", "z", 101, &bounds).is_err());
+}
+
+#[test]
+fn of_answers_that_have_too_many_bytes_together_the_oldest_are_forgotten() {
+    let board = Board::default();
+    for (at, id) in (1..).zip(["c", "a", "b"]) {
+        let ended = job(id, "x", 1).ended(DeferredStatus::Completed, None, Time::from_micros(at));
+        let (status_code, content_type, body) = (200, String::new(), stored(40));
+        board.apply(DeferredJob { response: Some(DeferredResponse { status_code, content_type, body }), ..ended }, 1);
+    }
+    assert!(board.forget_ended(0, 120).is_empty());
+    assert_eq!(board.forget_ended(0, 100), ["c"]);
+    assert_eq!(board.forget_ended(0, 39), ["a", "b"]);
+    assert!(board.of("x").is_empty());
 }
 
 #[test]

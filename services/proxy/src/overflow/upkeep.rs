@@ -109,7 +109,7 @@ fn due(overflow: &Overflow, config: &OverflowConfig, job: &DeferredJob) -> Optio
 async fn forget(overflow: &Overflow, config: &OverflowConfig) {
     overflow.board.forget_silent(Bus::HOLDER_PATIENCE * 6);
     let kept = i64::try_from(config.keep.as_micros()).unwrap_or(i64::MAX);
-    for id in overflow.board.forget_ended(now().as_micros().saturating_sub(kept)) {
+    for id in overflow.board.forget_ended(now().as_micros().saturating_sub(kept), config.stored_bytes) {
         if let Err(error) = overflow.jobs.forget(&id).await {
             tracing::warn!(%error, job = id, "a job that is one too many is kept");
         }

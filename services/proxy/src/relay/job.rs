@@ -79,10 +79,10 @@ impl Job {
     }
 
     /// What it brings to a service that is started on demand. Keys count urgency upwards from 0, jobs downwards from 3.
-    pub(crate) fn want(&self) -> Want<'_> {
+    pub(crate) fn want(&self, model: &Model) -> Want<'_> {
         Want {
             priority: USUAL_PRIORITY.saturating_sub(self.rank.priority),
-            most_waiting: self.bounds.queue,
+            most_waiting: model.most_waiting,
             patience: self.patience(self.timeouts.start),
             stage: &self.stage,
             ticket: &self.ticket,

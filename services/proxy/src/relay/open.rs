@@ -100,17 +100,14 @@ async fn find(job: &mut Job) -> Result<Found, ProxyError> {
             None => try_model(job, model).await,
         };
         match tried {
-            Err(error)
-                if !job.account.has_left()
-                    && (error.is_failover() || matches!(error, ProxyError::QueueFull { .. })) =>
-            {
+            Err(error) if error.asks_fallback() && !job.account.has_left() => {
                 // What the model's own backends said tells more than that a fallback was not there either.
                 last = last.or(Some(error));
             }
             other => return other,
         }
     }
-    Err(last.unwrap_or(ProxyError::NoReplica { model: named.name.clone(), retry: Duration::from_secs(5) }))
+    Err(last.unwrap_or_else(|| ProxyError::Nowhere { model: named.name.clone() }))
 }
 
 async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyError> {
@@ -146,7 +143,7 @@ async fn try_model(job: &mut Job, model: &Arc<Model>) -> Result<Found, ProxyErro
 async fn try_service(job: &mut Job, model: &Arc<Model>, service: &Arc<Served>) -> Result<Found, ProxyError> {
     let place = admit(job, model).await?;
     let begun = Instant::now();
-    let (backend, seat) = service.seat(job.want()).await?;
+    let (backend, seat) = service.seat(job.want(model)).await?;
     histogram!(metrics::START, "model" => model.name.clone()).record(begun.elapsed().as_secs_f64());
     let upstream_name = service.upstream_name();
     let mut found = ask(job, &Replica { backend, upstream_name, weight: 1 }).await?;

@@ -7,6 +7,7 @@ use super::model::{Model, Replica};
 use crate::config::{Bounds, Config, ModelConfig, Timeouts};
 use crate::error::ProxyError;
 use crate::seats::Served;
+use domain::models::SAYS_NOTHING;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,7 +50,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Builds it, taking over what did not change. A service whose model's name the configuration takes is passed over.
+    /// Builds it, taking over what did not change. A model's entry without replicas is about the services that offer it;
+    /// one with replicas takes their place.
     pub(crate) fn new(config: &Config, served: &[Arc<Served>], before: &Self) -> Result<Self, FleetError> {
         let mut fleet = Self {
             default_model: config.default_model.clone(),
@@ -65,23 +67,19 @@ impl Fleet {
             let backend = known.map_or_else(|| Backend::new(one.clone()).map(Arc::new), Ok);
             fleet.backends.push(backend.map_err(|reason| FleetError::Backend { name: one.name.clone(), reason })?);
         }
+        let mut offered = by_model(served);
         for one in &config.models {
-            fleet.add(one, before)?;
+            let services = if one.replicas.is_empty() { offered.remove(&one.name) } else { None };
+            fleet.add(one, services.unwrap_or_default(), before)?;
         }
-        fleet.serve(served, before);
+        fleet.serve(offered, before);
         fleet.keep(before);
         Ok(fleet)
     }
 
-    /// Adds the models of services that are started on demand; several services may have one model.
-    fn serve(&mut self, served: &[Arc<Served>], before: &Self) {
-        let mut by_name: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
-        for one in served {
-            for name in &one.standing().offer.models {
-                by_name.entry(name.clone()).or_default().push(Arc::clone(one));
-            }
-        }
-        for (name, services) in by_name {
+    /// Adds the models of services that are started on demand and have no entry.
+    fn serve(&mut self, offered: BTreeMap<String, Vec<Arc<Served>>>, before: &Self) {
+        for (name, services) in offered {
             if self.configured.contains_key(&name) {
                 tracing::warn!(
                     model = name,
@@ -89,10 +87,10 @@ impl Fleet {
                 );
                 continue;
             }
-            let known = before.configured.get(&name).map(|model| Arc::clone(&model.admission));
-            let admission = known.unwrap_or_else(|| Admission::new(None, 0));
-            admission.resize(None, 0);
-            let model = Model::served(name.clone(), services, admission, self.timeouts);
+            let admission = door(before.configured.get(&name), None, 0);
+            let mut model = Model::new(name.clone(), Vec::new(), admission, self.timeouts);
+            model.services = services;
+            model.most_waiting = self.queue();
             self.configured.insert(name, Arc::new(model));
         }
     }
@@ -110,7 +108,7 @@ impl Fleet {
         self.found = Mutex::new(kept);
     }
 
-    fn add(&mut self, config: &ModelConfig, before: &Self) -> Result<(), FleetError> {
+    fn add(&mut self, config: &ModelConfig, services: Vec<Arc<Served>>, before: &Self) -> Result<(), FleetError> {
         let refuse = |reason: String| FleetError::Model { name: config.name.clone(), reason };
         let replicas = config.replicas.iter().map(|replica| {
             let backend = self.backends.iter().find(|backend| backend.name() == replica.backend);
@@ -123,15 +121,16 @@ impl Fleet {
             })
         });
         let replicas = replicas.collect::<Result<Vec<_>, _>>()?;
-        if replicas.is_empty() && config.fallbacks.is_empty() {
-            return Err(refuse("has neither a replica nor a fallback".to_owned()));
+        if config.says_nothing() {
+            return Err(refuse(SAYS_NOTHING.to_owned()));
         }
-        let queue = config.queue.or(self.bounds.map(|bounds| bounds.queue)).unwrap_or(0);
-        let known = before.configured.get(&config.name).map(|model| Arc::clone(&model.admission));
-        let admission = door(known, &replicas, queue);
+        let queue = config.queue.unwrap_or(self.queue());
+        let capacity = if services.is_empty() { Model::capacity(&replicas) } else { None };
+        let admission = door(before.configured.get(&config.name), capacity, queue);
         config.timeouts.check().map_err(refuse)?;
         let timeouts = self.timeouts.of_model(&config.timeouts);
         let mut model = Model::new(config.name.clone(), replicas, admission, timeouts);
+        (model.services, model.most_waiting) = (services, queue);
         model.fallbacks.clone_from(&config.fallbacks);
         let model = Arc::new(model);
         for name in std::iter::once(&config.name).chain(&config.aliases) {
@@ -187,11 +186,15 @@ impl Fleet {
             weight: 1,
         };
         let replicas: Vec<Replica> = backends.iter().map(replica).collect();
-        let queue = self.bounds.map_or(0, |bounds| bounds.queue);
-        let admission = door(known.map(|model| Arc::clone(&model.admission)), &replicas, queue);
+        let admission = door(known.as_ref(), Model::capacity(&replicas), self.queue());
         let model = Arc::new(Model::new(name.to_owned(), replicas, admission, self.timeouts));
         found.insert(name.to_owned(), Arc::clone(&model));
         model
+    }
+
+    /// Requests that may wait for a model that says nothing else.
+    fn queue(&self) -> usize {
+        self.bounds.map_or(0, |bounds| bounds.queue)
     }
 
     /// Models with an entry, by every name that they have.
@@ -221,12 +224,23 @@ impl Fleet {
     }
 }
 
-fn door(known: Option<Arc<Admission>>, replicas: &[Replica], queue: usize) -> Arc<Admission> {
-    let capacity = Model::capacity(replicas);
+/// Services that are started on demand, by the models that they offer; several may offer the same.
+fn by_model(served: &[Arc<Served>]) -> BTreeMap<String, Vec<Arc<Served>>> {
+    let mut offered: BTreeMap<String, Vec<Arc<Served>>> = BTreeMap::new();
+    for one in served {
+        for name in &one.standing().offer.models {
+            offered.entry(name.clone()).or_default().push(Arc::clone(one));
+        }
+    }
+    offered
+}
+
+/// The door of that model as it was before, or a new one.
+fn door(known: Option<&Arc<Model>>, capacity: Option<usize>, queue: usize) -> Arc<Admission> {
     match known {
-        Some(door) => {
-            door.resize(capacity, queue);
-            door
+        Some(model) => {
+            model.admission.resize(capacity, queue);
+            Arc::clone(&model.admission)
         }
         None => Admission::new(capacity, queue),
     }

@@ -19,6 +19,8 @@ pub(crate) struct Model {
     pub(crate) replicas: Vec<Replica>,
     /// Services that are started for it, where it has no replicas.
     pub(crate) services: Vec<Arc<Served>>,
+    /// Requests that may wait for one of them to start.
+    pub(crate) most_waiting: usize,
     pub(crate) fallbacks: Vec<String>,
     pub(crate) admission: Arc<Admission>,
     /// How long each phase of its requests may take.
@@ -45,18 +47,8 @@ impl Model {
     /// A model with its door, and with nothing but its replicas.
     pub(crate) fn new(name: String, replicas: Vec<Replica>, admission: Arc<Admission>, timeouts: Timeouts) -> Self {
         let (affinity, turn, meters) = (Affinity::default(), AtomicUsize::new(0), Meters::of(&name));
-        let (services, fallbacks) = (Vec::new(), Vec::new());
-        Self { name, replicas, services, fallbacks, admission, timeouts, affinity, turn, meters }
-    }
-
-    /// A model of services that are started on demand.
-    pub(crate) fn served(
-        name: String,
-        services: Vec<Arc<Served>>,
-        admission: Arc<Admission>,
-        timeouts: Timeouts,
-    ) -> Self {
-        Self { services, ..Self::new(name, Vec::new(), admission, timeouts) }
+        let (services, most_waiting, fallbacks) = (Vec::new(), 0, Vec::new());
+        Self { name, replicas, services, most_waiting, fallbacks, admission, timeouts, affinity, turn, meters }
     }
 
     /// Requests that all replicas take at once; none if one of them has no bound.

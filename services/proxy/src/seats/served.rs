@@ -233,16 +233,7 @@ fn kind_of(offer: &ModelOffer) -> &str {
 /// The backend of a service that serves; the one before, if it is still that.
 fn backend_of(offer: &ModelOffer, before: Option<&Arc<Backend>>) -> Option<Arc<Backend>> {
     let address = offer.address.as_ref()?;
-    let config = BackendConfig {
-        name: offer.service.to_string(),
-        kind: kind_of(offer).to_owned(),
-        base_url: address.clone(),
-        api_key: None,
-        concurrency: None,
-        capabilities: None,
-        sleep_after: None,
-        on_disconnect: None,
-    };
+    let config = BackendConfig::new(offer.service.as_str(), kind_of(offer), address);
     if let Some(before) = before.filter(|before| before.is(&config)) {
         return Some(Arc::clone(before));
     }

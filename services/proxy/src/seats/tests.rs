@@ -4,9 +4,11 @@ use super::follow::Known;
 use super::served::{Served, Want};
 use super::{Stage, Voice};
 use crate::backends;
+use crate::config::{BackendConfig, Config, ModelConfig, ReplicaConfig};
 use crate::error::ProxyError;
-use crate::routing::Permits;
+use crate::routing::{Fleet, Permits};
 use domain::control::{BACKEND_KINDS, ModelOffer, OfferStage, OfferUpdate, OfferWait};
+use domain::models::ModelTimeouts;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,4 +148,36 @@ async fn waiting_ends_when_it_is_of_no_use_when_the_start_failed_and_when_it_too
     served.update(ModelOffer { waiting: Some(OfferWait { hopeless: true, ..wait }), ..waiting });
     let error = bench.seat(&served, &stage, Duration::from_secs(60)).await.unwrap_err();
     assert!(matches!(error, ProxyError::CannotStart { .. }) && error.is_final());
+}
+
+#[test]
+fn an_entry_without_replicas_is_about_the_services_that_offer_its_model() {
+    let voice = Voice::new("me");
+    let models = vec!["m".to_owned(), "other".to_owned()];
+    let services = [Served::new(ModelOffer { models, ..offer("llm", OfferStage::Stopped) }, &voice)];
+    let entry = ModelConfig {
+        name: "m".to_owned(),
+        aliases: vec!["gpt-4o".to_owned()],
+        fallbacks: vec!["spare".to_owned()],
+        queue: Some(7),
+        timeouts: ModelTimeouts { start_s: Some(9.0), ..ModelTimeouts::default() },
+        ..ModelConfig::default()
+    };
+    let backend = BackendConfig::new("b", "vllm", "http://b:8001");
+    let replicas = vec![ReplicaConfig { backend: "b".to_owned(), ..ReplicaConfig::default() }];
+    let with_replicas = ModelConfig { replicas, ..entry.clone() };
+    let mut config = Config { backends: vec![backend], models: vec![entry], ..Config::default() };
+    let fleet = Fleet::new(&config, &services, &Fleet::default()).unwrap();
+    for name in ["m", "gpt-4o"] {
+        let model = fleet.resolve(Some(name)).unwrap();
+        assert_eq!((model.services.len(), model.most_waiting, model.fallbacks.len()), (1, 7, 1), "{name}");
+        assert_eq!(model.timeouts.start, Duration::from_secs(9));
+    }
+    let other = fleet.resolve(Some("other")).unwrap();
+    assert_eq!((other.services.len(), other.most_waiting), (1, config.bounds.queue), "without an entry, as it was");
+    let without = Fleet::new(&config, &[], &fleet).unwrap().resolve(Some("gpt-4o")).unwrap();
+    assert!(without.services.is_empty() && without.replicas.is_empty(), "it waits for its service to come back");
+    config.models = vec![with_replicas];
+    let replaced = Fleet::new(&config, &services, &fleet).unwrap().resolve(Some("m")).unwrap();
+    assert_eq!((replaced.services.len(), replaced.replicas.len()), (0, 1), "replicas take the services' place");
 }

@@ -64,7 +64,8 @@ fn configured(name: &str, model: &Arc<Model>) -> Value {
         OfferStage::Unavailable => ModelState::Unreachable,
     }));
     states.sort();
-    let state = states.first().copied().unwrap_or(ModelState::Loadable);
+    let elsewhere = if model.fallbacks.is_empty() { ModelState::Unreachable } else { ModelState::Loadable };
+    let state = states.first().copied().unwrap_or(elsewhere);
     let backends = model.replicas.iter().map(|replica| replica.backend.name());
     let services = model.services.iter().map(|service| service.name().as_str());
     let backends: Vec<&str> = backends.chain(services).collect();

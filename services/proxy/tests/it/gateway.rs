@@ -51,16 +51,8 @@ impl Accounts {
 }
 
 pub(crate) fn backend(name: &str, kind: &str, upstream: &Upstream) -> BackendConfig {
-    BackendConfig {
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        base_url: upstream.url(),
-        api_key: Some("upstream-key".to_owned().into()),
-        concurrency: None,
-        capabilities: None,
-        sleep_after: None,
-        on_disconnect: None,
-    }
+    let key = Some("upstream-key".to_owned().into());
+    BackendConfig { api_key: key, ..BackendConfig::new(name, kind, &upstream.url()) }
 }
 
 impl Gateway {

@@ -1,6 +1,6 @@
 //! A model's own times hold for its requests, each with its own error, and for nobody else's.
 
-use crate::gateway::{Gateway, PLAIN, STREAM, backend, piece};
+use crate::gateway::{Gateway, PLAIN, STREAM, backend, hello, piece};
 use crate::upstream::Upstream;
 use proxy::{Config, ModelConfig, ModelTimeouts, ReplicaConfig};
 use serde_json::{Value, json};
@@ -182,19 +182,29 @@ async fn in_all_counts_from_the_arrival_of_a_request_whose_body_comes_late() {
 
 #[tokio::test]
 async fn a_fallback_has_times_of_its_own_within_the_total_of_the_model_that_was_named() {
-    let broken = Upstream::of_json("503 Service Unavailable", "{}").await;
     let silent = Upstream::silent_after(String::new()).await;
+    let slow = Upstream::start(|seen, mut conn| async move {
+        if conn.lists_models(&seen).await {
+            return Some(conn);
+        }
+        tokio::time::sleep(Duration::from_secs_f64(3.0 * SHORT)).await;
+        conn.events().await;
+        conn.chunk(hello().as_bytes()).await;
+        conn.end().await;
+        Some(conn)
+    })
+    .await;
     let named = ModelTimeouts { first_token_s: Some(SHORT), ..ModelTimeouts::default() };
-    let patient = ModelTimeouts { first_token_s: Some(0.2), ..ModelTimeouts::default() };
     let start = async |named: ModelTimeouts, fallback: ModelTimeouts| {
-        let backends = vec![backend("a", "openai", &broken), backend("b", "openai", &silent)];
+        let backends = vec![backend("a", "openai", &silent), backend("b", "openai", &slow)];
         let models = vec![model("m", "a", &["n"], named), model("n", "b", &[], fallback)];
         Gateway::start(Config { backends, models, ..Config::default() }).await
     };
-    let gateway = start(named, patient).await;
+    // Who waits in vain for the model's first token is served by the fallback, in the time that the fallback has.
+    let gateway = start(named, ModelTimeouts::default()).await;
     let reply = gateway.chat(STREAM).await;
-    assert_eq!(failure(&reply), (504, json!("first_token_timeout")));
-    assert!(says(&reply, 0.2), "{}", reply.text());
+    assert_eq!((reply.status, reply.text()), (200, hello().as_str()));
+    silent.until("was hung up on", |counts| counts.hung_up == 1).await;
     gateway.settled().await;
 
     let short = ModelTimeouts { total_s: Some(SHORT), ..ModelTimeouts::default() };
@@ -203,6 +213,36 @@ async fn a_fallback_has_times_of_its_own_within_the_total_of_the_model_that_was_
     let reply = gateway.chat(STREAM).await;
     assert_eq!(failure(&reply), (504, json!("total_timeout")));
     assert!(says(&reply, SHORT), "{}", reply.text());
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_for_a_first_token_does_not_wait_for_another_replica_too() {
+    let (a, b) = (Upstream::silent_after(String::new()).await, Upstream::silent_after(String::new()).await);
+    let timeouts = ModelTimeouts { first_token_s: Some(SHORT), ..ModelTimeouts::default() };
+    let mut both = model("m", "a", &[], timeouts);
+    both.replicas.push(ReplicaConfig { backend: "b".to_owned(), ..ReplicaConfig::default() });
+    let backends = vec![backend("a", "openai", &a), backend("b", "openai", &b)];
+    let gateway = Gateway::start(Config { backends, models: vec![both], ..Config::default() }).await;
+    assert_eq!(failure(&gateway.chat(STREAM).await), (504, json!("first_token_timeout")));
+    assert_eq!(a.requests("/v1/chat/completions").len() + b.requests("/v1/chat/completions").len(), 1);
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_in_the_queue_is_served_by_the_fallback() {
+    let (silent, good) = (Upstream::silent_after(String::new()).await, Upstream::of_stream(hello()).await);
+    let mut busy = backend("a", "openai", &silent);
+    busy.concurrency = Some(1);
+    let timeouts = ModelTimeouts { queue_s: Some(SHORT), ..ModelTimeouts::default() };
+    let models = vec![model("m", "a", &["n"], timeouts), model("n", "b", &[], ModelTimeouts::default())];
+    let backends = vec![busy, backend("b", "openai", &good)];
+    let gateway = Gateway::start(Config { backends, models, ..Config::default() }).await;
+    let first = gateway.open("/v1/chat/completions", STREAM).await;
+    silent.until("was asked", |counts| counts.requests == 1).await;
+    let reply = gateway.chat(STREAM).await;
+    assert_eq!((reply.status, reply.text()), (200, hello().as_str()));
+    drop(first);
     gateway.settled().await;
 }
 

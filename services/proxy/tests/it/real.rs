@@ -38,7 +38,7 @@ fn program() -> PathBuf {
 
 impl Llama {
     async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = nats_process::free_port().unwrap();
         let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-random.gguf");
         let child = Command::new(program())
             .args(["-m", model, "--alias", "tiny", "--host", "127.0.0.1", "--port", &port.to_string()])
@@ -81,16 +81,8 @@ impl Llama {
     }
 
     fn backend(&self, name: &str, kind: &str) -> BackendConfig {
-        BackendConfig {
-            name: name.to_owned(),
-            kind: kind.to_owned(),
-            base_url: format!("http://{}", self.address),
-            api_key: Some("upstream-key".to_owned().into()),
-            concurrency: None,
-            capabilities: None,
-            sleep_after: None,
-            on_disconnect: None,
-        }
+        let key = Some("upstream-key".to_owned().into());
+        BackendConfig { api_key: key, ..BackendConfig::new(name, kind, &format!("http://{}", self.address)) }
     }
 
     async fn gateway(&self) -> Gateway {

@@ -50,7 +50,7 @@ async fn too_long_in_all() {
 #[tokio::test]
 async fn too_long_in_all_in_the_middle_of_a_stream() {
     let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
-    let gateway = with(&upstream, |timeouts| timeouts.total = SHORT).await;
+    let gateway = with(&upstream, |timeouts| timeouts.total = Duration::from_secs(1)).await;
     let reply = gateway.chat(STREAM).await;
     let last: Value = serde_json::from_str(reply.data().last().unwrap()).unwrap();
     assert_eq!((reply.whole, &last["error"]["code"]), (false, &json!("total_timeout")));
@@ -79,7 +79,7 @@ async fn a_silent_backend_is_bridged_with_comments_and_its_late_error_ends_the_s
     let upstream = Upstream::silent_after(String::new()).await;
     let gateway = with(&upstream, |timeouts| {
         timeouts.keep_alive = Duration::from_millis(20);
-        timeouts.first_token = Duration::from_millis(150);
+        timeouts.first_token = Duration::from_secs(2);
     })
     .await;
     let reply = gateway.chat(STREAM).await;
@@ -96,7 +96,7 @@ async fn comments_also_bridge_a_silence_between_two_tokens() {
     let upstream = Upstream::silent_after(piece(r#"{"role":"assistant","content":"a"}"#, "null")).await;
     let gateway = with(&upstream, |timeouts| {
         timeouts.keep_alive = Duration::from_millis(20);
-        timeouts.between_tokens = Duration::from_millis(150);
+        timeouts.between_tokens = Duration::from_secs(2);
     })
     .await;
     let reply = gateway.chat(STREAM).await;

@@ -45,7 +45,7 @@ async fn a_job_starts_its_container_and_an_idle_one_is_stopped() {
     let world = World::start().await;
     let one = image(4_096);
     let host = host(&world, &[("one", &one)]).await;
-    register(&world, "one", &one, |more| more.idle_timeout_ms = Some(300)).await;
+    register(&world, "one", &one, |more| more.idle_timeout_ms = Some(3_000)).await;
     let job = world.run("one", &json!({"x": 1})).await;
     let ended = world.ended(&job).await;
     assert_eq!((ended.status, ended.attempts), (JobState::Completed, 1));

@@ -42,7 +42,7 @@ pub(crate) const GPU_MB: u64 = 8_192;
 
 /// A port that nobody uses.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    nats_process::free_port().unwrap()
 }
 
 impl Host {

@@ -88,7 +88,7 @@ async fn a_failed_attempt_is_made_again_after_a_pause_and_its_error_says_what_th
 async fn a_job_that_waits_too_long_expires_and_is_remembered() {
     let world = World::start().await;
     let mut request = world.job("nobody-does-this", &json!({"x": 1}));
-    request.ttl_seconds = Some(1);
+    request.ttl_seconds = Some(5);
     let sequence = world.submit(&request).await;
     let view = world.control.seen(&request.id, sequence, SOON).await.unwrap().unwrap();
     let waiting = view.waiting.unwrap();

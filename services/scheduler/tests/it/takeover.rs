@@ -26,7 +26,7 @@ async fn a_standby_takes_over_within_five_seconds_and_no_job_is_lost_or_sent_twi
     world.control.overview(SOON).await.unwrap();
     let took = began.elapsed();
     eprintln!("takeover after a killed leader: {took:?}");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < bus::Bus::LEASE_TTL + SOON, "{took:?}");
     worker.release();
     for id in &ids {
         let deadline = Instant::now() + SOON;
@@ -63,7 +63,7 @@ async fn what_is_accepted_while_nobody_leads_is_done_later() {
     world.scheduler().await;
     let began = Instant::now();
     assert_eq!(world.ended(&request.id).await.status, JobState::Completed);
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < SOON);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -42,8 +43,8 @@ pub(crate) struct Seen {
     pub(crate) sick: AtomicBool,
     /// Whether it says late that a job has stopped.
     pub(crate) slow_to_say_so: AtomicBool,
-    /// How long a call lies unread before it is taken up.
-    pub(crate) reads_after_ms: AtomicU64,
+    /// Whether it reads a call only once it was told to stop a job for the first time.
+    pub(crate) reads_late: AtomicBool,
     pub(crate) health_checks: AtomicUsize,
 }
 
@@ -81,7 +82,7 @@ impl Worker {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (tell, told) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {
-            let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+            let listener = listen(port).await;
             tell.send(listener.local_addr().unwrap().port()).unwrap();
             axum::serve(listener, app).await.unwrap();
         });
@@ -141,6 +142,18 @@ impl Drop for Worker {
     }
 }
 
+/// The worker that had the port before may not be quite gone.
+async fn listen(port: u16) -> TcpListener {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "port {port}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn health(State(seen): State<Arc<Seen>>) -> StatusCode {
     seen.health_checks.fetch_add(1, Ordering::SeqCst);
     if seen.sick.load(Ordering::SeqCst) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
@@ -168,9 +181,12 @@ async fn stop(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
 }
 
 async fn work(State(seen): State<Arc<Seen>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let unread = seen.reads_after_ms.load(Ordering::SeqCst);
-    if unread > 0 {
-        tokio::time::sleep(Duration::from_millis(unread)).await;
+    while seen.reads_late.load(Ordering::SeqCst) {
+        let changed = seen.changed.notified();
+        if !seen.stops.lock().unwrap().is_empty() {
+            break;
+        }
+        changed.await;
     }
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let call = Call {

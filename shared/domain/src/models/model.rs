@@ -5,13 +5,17 @@ use crate::limits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// What is wrong with an entry that says nothing of its model.
+pub const SAYS_NOTHING: &str =
+    "a model needs a replica or a fallback; one of registered services an alias, a queue or times of its own";
+
 /// A model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelSpec {
     /// Other names.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Where it runs.
+    /// Where it runs. None for a model of registered services, which are started when it is asked for.
     #[serde(default)]
     pub replicas: Vec<ReplicaSpec>,
     /// Models that serve in its place when no replica answers, in order.
@@ -72,13 +76,18 @@ impl ModelSpec {
                 return Err(Fault::new("replicas", why));
             }
         }
-        if self.replicas.is_empty() && self.fallbacks.is_empty() {
-            return Err(Fault::new("replicas", "a model needs a replica or a fallback"));
+        if self.says_nothing() {
+            return Err(Fault::new("replicas", SAYS_NOTHING));
         }
         if self.queue.is_some_and(|queue| queue > *limits::COUNT.end()) {
             return Err(Fault::new("queue", format!("must be from 0 to {}", limits::COUNT.end())));
         }
         self.timeouts.check().map_err(|why| Fault::new("timeouts", why))
+    }
+
+    fn says_nothing(&self) -> bool {
+        let lists = self.aliases.is_empty() && self.replicas.is_empty() && self.fallbacks.is_empty();
+        lists && self.queue.is_none() && self.timeouts == ModelTimeouts::default()
     }
 
     /// Every name under which it is asked for.

@@ -112,6 +112,9 @@ fn a_model_is_refused_for_what_is_wrong_with_it_and_for_what_others_are_already(
         assert_eq!(table, before, "nothing has changed");
     }
     put(&mut table, "chat", model(&["a"], &["gpt-4o", "more"], &[])).unwrap();
+    // A model of registered services has no replicas here.
+    put(&mut table, "service", model(&[], &["gpt-5"], &[])).unwrap();
+    put(&mut table, "patient", ModelSpec { queue: Some(1), ..ModelSpec::default() }).unwrap();
     let elsewhere = BTreeSet::from(["env".to_owned()]);
     table.put_model("y", model(&["env"], &[], &[]), &elsewhere, Wanted::Any, now()).unwrap();
 }

@@ -16,7 +16,7 @@ pub struct ModelTimeouts {
     /// In the queue of the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_s: Option<f64>,
-    /// For a server that sleeps to wake up.
+    /// For a server that sleeps to wake up, or for a service to start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_s: Option<f64>,
     /// Until a stream's first event.

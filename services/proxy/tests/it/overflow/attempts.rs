@@ -79,7 +79,7 @@ async fn a_job_that_is_taken_back_never_runs_and_a_running_one_is_hung_up() {
     assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("cancelled")), "{}", cancelled.text());
     drop(held);
     until(&gateway, &second, "running").await;
-    gate.upstream.until("both were asked", |counts| counts.hung_up >= 1).await;
+    gate.upstream.until("both were asked", |counts| counts.hung_up >= 1 && gate.asked() == 2).await;
     let path = format!("/v1/jobs/{second}/cancel");
     assert_eq!(send(&gateway, "POST", &path, &[], "").await.json()["status"], "cancelled");
     gate.upstream.until("the second was hung up", |counts| counts.hung_up == 2).await;
