@@ -92,3 +92,29 @@ async fn a_key_sees_what_it_used_itself_and_one_with_the_scope_admin_what_everyb
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_the_settings_sees_what_it_used_itself() {
+    let model = FakeModel::start(&[]).await;
+    let gateway = flows::gateway().model(&model).env("API_KEYS", "key-of-one,key-of-another").start().await;
+    let [one, another] = ["key-of-one", "key-of-another"].map(|key| gateway.client.with_token(Some(key)));
+    let ask = json!({"model": "fake-model", "messages": [{"role": "user", "content": "hello"}]});
+    for client in [&one, &another, &another] {
+        client.post("//v1/chat/completions", &ask).await.good();
+    }
+    let groups = async |client: &testkit::Client| {
+        let sums = client.get("//v1/usage?group_by=key").await.good();
+        sums["data"].as_array().cloned().unwrap_or_default()
+    };
+    let all = until("three requests to be accounted for", SOON, async || {
+        let all = groups(&gateway.client).await;
+        let count = all.iter().map(|sum| sum["requests"].as_u64().unwrap()).sum::<u64>();
+        if count == 3 { Ok(all) } else { Err(format!("{all:?}")) }
+    })
+    .await;
+    let (own, other) = (groups(&one).await, groups(&another).await);
+    assert_eq!((own.len(), &own[0]["requests"], other.len(), &other[0]["requests"]), (1, &json!(1), 1, &json!(2)));
+    assert!(all.contains(&own[0]) && all.contains(&other[0]), "{all:?}");
+    let name = other[0]["group"].as_str().unwrap();
+    assert_eq!(one.get(&format!("//v1/usage?key={name}")).await.status, 403);
+}

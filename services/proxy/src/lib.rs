@@ -44,6 +44,8 @@ pub use keys::new_key;
 pub use proxy::{Proxy, SetupError};
 pub use routing::FleetError;
 pub use run::{RunError, run, serve};
+pub use surface::caller::KeyHolder;
+pub use surface::front::Front;
 pub use surface::headers::stamp;
 pub use surface::openapi::describe;
 pub use surface::router::{router, whole_router};

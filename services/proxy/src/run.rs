@@ -54,6 +54,6 @@ pub async fn run(
 
 /// Serves all paths of a proxy on a port of its own until told to stop; requests under way are then finished.
 pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationToken) {
-    let front = Front::new(proxy);
+    let front = Front::alone(proxy);
     service::listen(listener, stop, move |peer| front.for_peer(peer)).await;
 }

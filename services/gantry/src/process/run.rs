@@ -120,11 +120,11 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
-    let sums = usage::routes(&bus, &runs, &api, tasks).await?;
     let key = in_process_key(&mut all.proxy);
     let proxy = proxy::Proxy::new(all.proxy)?.with_sink(BusSink::start(&bus, tasks));
     let proxy = Arc::new(proxy.with_bus(&bus).await?);
     proxy.say_who_may_call();
+    let sums = usage::routes(&bus, &runs, &api, Some(proxy.clone()), tasks).await?;
     let measured = Arc::downgrade(&proxy);
     metrics.before_rendering(move || measured.upgrade().iter().for_each(|proxy| proxy.write_gauges()));
     let control = bus.clone();
@@ -149,7 +149,8 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
         proxy::describe(document);
         usage::describe(document);
     });
-    web::spawn(listener, api.port([routes, sums, proxy::router(proxy)]), tasks);
+    let router = api.port([routes, sums, proxy::router(proxy.clone())]);
+    web::spawn_with_models(listener, router, proxy, tasks);
     web::announce(address, &token);
     Ok(child)
 }
@@ -164,7 +165,7 @@ async fn api_alone(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyh
     let parts = parts(&all.process, &bus, &bundles, tasks, &metrics).await?;
     let runs = parts.runs.clone();
     let api = api::Service::start(all.api, parts, tasks);
-    let sums = usage::routes(&bus, &runs, &api, tasks).await?;
+    let sums = usage::routes(&bus, &runs, &api, None, tasks).await?;
     install_hello(&bundles, tasks);
     web::spawn(listener, api.port([api.routes(usage::describe), sums]), tasks);
     web::announce(address, &token);

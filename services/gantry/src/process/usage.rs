@@ -1,6 +1,6 @@
 //! Accounts of model requests: from the proxy to the bus, and their sums at `/v1/usage`.
 
-use api::{Credentials, StoredKey, StoredKeys};
+use api::{Credentials, StoredKeys};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
@@ -10,7 +10,7 @@ use bus::{Bus, UsageLog};
 use domain::{Plane, Time};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode};
-use proxy::{Outcome, Usage, UsageSink};
+use proxy::{KeyHolder, Outcome, Proxy, Usage, UsageSink};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use service::Tasks;
@@ -105,6 +105,8 @@ struct Reading {
     sums: UsageSums,
     credentials: Credentials,
     keys: StoredKeys,
+    /// The proxy of this process, which knows more keys.
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// Whose requests a caller may see.
@@ -115,7 +117,13 @@ enum Sight {
 }
 
 /// `GET /v1/usage`, and the task that keeps its sums current.
-pub(super) async fn routes(bus: &Bus, runs: &Runs, api: &api::Service, tasks: &Tasks) -> anyhow::Result<Router> {
+pub(super) async fn routes(
+    bus: &Bus,
+    runs: &Runs,
+    api: &api::Service,
+    proxy: Option<Arc<Proxy>>,
+    tasks: &Tasks,
+) -> anyhow::Result<Router> {
     let sums = UsageSums::open(runs).await?;
     let (log, follower, stop) = (bus.usage(&Plane::main()), sums.clone(), tasks.stop_token());
     tasks.supervised("sums of accounts", move || {
@@ -127,7 +135,7 @@ pub(super) async fn routes(bus: &Bus, runs: &Runs, api: &api::Service, tasks: &T
             }
         }
     });
-    let reading = Reading { sums, credentials: api.credentials.clone(), keys: api.stored_keys.clone() };
+    let reading = Reading { sums, credentials: api.credentials.clone(), keys: api.stored_keys.clone(), proxy };
     Ok(Router::new().route("/v1/usage", get(read)).with_state(reading))
 }
 
@@ -186,14 +194,16 @@ impl Reading {
         if self.credentials.check_headers(headers).is_some() {
             return Some(Sight::All);
         }
-        let StoredKey { name, is_admin } = self.keys.check_headers(headers)?;
+        let stored = self.keys.check_headers(headers);
+        let stored = stored.map(|key| KeyHolder { name: key.name, is_admin: key.is_admin });
+        let KeyHolder { name, is_admin } = stored.or_else(|| self.proxy.as_ref()?.key_holder(headers))?;
         Some(if is_admin { Sight::All } else { Sight::Own(name) })
     }
 }
 
 async fn sums(reading: &Reading, headers: &HeaderMap, asked: Asking) -> Response {
     let Some(sight) = reading.sight(headers) else {
-        let text = "a bearer token of the gateway is needed, or a key that `gantry key create` made";
+        let text = "a bearer token of the gateway is needed, or an API key that is known here";
         return refusal(StatusCode::UNAUTHORIZED, "invalid_api_key", text);
     };
     let Query(mut asked) = match asked {

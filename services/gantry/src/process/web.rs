@@ -8,10 +8,11 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
 use bus::Bus;
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use service::Tasks;
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +51,6 @@ pub(super) fn own_address(listening: SocketAddr) -> SocketAddr {
 
 /// Serves until the process is told to stop; requests under way are then finished.
 pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
-    let stop = tasks.stop_token();
     let service = move |peer: SocketAddr| {
         let router = router.clone();
         service_fn(move |request: Request<Incoming>| {
@@ -59,9 +59,24 @@ pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
             router.clone().call(request)
         })
     };
+    listen(listener, service, tasks);
+}
+
+/// The same with model traffic, which goes past the router.
+pub(super) fn spawn_with_models(listener: TcpListener, router: Router, proxy: Arc<proxy::Proxy>, tasks: &Tasks) {
+    let front = proxy::Front::over(proxy, router);
+    listen(listener, move |peer| front.for_peer(peer), tasks);
+}
+
+fn listen<S>(listener: TcpListener, service: impl Fn(SocketAddr) -> S + Send + Sync + 'static, tasks: &Tasks)
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
+    S::Future: Send,
+{
+    let stop = tasks.stop_token();
     tasks.critical("http", async move {
         service::listen(listener, stop, service).await;
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     });
 }
 
@@ -74,7 +89,7 @@ pub(super) fn watch_proxy(proxy: &Arc<proxy::Proxy>, tasks: &Tasks) {
             () = stop.cancelled() => {}
         }
         proxy.leave().await;
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     });
 }
 

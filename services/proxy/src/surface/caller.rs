@@ -1,6 +1,7 @@
 //! Finds out who calls.
 
 use super::nearby;
+use crate::Proxy;
 use crate::error::ProxyError;
 use crate::keys::Key;
 use crate::proxy::Setup;
@@ -11,6 +12,23 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Whose key a request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The key's name.
+    pub name: String,
+    /// Whether it has the scope `admin`.
+    pub is_admin: bool,
+}
+
+impl Proxy {
+    /// Whose key a request carries, if it is one that this proxy knows: of the environment, of its file or of the broker.
+    pub fn key_holder(&self, headers: &HeaderMap) -> Option<KeyHolder> {
+        let key = self.setup().keys.find(sent_key(headers)?)?;
+        Some(KeyHolder { name: key.config.name.clone(), is_admin: key.check_scope(KeyScope::Admin).is_ok() })
+    }
+}
 
 /// Whoever sent a request.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The way in on a port of the proxy's own: paths that go to a model server are known at once, the others are routed.
+//! The way in on a port: paths that go to a model server are known at once, the others are routed.
 
 use super::router::{serve, whole_router};
 use crate::proxy::Proxy;
@@ -17,20 +17,25 @@ use tower::Service;
 
 /// Everything that a connection needs to answer requests.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub struct Front {
     proxy: Arc<Proxy>,
     router: Router,
     peer: Option<SocketAddr>,
 }
 
 impl Front {
-    /// For connections of anybody.
-    pub(crate) fn new(proxy: Arc<Proxy>) -> Self {
-        Self { router: whole_router(Arc::clone(&proxy)), proxy, peer: None }
+    /// On a port of the proxy's own.
+    pub(crate) fn alone(proxy: Arc<Proxy>) -> Self {
+        Self::over(Arc::clone(&proxy), whole_router(proxy))
+    }
+
+    /// On a port that others share: the router answers everything but what goes to a model server.
+    pub fn over(proxy: Arc<Proxy>, router: Router) -> Self {
+        Self { proxy, router, peer: None }
     }
 
     /// For a connection of that peer.
-    pub(crate) fn for_peer(&self, peer: SocketAddr) -> Self {
+    pub fn for_peer(&self, peer: SocketAddr) -> Self {
         Self { peer: Some(peer), ..self.clone() }
     }
 }
