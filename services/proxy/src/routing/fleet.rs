@@ -80,11 +80,11 @@ impl Fleet {
     /// Adds the models of services that are started on demand and have no entry.
     fn serve(&mut self, offered: BTreeMap<String, Vec<Arc<Served>>>, before: &Self) {
         for (name, services) in offered {
-            if self.configured.contains_key(&name) {
-                tracing::warn!(
-                    model = name,
-                    "the configuration has a model of that name, so no service is started for it"
-                );
+            if let Some(model) = self.configured.get(&name) {
+                if model.services.is_empty() {
+                    let text = "the configuration has a model of that name, so no service is started for it";
+                    tracing::warn!(model = name, "{text}");
+                }
                 continue;
             }
             let admission = door(before.configured.get(&name), None, 0);
