@@ -203,6 +203,15 @@ async fn the_command_line_does_the_same_and_shows_how_it_stands() {
     ];
     gateway.cli(&arguments).await.good();
     until_status(&proxies, "org/m", 200).await;
+    for change in [["backend", "update", "one", "--concurrency"], ["model", "update", "chat", "--queue"]] {
+        until("a change to be shown as it stands at both proxies", SOON, async || {
+            let ran = gateway.cli(&[&change[..], &["9", "-o", "json"]].concat()).await;
+            let states: Vec<Value> =
+                ran.json()["proxies"].as_array().unwrap().iter().map(|proxy| proxy["state"].clone()).collect();
+            if states == [json!("in_force"), json!("in_force")] { Ok(()) } else { Err(format!("{ran:?}")) }
+        })
+        .await;
+    }
     let wide = until("the list to say that it is in force", SOON, async || {
         let listed = gateway.cli(&["models", "list", "-o", "wide"]).await;
         if listed.good().contains("in force") { Ok(listed) } else { Err(listed.data) }
@@ -214,6 +223,14 @@ async fn the_command_line_does_the_same_and_shows_how_it_stands() {
     let shown = gateway.cli(&["model", "show", "chat", "-o", "json"]).await.json();
     assert_eq!((&shown["aliases"], &shown["queue"]), (&json!([]), &json!(9)));
     assert_eq!(shown["timeouts"], json!({"first_token_s": 20.0}));
+    refuses_what_cannot_be(&gateway).await;
+    gateway.cli(&["model", "remove", "chat"]).await.good();
+    gateway.cli(&["backend", "remove", "one"]).await.good();
+    until_status(&proxies, "chat", 404).await;
+}
+
+/// Of a backend `one` and its model `chat`.
+async fn refuses_what_cannot_be(gateway: &Gateway) {
     let busy = gateway.cli(&["backend", "rm", "one"]).await;
     assert!(busy.code == 1 && busy.remarks.contains("named by the models chat"), "{busy:?}");
     for wrong in [
@@ -226,9 +243,6 @@ async fn the_command_line_does_the_same_and_shows_how_it_stands() {
     }
     let usage = gateway.cli(&["model", "update", "chat", "--queue", "many"]).await;
     assert_eq!(usage.code, 2, "{usage:?}");
-    gateway.cli(&["model", "remove", "chat"]).await.good();
-    gateway.cli(&["backend", "remove", "one"]).await.good();
-    until_status(&proxies, "chat", 404).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,6 +254,16 @@ async fn the_proxies_own_settings_go_first_and_what_is_passed_over_says_so() {
     client.put("/backends/openai", &json!({"kind": "openai", "base_url": stored.url()})).await.good();
     let shown = until_state(&client, "/backends/openai", 1, "passed_over").await;
     assert!(shown["proxies"][0]["because"].as_str().unwrap().contains("own settings"), "{shown}");
+    let changed = client.patch("/backends/openai", &json!({"concurrency": 3})).await.good();
+    let standing = &changed["proxies"][0];
+    assert_eq!((&standing["state"], &standing["because"]), (&json!("behind"), &Value::Null), "of the revision before");
+    until("the command line to say that no proxy takes it", SOON, async || {
+        let ran = gateway.cli(&["backend", "update", "openai", "--concurrency", "4"]).await;
+        ran.good();
+        let is_told = ran.remarks.contains("every proxy passes it over: the proxy's own settings");
+        if is_told && ran.data.contains(" passed over: ") { Ok(()) } else { Err(format!("{ran:?}")) }
+    })
+    .await;
     let listed = gateway.cli(&["backends", "list"]).await;
     assert!(listed.good().contains("passed over: the proxy's own settings"), "{listed:?}");
     let sources: Vec<Value> = client.get("/backends").await.good()["items"]
@@ -258,6 +282,46 @@ async fn the_proxies_own_settings_go_first_and_what_is_passed_over_says_so() {
     assert!(refused.status == 409 && refused.text.contains("own settings"), "{refused:?}");
     let used = client.put("/models/at-own", &json!({"replicas": [{"backend": "openai"}]})).await;
     assert_eq!(used.status, 200, "a backend of the settings can be named: {used:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_of_a_proxys_own_file_is_shown_with_all_that_the_file_says_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("proxy.toml");
+    let text = r#"
+        [[backend]]
+        name = "big"
+        kind = "openai"
+        base_url = "http://127.0.0.1:9/v1"
+        [[model]]
+        name = "chat"
+        aliases = ["gpt-4o"]
+        replicas = [{ backend = "big", model = "org/m", weight = 2 }]
+        fallbacks = ["small"]
+        queue = 7
+        timeouts = { total_s = 600.0 }
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let gateway = flows::gateway().env("GANTRY_PROXY_FILE", file.to_str().unwrap()).start().await;
+    let shown = until("the proxy to tell of its model", SOON, async || {
+        let answer = gateway.client.get("/models/chat").await;
+        if answer.status == 200 { Ok(answer.json()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
+    let said = json!({
+        "source": "settings", "aliases": ["gpt-4o"], "fallbacks": ["small"], "queue": 7,
+        "replicas": [{"backend": "big", "model": "org/m", "weight": 2}], "timeouts": {"total_s": 600.0},
+    });
+    for (name, value) in said.as_object().unwrap() {
+        assert_eq!(&shown[name], value, "{name} of {shown}");
+    }
+    assert_eq!(shown["proxies"][0]["state"], "in_force");
+    let wide = gateway.cli(&["model", "list", "-o", "wide"]).await;
+    for word in ["gpt-4o", "big,model=org/m,weight=2", "small", "total=600", "settings"] {
+        assert!(wide.good().contains(word), "{word}: {wide:?}");
+    }
+    let refused = gateway.client.delete("/models/chat").await;
+    assert!(refused.status == 409 && refused.text.contains("own settings"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,10 @@
 //! The control plane from the command line: what is data, what is a remark, and how it ends.
 
 use crate::control::{until_status, world};
+use crate::flows;
 use serde_json::{Value, json};
 use std::process::Stdio;
-use testkit::{SOON, until};
+use testkit::{Gateway, Ran, SOON, until};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 #[tokio::test]
@@ -109,4 +110,71 @@ async fn a_list_that_is_watched_tells_each_change_as_it_happens() {
     next("running").await;
     worker.go.send_replace(true);
     next("completed").await;
+}
+
+/// What the doctor finds, with further variables. The broker of the test is not the doctor's to start.
+async fn doctor(gateway: &Gateway, more: &[(&str, &str)]) -> Ran {
+    let mut command = gateway.command(&["doctor", "-o", "json"]);
+    let command = command.env("GANTRY_NATS_URL", "nats://127.0.0.1:4222").envs(more.iter().copied());
+    let output = command.output().await.unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        data: String::from_utf8(output.stdout).unwrap(),
+        remarks: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn finding(ran: &Ran, part: &str) -> Value {
+    let all: Value = serde_json::from_str(&ran.data).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    all.as_array().unwrap().iter().find(|one| one["part"] == part).cloned().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_warns_of_model_servers_that_do_not_answer_and_names_the_next_step() {
+    let gateway = flows::gateway().start().await;
+    let ran = doctor(&gateway, &[]).await;
+    let none = finding(&ran, "models");
+    assert!(none["level"] == "ok" && none["found"].as_str().unwrap().contains("gantry backend create"), "{ran:?}");
+    assert_eq!((ran.code, finding(&ran, "proxy file")), (0, Value::Null), "{ran:?}");
+    let gone = json!({"kind": "openai", "base_url": "http://127.0.0.1:9/v1"});
+    gateway.client.put("/backends/gone", &gone).await.good();
+    let ran = until("the doctor to warn", SOON, async || {
+        let ran = doctor(&gateway, &[]).await;
+        if finding(&ran, "models")["level"] == "warn" { Ok(ran) } else { Err(format!("{ran:?}")) }
+    })
+    .await;
+    let found = finding(&ran, "models");
+    assert!(found["found"].as_str().unwrap().starts_with("gone is unwell: "), "{found}");
+    assert_eq!(found["fix"], "see `gantry backend show gone`");
+    assert_eq!((ran.code, &found["ok"]), (0, &json!(true)), "a warning is no failure: {ran:?}");
+    let stranger = doctor(&gateway, &[("GATEWAY_API_TOKEN", "another-token-of-some-length")]).await;
+    assert_eq!((stranger.code, finding(&stranger, "models")), (1, Value::Null), "{stranger:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_names_a_proxys_file_that_cannot_be_used_and_why() {
+    let gateway = flows::gateway().start().await;
+    let file = gateway.data_dir().join("proxy.toml");
+    let path = file.to_str().unwrap();
+    let found = async |text: Option<&str>| {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let ran = doctor(&gateway, &[("GANTRY_PROXY_FILE", path)]).await;
+        (ran.code, finding(&ran, "proxy file"))
+    };
+    let backend = |kind: &str| format!("[[backend]]\nname = \"a\"\nkind = \"{kind}\"\nbase_url = \"http://a/v1\"\n");
+    for (text, word) in [
+        (None, "No such file"),
+        (Some("[[backnd]]".to_owned()), "backnd"),
+        (Some(backend("vlm")), "backend 'a'"),
+        (Some(backend("vllm") + "[[model]]\nname = \"m\"\nreplicas = [{ backend = \"b\" }]"), "no backend 'b'"),
+    ] {
+        let (code, finding) = found(text.as_deref()).await;
+        let told = finding["found"].as_str().unwrap_or_default();
+        assert!(code == 1 && finding["level"] == "fail", "{word}: {finding}");
+        assert!(told.contains(path) && told.contains(word), "{word}: {finding}");
+    }
+    let (code, finding) = found(Some(&backend("vllm"))).await;
+    assert_eq!((code, &finding["level"]), (0, &json!("ok")), "{finding}");
 }

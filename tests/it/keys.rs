@@ -33,6 +33,8 @@ async fn a_key_is_made_used_limited_and_revoked_without_any_restart() {
         until_status(proxy, 200).await;
         until_status(&proxy.with_token(Some("gk_wrong")), 401).await;
     }
+    assert_eq!(made["scopes"], json!(["inference", "models"]), "what it may do if nothing was said");
+    assert_eq!(gateway.cli(&["key", "show", "alice", "-o", "json"]).await.json()["scopes"], made["scopes"]);
     let shown = gateway.client.get("/keys/alice").await;
     assert!(!shown.text.contains(&secret) && shown.json()["state"] == "active", "{shown:?}");
     assert_eq!(gateway.client.post("/keys", &json!({"name": "alice"})).await.status, 409);

@@ -110,7 +110,7 @@ async fn each_request_is_one_line_of_json_with_its_id_and_status_and_without_its
     let [line] = lines(&gateway, "whole", 1).await.try_into().unwrap();
     assert_eq!(
         (&line["model"], &line["tokens_in"], &line["outcome"]),
-        (&json!("fake-model"), &json!(10), &json!("Completed"))
+        (&json!("fake-model"), &json!(10), &json!("completed"))
     );
     assert!(!gateway.api.log_text().contains("a secret"));
 
@@ -119,4 +119,37 @@ async fn each_request_is_one_line_of_json_with_its_id_and_status_and_without_its
     let told = lines(&telling, "told", 2).await;
     let prompt = told.iter().find_map(|line| line["prompt"].as_str()).unwrap();
     assert!(prompt.contains("no secret"), "{prompt}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_outlast_a_stop_in_order_are_told_so_and_are_not_taken_for_their_clients_leaving() {
+    let model = FakeModel::start(&[]).await;
+    let builder = flows::gateway().model(&model).env("GANTRY_SHUTDOWN_S", "4").env("GANTRY_PROXY_KEEP_ALIVE_S", "0.2");
+    let mut gateway = builder.start().await;
+    let (mut proxy, second) = gateway.add_proxy("second").await;
+    model.hold();
+    let mut streamed = question("hi");
+    streamed["stream"] = json!(true);
+    for client in [gateway.client.clone(), second] {
+        let place = model.asked().len();
+        let (whole, stream) = (question("hi"), client.request(Method::POST, CHAT).json(&streamed));
+        let asked = async {
+            model.until_asked(place + 2).await;
+            if place == 0 { gateway.api.stop().await } else { proxy.stop().await }
+        };
+        let (answer, stream, ended) = tokio::join!(client.post(CHAT, &whole), stream.send(), asked);
+        assert!(ended.success(), "{ended}");
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &json!("gateway_stopping")), "{answer:?}");
+        assert!(answer.headers.contains_key("retry-after"));
+        let (mut stream, mut said) = (stream.unwrap(), String::new());
+        let cut = loop {
+            match stream.chunk().await {
+                Ok(Some(piece)) => said.push_str(&String::from_utf8_lossy(&piece)),
+                ended => break ended,
+            }
+        };
+        assert!(said.contains("gateway_stopping") && !said.contains("[DONE]") && cut.is_err(), "{said}");
+    }
+    let log = gateway.api.log_text();
+    assert!(log.contains("\"outcome\":\"gateway_stopping\"") && !log.contains("\"outcome\":\"aborted\""), "{log}");
 }

@@ -34,11 +34,30 @@ pub struct Listen {
     pub port: Option<u16>,
 }
 
-/// The flags of a command line as settings.
-pub fn flags(global: &Global, listen: &Listen) -> Flags {
+impl Mode {
+    /// The settings that say where it listens.
+    fn address(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Proxy => ("GANTRY_PROXY_HOST", "GANTRY_PROXY_PORT"),
+            Self::Up | Self::Api | Self::Runner | Self::GpuMonitor | Self::Scheduler | Self::Notifier => {
+                ("GANTRY_HOST", "GANTRY_PORT")
+            }
+        }
+    }
+}
+
+/// The flags of a command line that starts services.
+pub fn service_flags(mode: Mode, global: &Global, listen: &Listen) -> Flags {
+    let mut flags = flags(global);
+    let (host, port) = mode.address();
+    flags.set(host, "--host", listen.host.as_ref());
+    flags.set(port, "--port", listen.port);
+    flags
+}
+
+/// The flags of any command line as settings.
+pub fn flags(global: &Global) -> Flags {
     let mut flags = Flags::default();
-    flags.set("GANTRY_HOST", "--host", listen.host.as_ref());
-    flags.set("GANTRY_PORT", "--port", listen.port);
     flags.set(DATA_DIR, "--data-dir", global.data_dir.as_ref().map(|dir| dir.display()));
     flags.set(service::config::CONFIG_FILE, "--config", global.config.as_ref().map(|file| file.display()));
     flags

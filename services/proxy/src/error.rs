@@ -10,6 +10,8 @@ pub(crate) enum ProxyError {
     BadBody(String),
     #[error("the request body is not the form that was expected: {0}")]
     BadForm(String),
+    #[error("'{name}' must be {wanted}")]
+    WrongType { name: &'static str, wanted: &'static str },
     #[error("the request names no model; set 'model' to one of: {}", list(.known))]
     NoModel { known: Vec<String> },
     #[error("{0}")]
@@ -42,7 +44,7 @@ pub(crate) enum ProxyError {
     BudgetSpent { key: String },
     #[error("the queue of model '{model}' is full with {waiting} requests; try again in {} s", .retry.as_secs_f64().ceil())]
     QueueFull { model: String, waiting: usize, retry: Duration },
-    #[error("the request waited {} s in the queue of model '{model}' without a free place", .after.as_secs_f64())]
+    #[error("no place came free in the queue of model '{model}' within {} s", rounded(.after))]
     QueueTimeout { model: String, after: Duration },
     #[error("no backend of model '{model}' is answering; try again in {} s", .retry.as_secs_f64().ceil())]
     NoReplica { model: String, retry: Duration },
@@ -50,6 +52,10 @@ pub(crate) enum ProxyError {
         "nothing serves model '{model}' now: no backend, no registered service and no fallback of it is known here"
     )]
     Nowhere { model: String },
+    #[error(
+        "the model '{model}' may be on '{silent}', which does not answer now; models on others: {}", list(.known)
+    )]
+    PerhapsElsewhere { model: String, silent: String, known: Vec<String> },
     #[error("service '{service}' cannot be started: {why}")]
     CannotStart { service: String, why: String },
     #[error("service '{service}' did not start: {why}; try again in {} s", .retry.as_secs_f64().ceil())]
@@ -66,6 +72,8 @@ pub(crate) enum ProxyError {
     BetweenTokensTimeout { backend: String, after: Duration },
     #[error("the request took longer than {} s in total", .after.as_secs_f64())]
     TotalTimeout { after: Duration },
+    #[error("the gateway is being stopped; try again in a moment")]
+    Stopping,
     #[error("backend '{backend}' broke off its answer: {reason}")]
     Disconnected { backend: String, reason: String },
     #[error("backend '{backend}' sent an answer that makes no sense: {reason}")]
@@ -132,6 +140,7 @@ impl ProxyError {
     pub(crate) fn face(&self) -> Face {
         let (status, kind, code) = match self {
             Self::BadBody(_) | Self::BadForm(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_body"),
+            Self::WrongType { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", "invalid_type"),
             Self::NoModel { .. } => (StatusCode::BAD_REQUEST, "invalid_request_error", "model_required"),
             Self::Unsupported(_) => (StatusCode::BAD_REQUEST, "invalid_request_error", "unsupported_value"),
             Self::NoKey | Self::WrongKey | Self::LoopbackOnly => {
@@ -150,7 +159,7 @@ impl ProxyError {
             Self::BudgetSpent { .. } => (StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", "insufficient_quota"),
             Self::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "queue_full"),
             Self::QueueTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "queue_timeout"),
-            Self::NoReplica { .. } | Self::Nowhere { .. } => {
+            Self::NoReplica { .. } | Self::Nowhere { .. } | Self::PerhapsElsewhere { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "no_backend_available")
             }
             Self::CannotStart { .. } => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "cannot_start"),
@@ -163,6 +172,7 @@ impl ProxyError {
                 (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "between_tokens_timeout")
             }
             Self::TotalTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "timeout_error", "total_timeout"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "overloaded_error", "gateway_stopping"),
             Self::Disconnected { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_disconnected"),
             Self::BadReply { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "upstream_bad_reply"),
             Self::Upstream(refusal) => return refusal.face(),
@@ -179,7 +189,10 @@ impl ProxyError {
             Self::AnswerTooLarge { .. } => (StatusCode::BAD_GATEWAY, "upstream_error", "answer_too_large"),
             Self::JobTaken => (StatusCode::CONFLICT, "invalid_request_error", "job_taken"),
         };
-        let param = matches!(self, Self::NoModel { .. } | Self::UnknownModel { .. }).then(|| "model".to_owned());
+        let about_model =
+            matches!(self, Self::NoModel { .. } | Self::UnknownModel { .. } | Self::PerhapsElsewhere { .. });
+        let param = if let Self::WrongType { name, .. } = self { Some(*name) } else { about_model.then_some("model") };
+        let param = param.map(str::to_owned);
         Face { status, kind: kind.to_owned(), code: Some(code.to_owned()), param }
     }
 
@@ -198,7 +211,9 @@ impl ProxyError {
             refusal.retry.or_else(|| refusal.usual_retry())?
         } else if let Self::NoJob { cause, .. } = self {
             return cause.retry_after();
-        } else if matches!(self, Self::QueueTimeout { .. } | Self::Nowhere { .. } | Self::JobsAway { .. }) {
+        } else if matches!(self, Self::QueueTimeout { .. } | Self::JobsAway { .. } | Self::Stopping)
+            || matches!(self, Self::Nowhere { .. } | Self::PerhapsElsewhere { .. })
+        {
             AFTER_A_FULL_QUEUE
         } else {
             return None;
@@ -270,6 +285,11 @@ impl Refusal {
             param: self.param.clone(),
         }
     }
+}
+
+/// Seconds, to the millisecond.
+fn rounded(time: &Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
 fn list(names: &[String]) -> String {

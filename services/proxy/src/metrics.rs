@@ -81,11 +81,7 @@ pub(crate) fn ended(usage: &Usage, meters: Option<&Meters>) {
         meters.completed(usage, backend);
         return;
     }
-    let outcome = match &usage.outcome {
-        Outcome::Completed => "completed".to_owned(),
-        Outcome::Aborted => "aborted".to_owned(),
-        Outcome::Failed(code) => code.clone(),
-    };
+    let outcome = usage.outcome.word().to_owned();
     // A name that nobody knows must not become a label: a client could make any number of them.
     let model = if usage.backend.is_some() { usage.model.to_string() } else { String::new() };
     let backend = usage.backend.as_deref().unwrap_or_default().to_owned();

@@ -91,7 +91,7 @@ impl Proxy {
         let upstream = Upstream::new(config.timeouts.connect);
         let buckets = buckets(&merged);
         let common = Common::default();
-        let name: Arc<str> = uuid::Uuid::new_v4().simple().to_string().into();
+        let name: Arc<str> = own_name().into();
         let setup = Setup {
             fleet: Arc::new(Fleet::new(&merged, &[], &Fleet::default())?),
             keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
@@ -394,7 +394,7 @@ impl Proxy {
     /// The model of that name. One that nobody knows is looked for once more before that is said.
     pub(crate) async fn find_model(&self, setup: &Setup, name: Option<&str>) -> Result<Arc<Model>, ProxyError> {
         match setup.fleet.resolve(name) {
-            Err(ProxyError::UnknownModel { .. } | ProxyError::NoReplica { .. }) => {
+            Err(ProxyError::UnknownModel { .. } | ProxyError::PerhapsElsewhere { .. }) => {
                 self.refresh(setup).await;
                 setup.fleet.resolve(name)
             }
@@ -415,6 +415,15 @@ impl Proxy {
         let due = setup.fleet.backends.iter().filter(|backend| stale(backend.seen().at));
         join_all(due.map(|backend| look(&setup.upstream, backend))).await;
     }
+}
+
+/// A name that no other proxy has, and that tells its host.
+fn own_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().take(48).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let host = if host.is_empty() { "proxy" } else { &host };
+    let number = uuid::Uuid::new_v4().simple().to_string();
+    format!("{host}-{}-{}", std::process::id(), &number[..8])
 }
 
 fn buckets(config: &Config) -> Option<Arc<Buckets>> {

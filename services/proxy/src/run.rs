@@ -4,8 +4,11 @@ use crate::config::Config;
 use crate::proxy::{Proxy, SetupError};
 use crate::surface::front::Front;
 use bus::{Bus, BusError};
+use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +31,12 @@ pub enum RunError {
     },
 }
 
-/// Serves until told to stop; running requests are then given the time that the caller gives this future.
+/// Serves until told to stop; running requests then have that `grace` to end by themselves.
 pub async fn run(
     config: Config,
     address: SocketAddr,
     stop: CancellationToken,
+    grace: Duration,
     bus: Option<Bus>,
     prepare: impl FnOnce(Proxy) -> Proxy,
 ) -> Result<(), RunError> {
@@ -45,8 +49,9 @@ pub async fn run(
     tracing::info!(%address, "the model proxy listens");
     proxy.say_who_may_call();
     tokio::select! {
-        () = serve(listener, Arc::clone(&proxy), stop) => {}
+        () = serve(listener, Arc::clone(&proxy), stop.clone()) => {}
         () = proxy.watch() => {}
+        never = proxy.break_off_after(&stop, grace) => match never {},
     }
     proxy.leave().await;
     Ok(())
@@ -56,4 +61,14 @@ pub async fn run(
 pub async fn serve(listener: TcpListener, proxy: Arc<Proxy>, stop: CancellationToken) {
     let front = Front::alone(proxy);
     service::listen(listener, stop, move |peer| front.for_peer(peer)).await;
+}
+
+impl Proxy {
+    /// Tells requests under way that the process ends, so long after it was told to stop; they are then answered with that.
+    pub async fn break_off_after(&self, stop: &CancellationToken, grace: Duration) -> Infallible {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+        self.watchdog().break_off();
+        pending().await
+    }
 }

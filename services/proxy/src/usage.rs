@@ -30,6 +30,17 @@ pub enum Outcome {
     Aborted,
 }
 
+impl Outcome {
+    /// The word for logs and metrics: that of the error, if it was one.
+    pub(crate) fn word(&self) -> &str {
+        match self {
+            Self::Completed => "completed",
+            Self::Aborted => "aborted",
+            Self::Failed(code) => code,
+        }
+    }
+}
+
 /// One request's account.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Usage {

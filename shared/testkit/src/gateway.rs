@@ -237,8 +237,8 @@ impl Gateway {
         let port = host::free_port();
         let mut env = self.api.env().to_vec();
         env.retain(|(name, _)| name != "GANTRY_PROXY_PORT" && name != "GANTRY_PORT");
-        env.push(("GANTRY_PROXY_PORT".to_owned(), port.to_string()));
-        let mut proxy = service(name, "proxy", &env, self.dir.path());
+        let arguments = vec!["proxy".to_owned(), "--port".to_owned(), port.to_string()];
+        let mut proxy = Process::new(name, arguments, env, self.dir.path());
         proxy.spawn();
         listening(port).await;
         (proxy, Client::new(&format!("http://127.0.0.1:{port}"), None))

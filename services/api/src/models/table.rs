@@ -34,7 +34,7 @@ impl Picture {
 
     /// Models that proxies' own settings name.
     pub(super) fn own_models(&self) -> BTreeSet<String> {
-        self.reports.iter().flat_map(|report| report.own_models.clone()).collect()
+        self.reports.iter().flat_map(|report| &report.own_models).map(|(name, _)| name.clone()).collect()
     }
 }
 

@@ -48,15 +48,7 @@ pub(super) fn own_backend(name: &str, picture: &Picture) -> Option<Value> {
 /// A stored model.
 pub(super) fn model(name: &str, stored: &Stored<ModelSpec>, picture: &Picture) -> Value {
     let mut shown = match stored {
-        Stored::Read(Entry { spec, .. }) => json!({
-            "name": name,
-            "source": "stored",
-            "aliases": spec.aliases,
-            "replicas": spec.replicas,
-            "fallbacks": spec.fallbacks,
-            "queue": spec.queue,
-            "timeouts": spec.timeouts,
-        }),
+        Stored::Read(Entry { spec, .. }) => said(name, "stored", spec),
         Stored::Unread { why, .. } => json!({"name": name, "source": "stored", "unreadable": why}),
     };
     stamp(&mut shown, stored.entry().map(|entry| (entry.revision, entry.created_at, entry.updated_at)));
@@ -67,10 +59,27 @@ pub(super) fn model(name: &str, stored: &Stored<ModelSpec>, picture: &Picture) -
 
 /// A model that proxies' own settings name.
 pub(super) fn own_model(name: &str, picture: &Picture) -> Option<Value> {
-    let has = |report: &&ProxyReport| report.own_models.iter().any(|one| one == name);
-    let proxies: Vec<Value> =
-        picture.reports.iter().filter(has).map(|report| standing(report, Kind::Model, "", 0, None)).collect();
-    (!proxies.is_empty()).then(|| json!({"name": name, "source": "settings", "proxies": proxies}))
+    let at = |report: &ProxyReport| {
+        let (_, spec) = report.own_models.iter().find(|(own, _)| own == name)?;
+        Some((spec.clone(), standing(report, Kind::Model, "", 0, None)))
+    };
+    let (specs, proxies): (Vec<_>, Vec<_>) = picture.reports.iter().filter_map(at).unzip();
+    let mut shown = said(name, "settings", specs.first()?);
+    shown["proxies"] = Value::Array(proxies);
+    Some(shown)
+}
+
+/// What is said of a model, wherever it is said.
+fn said(name: &str, source: &str, spec: &ModelSpec) -> Value {
+    json!({
+        "name": name,
+        "source": source,
+        "aliases": spec.aliases,
+        "replicas": spec.replicas,
+        "fallbacks": spec.fallbacks,
+        "queue": spec.queue,
+        "timeouts": spec.timeouts,
+    })
 }
 
 fn stamp(shown: &mut Value, entry: Option<(u64, domain::Time, domain::Time)>) {
@@ -86,11 +95,13 @@ fn revision<T>(stored: &Stored<T>) -> u64 {
     stored.entry().map_or(0, |entry| entry.revision)
 }
 
-/// How an entry stands at one proxy.
+/// How an entry stands at one proxy. What a proxy that is behind says is of the revision before, and not shown.
 fn standing(report: &ProxyReport, kind: Kind, name: &str, revision: u64, found: Option<&BackendReport>) -> Value {
-    let because = report.passed_over(kind, name);
+    let is_behind = report.revision < revision;
+    let because = report.passed_over(kind, name).filter(|_| !is_behind);
+    let found = found.filter(|_| !is_behind);
     let state = match because {
-        _ if report.revision < revision => "behind",
+        _ if is_behind => "behind",
         Some(_) => "passed_over",
         None => "in_force",
     };

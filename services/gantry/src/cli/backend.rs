@@ -1,6 +1,7 @@
 //! `gantry backend`: model servers that every proxy knows, added and removed while requests run.
 
 use super::output::{Column, List, text_of};
+use super::settled::settled;
 use super::{Exit, RequestError, Session, Trouble, plain};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -72,7 +73,8 @@ pub(super) async fn run(command: BackendCommand, session: &mut Session) -> Resul
     match command {
         BackendCommand::Create(backend) => {
             let answer = session.client()?.put_new(&["backends", &backend.name], &body(&backend)?).await;
-            show(answer.map_err(|error| trouble(&error, "cannot add the backend"))?, session)
+            let stored = answer.map_err(|error| trouble(&error, "cannot add the backend"))?;
+            show(settled("backends", &backend.name, stored, session).await?, session)
         }
         BackendCommand::List => list(session).await,
         BackendCommand::Show(backend) => {
@@ -81,7 +83,8 @@ pub(super) async fn run(command: BackendCommand, session: &mut Session) -> Resul
         }
         BackendCommand::Update(backend) => {
             let answer = session.client()?.patch(&["backends", &backend.name], &body(&backend)?).await;
-            show(answer.map_err(|error| trouble(&error, "cannot change the backend"))?, session)
+            let stored = answer.map_err(|error| trouble(&error, "cannot change the backend"))?;
+            show(settled("backends", &backend.name, stored, session).await?, session)
         }
         BackendCommand::Remove(backend) => {
             let answer = session.client()?.delete(&["backends", &backend.name], &[]).await;

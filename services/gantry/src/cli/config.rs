@@ -2,7 +2,7 @@
 
 use super::output::{Column, List};
 use super::{Exit, Session, Trouble};
-use crate::serve::{self, Listen};
+use crate::serve;
 use crate::settings;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn run(command: ConfigCommand, session: &mut Session) -> Result<Exit,
 
 /// Reads the settings of every service, as each of them would.
 pub(super) fn read(session: &Session) -> Result<Settings, ConfigError> {
-    let flags = serve::flags(&session.global, &Listen::default());
+    let flags = serve::flags(&session.global);
     let mut reader = Reader::open(flags, session.environment.clone())?;
     settings::read_all(&mut reader)?;
     reader.finish()

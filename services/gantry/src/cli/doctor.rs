@@ -1,5 +1,7 @@
 //! `gantry doctor`: one line per part, and how to repair what is broken.
 
+mod models;
+
 use super::output::{Column, List, text_of};
 use super::{Client, Connection, Exit, RequestError, Session, Tone, Trouble, config, connection, when};
 use nats_process::{Binary, Search};
@@ -10,48 +12,81 @@ use std::time::Duration;
 /// Clocks may differ by this much before times in ledgers and timers surprise people.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Level {
+    Ok,
+    /// The installation works, though not all of it.
+    Warning,
+    Failure,
+}
+
 /// What was found out about one part.
 struct Finding {
     part: &'static str,
+    level: Level,
     /// What was found, or what is wrong.
-    found: Result<String, String>,
+    found: String,
     /// How to repair it.
     fix: String,
 }
 
 impl Finding {
     fn new(part: &'static str, found: Result<String, String>, fix: impl Into<String>) -> Self {
-        Self { part, found, fix: fix.into() }
+        let (level, found) = match found {
+            Ok(found) => (Level::Ok, found),
+            Err(found) => (Level::Failure, found),
+        };
+        Self { part, level, found, fix: fix.into() }
+    }
+
+    fn warning(part: &'static str, found: String, fix: impl Into<String>) -> Self {
+        Self { part, level: Level::Warning, found, fix: fix.into() }
+    }
+
+    fn shown(&self) -> Value {
+        let fix = if self.level == Level::Ok { Value::Null } else { json!(self.fix) };
+        let is_ok = self.level != Level::Failure;
+        json!({"ok": is_ok, "level": self.level.word(), "part": self.part, "found": self.found, "fix": fix})
     }
 }
 
-/// Checks every part and fails if one is broken.
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warn",
+            Self::Failure => "fail",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Self::Ok => Tone::Good,
+            Self::Warning => Tone::Waiting,
+            Self::Failure => Tone::Bad,
+        }
+    }
+}
+
+/// Checks every part and fails if one is broken; a warning is no failure.
 pub(super) async fn run(session: &mut Session) -> Result<Exit, Trouble> {
     let mut findings = vec![settings(session), broker(session).await, data_dir(session)];
+    findings.extend(models::file(session));
     findings.extend(gateway(session).await);
-    let is_well = findings.iter().all(|finding| finding.found.is_ok());
+    let is_well = findings.iter().all(|finding| finding.level != Level::Failure);
     let style = session.screen.style;
-    let items = findings.iter().map(|finding| {
-        let (ok, text) = match &finding.found {
-            Ok(text) => (true, text),
-            Err(text) => (false, text),
-        };
-        json!({"ok": ok, "part": finding.part, "found": text, "fix": if ok { Value::Null } else { json!(finding.fix) }})
-    });
-    let items: Vec<Value> = items.collect();
     if matches!(session.global.output, super::Format::Table | super::Format::Wide) {
-        for item in &items {
-            let is_ok = item["ok"] == true;
-            let (word, tone) = if is_ok { ("ok  ", Tone::Good) } else { ("fail", Tone::Bad) };
-            let line =
-                format!("{}  {:<11} {}", style.paint(tone, word), text_of(&item["part"]), text_of(&item["found"]));
-            session.screen.data(&line)?;
-            if !is_ok {
-                session.screen.data(&format!("      {:<11} {}", "fix:", text_of(&item["fix"])))?;
+        for Finding { part, level, found, fix } in &findings {
+            let word = style.paint(level.tone(), &format!("{:<4}", level.word()));
+            session.screen.data(&format!("{word}  {part:<11} {found}"))?;
+            if *level != Level::Ok {
+                session.screen.data(&format!("      {:<11} {fix}", "fix:"))?;
             }
         }
     } else {
         let columns = [Column::text("PART", "part")];
+        let items = findings.iter().map(Finding::shown).collect();
         session.list(&List { items, columns: &columns, name: "part" })?;
     }
     Ok(if is_well { Exit::Ok } else { Exit::Failed })
@@ -94,7 +129,7 @@ fn writable(dir: &Path) -> Result<String, String> {
     Ok(format!("{} {state}", shown.display()))
 }
 
-/// The gateway, the token and the clock. What cannot be asked because nobody answers is not reported twice.
+/// The gateway, the token, the clock and the models. What cannot be asked because nobody answers is not reported twice.
 async fn gateway(session: &Session) -> Vec<Finding> {
     let start = "start one with `gantry up`, or name another with --url or `gantry context use`";
     let connection = match Connection::discover(&session.global, &session.environment) {
@@ -111,7 +146,11 @@ async fn gateway(session: &Session) -> Vec<Finding> {
     };
     let shown = format!("{} answers: {} (from {})", connection.url, text_of(&health["status"]), connection.url_source);
     let mut findings = vec![Finding::new("gateway", Ok(shown), start), token(&client, &connection).await];
+    let is_let_in = findings.iter().all(|finding| finding.level == Level::Ok);
     findings.extend(date.and_then(|date| clock(&date)));
+    if is_let_in {
+        findings.push(models::backends(&client).await);
+    }
     findings
 }
 
@@ -161,8 +200,8 @@ mod tests {
             let moment = jiff::Timestamp::from_second(now.as_second() + seconds).unwrap();
             moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
         };
-        assert!(clock(&date(0)).unwrap().found.is_ok());
-        assert!(clock(&date(-60)).unwrap().found.is_err());
+        assert!(clock(&date(0)).unwrap().level == Level::Ok);
+        assert!(clock(&date(-60)).unwrap().level == Level::Failure);
         assert!(clock("yesterday").is_none());
     }
 }

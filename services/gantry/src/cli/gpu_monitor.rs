@@ -1,7 +1,7 @@
 //! `gantry gpu-monitor record`: writes down what this host's GPUs show, to be played back elsewhere.
 
 use super::{Exit, Session, Trouble};
-use crate::serve::{self, Listen};
+use crate::serve;
 use ::gpu_monitor::devices::{Frame, Recorder, SourceError, open, simulated};
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -66,7 +66,7 @@ pub(super) async fn run(command: RecordCommand, session: &mut Session) -> Result
 
 async fn recorded(record: Record, session: &mut Session) -> Result<Exit, Trouble> {
     let what = "cannot record";
-    let flags = serve::flags(&session.global, &Listen::default());
+    let flags = serve::flags(&session.global);
     let mut reader = Reader::open(flags, session.environment.clone())
         .map_err(|error| Trouble::usage(what, error).next("gantry config show"))?;
     let config = ::gpu_monitor::Config::read(&mut reader)

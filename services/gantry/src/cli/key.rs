@@ -113,6 +113,12 @@ async fn make(create: &Create, session: &mut Session) -> Result<Exit, Trouble> {
     let answer = session.client()?.post(&["keys"], &wanted, &[]).await;
     let value = answer.map_err(|error| trouble(&error, "cannot make the key"))?;
     session.screen.remark("the key is shown this once; whoever has it sends it as a bearer token or as x-api-key");
+    let all = session.client()?.get(&["keys"], &[("include_revoked", "true".to_owned())]).await;
+    if all.is_ok_and(|all| all["items"].as_array().is_some_and(|keys| keys.len() == 1)) {
+        session
+            .screen
+            .remark("it is the first one: without a key /v1 answers nobody from now on, on this machine neither");
+    }
     let key = text_of(&value["key"]);
     session.one(value, &key.clone(), vec![key])?;
     Ok(Exit::Ok)

@@ -18,6 +18,7 @@ mod notices;
 mod output;
 mod run;
 mod screen;
+mod settled;
 mod sim;
 mod sse;
 #[cfg(test)]
@@ -218,7 +219,7 @@ async fn dispatch(command: Command, session: &mut Session) -> Result<Exit, Troub
 }
 
 async fn rebuild(session: &mut Session) -> Result<Exit, Trouble> {
-    let flags = serve::flags(&session.global, &Listen::default());
+    let flags = serve::flags(&session.global);
     let reader = Reader::open(flags, session.environment.clone())
         .map_err(|error| Trouble::usage("cannot rebuild", error).next("gantry config show"))?;
     let rebuilt = Box::pin(crate::process::rebuild(reader)).await;
@@ -228,7 +229,7 @@ async fn rebuild(session: &mut Session) -> Result<Exit, Trouble> {
 }
 
 async fn services(mode: Mode, listen: &Listen, session: &mut Session) -> Result<Exit, Trouble> {
-    let flags = serve::flags(&session.global, listen);
+    let flags = serve::service_flags(mode, &session.global, listen);
     let reader = Reader::open(flags, session.environment.clone())
         .map_err(|error| Trouble::usage("cannot start", error).next("gantry config show"))?;
     match serve::serve(mode, reader).await {

@@ -2,6 +2,7 @@
 
 use super::backend::{Name, number, show, standing, texts, words};
 use super::output::{Column, List, text_of};
+use super::settled::settled;
 use super::{Exit, RequestError, Session, Trouble, plain};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -67,7 +68,8 @@ pub(super) async fn run(command: ModelCommand, session: &mut Session) -> Result<
     match command {
         ModelCommand::Create(model) => {
             let answer = session.client()?.put_new(&["models", &model.name], &body(&model)?).await;
-            show(answer.map_err(|error| trouble(&error, "cannot add the model"))?, session)
+            let stored = answer.map_err(|error| trouble(&error, "cannot add the model"))?;
+            show(settled("models", &model.name, stored, session).await?, session)
         }
         ModelCommand::List => list(session).await,
         ModelCommand::Show(model) => {
@@ -76,7 +78,8 @@ pub(super) async fn run(command: ModelCommand, session: &mut Session) -> Result<
         }
         ModelCommand::Update(model) => {
             let answer = session.client()?.patch(&["models", &model.name], &body(&model)?).await;
-            show(answer.map_err(|error| trouble(&error, "cannot change the model"))?, session)
+            let stored = answer.map_err(|error| trouble(&error, "cannot change the model"))?;
+            show(settled("models", &model.name, stored, session).await?, session)
         }
         ModelCommand::Remove(model) => {
             let answer = session.client()?.delete(&["models", &model.name], &[]).await;

@@ -150,7 +150,7 @@ async fn up(mut all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow::Res
         usage::describe(document);
     });
     let router = api.port([routes, sums, proxy::router(proxy.clone())]);
-    web::spawn_with_models(listener, router, proxy, tasks);
+    web::spawn_with_models(listener, router, proxy, web::grace(all.process.shutdown), tasks);
     web::announce(address, &token);
     Ok(child)
 }
@@ -237,7 +237,7 @@ async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow
         }
         Err(error) => return Err(error),
     };
-    let sink = bus.as_ref().map(|bus| BusSink::start(bus, tasks));
+    let (sink, grace) = (bus.as_ref().map(|bus| BusSink::start(bus, tasks)), web::grace(all.process.shutdown));
     tasks.critical("proxy", async move {
         let prepare = |proxy: proxy::Proxy| {
             let proxy = proxy.with_metrics(move || metrics.render());
@@ -246,7 +246,7 @@ async fn proxy_alone(all: Everything, tasks: &Tasks, metrics: Metrics) -> anyhow
                 None => proxy,
             }
         };
-        Box::pin(proxy::run(config, address, stop, bus, prepare)).await
+        Box::pin(proxy::run(config, address, stop, grace, bus, prepare)).await
     });
     Ok(None)
 }

@@ -229,6 +229,10 @@ async fn sums(reading: &Reading, headers: &HeaderMap, asked: Asking) -> Response
         let text = format!("'{day}' is no day, expected one such as 2026-11-21");
         return refusal(StatusCode::BAD_REQUEST, "invalid_day", &text);
     }
+    if from > to {
+        let text = format!("from is {from} and to is {to}, expected a first day that is not after the last");
+        return refusal(StatusCode::BAD_REQUEST, "invalid_day", &text);
+    }
     let only = Only { model: asked.model, key: asked.key, tenant: asked.tenant };
     match reading.sums.list(&Plane::main(), (&from, &to), &only, by).await {
         Ok(sums) => {

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tower::Service;
@@ -59,24 +60,43 @@ pub(super) fn spawn(listener: TcpListener, router: Router, tasks: &Tasks) {
             router.clone().call(request)
         })
     };
-    listen(listener, service, tasks);
+    listen(listener, service, std::future::pending(), tasks);
 }
 
-/// The same with model traffic, which goes past the router.
-pub(super) fn spawn_with_models(listener: TcpListener, router: Router, proxy: Arc<proxy::Proxy>, tasks: &Tasks) {
-    let front = proxy::Front::over(proxy, router);
-    listen(listener, move |peer| front.for_peer(peer), tasks);
+/// The same with model traffic, which goes past the router and has that `grace` to end by itself.
+pub(super) fn spawn_with_models(
+    listener: TcpListener,
+    router: Router,
+    proxy: Arc<proxy::Proxy>,
+    grace: Duration,
+    tasks: &Tasks,
+) {
+    let (front, stop) = (proxy::Front::over(proxy.clone(), router), tasks.stop_token());
+    let late = async move { proxy.break_off_after(&stop, grace).await };
+    listen(listener, move |peer| front.for_peer(peer), late, tasks);
 }
 
-fn listen<S>(listener: TcpListener, service: impl Fn(SocketAddr) -> S + Send + Sync + 'static, tasks: &Tasks)
-where
+/// How long model requests may go on when a process is told to stop and has that time in all: a moment less, in which
+/// those who are left hear of it.
+pub(super) fn grace(shutdown: Duration) -> Duration {
+    shutdown - (shutdown / 2).min(Duration::from_secs(1))
+}
+
+fn listen<S>(
+    listener: TcpListener,
+    service: impl Fn(SocketAddr) -> S + Send + Sync + 'static,
+    late: impl Future<Output = Infallible> + Send + 'static,
+    tasks: &Tasks,
+) where
     S: hyper::service::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Send + 'static,
     S::Future: Send,
 {
     let stop = tasks.stop_token();
     tasks.critical("http", async move {
-        service::listen(listener, stop, service).await;
-        Ok::<(), Infallible>(())
+        tokio::select! {
+            () = service::listen(listener, stop, service) => Ok(()),
+            never = late => Err(never),
+        }
     });
 }
 

@@ -115,6 +115,8 @@ pub(crate) enum Repair {
     ToolFinish,
     /// A usage of zeros on every chunk.
     ZeroUsage,
+    /// Anthropic's events without the `message_start` that begins them.
+    MessageStart,
 }
 
 /// What to do with the server's request when the client has gone.

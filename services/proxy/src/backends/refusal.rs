@@ -17,6 +17,8 @@ pub(crate) fn read(backend: &str, status: StatusCode, body: &[u8], retry: Option
         None => (plain(body), None, None, None),
     };
     let message = message.filter(|text| !text.trim().is_empty());
+    // Whoever cannot do it, we or the server: clients look for one word.
+    let code = if status == StatusCode::NOT_IMPLEMENTED { Some("capability_not_supported".to_owned()) } else { code };
     Refusal {
         message: cut(&message.unwrap_or_else(|| format!("backend '{backend}' answered {status}"))),
         backend: backend.to_owned(),

@@ -30,6 +30,8 @@ pub(crate) struct Peek {
     pub(crate) encoding: Option<String>,
     /// Where the prompt stands, for affinity and for a first guess at its length.
     pub(crate) prompt: Option<Range<usize>>,
+    /// A member that cannot be meant, and what it must be.
+    pub(crate) wrong: Option<(&'static str, &'static str)>,
     inside: usize,
     empty: bool,
     places: Places,
@@ -60,7 +62,15 @@ impl Peek {
         let text = |place: &Option<Range<usize>>| {
             place.clone().and_then(|place| scan::decode(body.get(place)?).map(std::borrow::Cow::into_owned))
         };
+        let is = |place: &Option<Range<usize>>, good: &[&[u8]]| {
+            place.as_ref().is_none_or(|place| good.iter().any(|word| body[place.clone()].starts_with(word)))
+        };
+        let wrong = [
+            (is(&model, &[b"\"", b"null"]), ("model", "a string")),
+            (is(&stream, &[b"true", b"false", b"null"]), ("stream", "true or false")),
+        ];
         Ok(Self {
+            wrong: wrong.into_iter().find(|(good, _)| !good).map(|(_, what)| what),
             model: text(&model.clone().filter(|place| body[place.start] == b'"')),
             stream: stream.is_some_and(|place| &body[place] == b"true"),
             wants_usage: include_usage.clone().is_some_and(|place| &body[place] == b"true"),

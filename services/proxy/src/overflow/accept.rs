@@ -38,7 +38,10 @@ pub(crate) struct Deferral {
 /// Whether an error says only that nobody can serve the request now, and no model server has begun with it.
 pub(crate) fn is_deferrable(error: &ProxyError) -> bool {
     matches!(error, ProxyError::QueueFull { .. } | ProxyError::QueueTimeout { .. })
-        || matches!(error, ProxyError::NoReplica { .. } | ProxyError::Nowhere { .. })
+        || matches!(
+            error,
+            ProxyError::NoReplica { .. } | ProxyError::Nowhere { .. } | ProxyError::PerhapsElsewhere { .. }
+        )
         || matches!(error, ProxyError::StartFailed { .. } | ProxyError::StartTimeout { .. })
         || matches!(error, ProxyError::Unreachable { .. } | ProxyError::ConnectTimeout { .. })
         || matches!(error, ProxyError::Upstream(refusal) if matches!(refusal.status.as_u16(), 429 | 503 | 529)

@@ -1,10 +1,10 @@
 //! Backends and models that were stored over the API: followed, taken, and told of.
 
 use super::{Proxy, Setup, SetupError};
-use crate::config::{Config, InForce, merge};
+use crate::config::{Config, InForce, ModelConfig, merge};
 use crate::routing::Fleet;
 use bus::Bus;
-use domain::models::{BackendReport, Kind, ModelTable, ProxyReport};
+use domain::models::{BackendReport, Kind, ModelSpec, ModelTable, ProxyReport, ReplicaSpec};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -79,10 +79,27 @@ impl Proxy {
             proxy: self.name().to_owned(),
             revision: setup.in_force.revision,
             backends: backends.collect(),
-            own_models: settings.models.iter().map(|model| model.name.clone()).collect(),
+            own_models: settings.models.iter().map(own).collect(),
             passed_over: setup.in_force.passed_over.clone(),
         }
     }
+}
+
+/// An entry of the proxy's own settings as it is told.
+fn own(model: &ModelConfig) -> (String, ModelSpec) {
+    let replicas = model.replicas.iter().map(|one| ReplicaSpec {
+        backend: one.backend.clone(),
+        model: one.model.clone(),
+        weight: one.weight,
+    });
+    let spec = ModelSpec {
+        aliases: model.aliases.clone(),
+        replicas: replicas.collect(),
+        fallbacks: model.fallbacks.clone(),
+        queue: model.queue.map(|queue| u32::try_from(queue).unwrap_or(u32::MAX)),
+        timeouts: model.timeouts,
+    };
+    (model.name.clone(), spec)
 }
 
 /// Says once of each entry that it is not in force.

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
 
+/// Of a request whose client left before its answer began, in the log alone: nobody was told any status.
+const LEFT_BEFORE: u16 = 499;
+
 /// Dropping it unclosed means that the client left.
 pub(crate) struct Account {
     sink: SharedSink,
@@ -25,7 +28,7 @@ pub(crate) struct Account {
     /// The backend that has it, if that must be told when the client leaves.
     asked: Option<Arc<Asked>>,
     /// What its client was told, and why if that was an error.
-    told: (StatusCode, Option<String>),
+    told: (u16, Option<String>),
 }
 
 /// Who served whom.
@@ -67,7 +70,7 @@ impl Account {
             charge: None,
             defers: false,
             asked: None,
-            told: (StatusCode::OK, None),
+            told: (StatusCode::OK.as_u16(), None),
         }
     }
 
@@ -104,7 +107,7 @@ impl Account {
         let face = error.face();
         let (status, code) =
             if deferred { (StatusCode::ACCEPTED, Some("deferred".to_owned())) } else { (face.status, face.code) };
-        self.told = (status, Some(error.to_string()));
+        self.told = (status.as_u16(), Some(error.to_string()));
         self.close(Outcome::Failed(code.unwrap_or_default()));
     }
 
@@ -152,6 +155,9 @@ impl Account {
     pub(crate) fn close(&mut self, outcome: Outcome) {
         if let Some(mut usage) = self.usage.take() {
             usage.outcome = if self.has_left() { Outcome::Aborted } else { outcome };
+            if usage.outcome == Outcome::Aborted && usage.first_token.is_none() {
+                self.told.0 = LEFT_BEFORE;
+            }
             if let Some(asked) = &self.asked {
                 asked.ends();
             }
@@ -163,10 +169,10 @@ impl Account {
             trace::end(&self.span, self.operation, &usage);
             tracing::info!(
                 target: "chat_api.http",
-                request_id = &*usage.request_id, method = "POST", path = usage.route, status = self.told.0.as_u16(),
+                request_id = &*usage.request_id, method = "POST", path = usage.route, status = self.told.0,
                 key = usage.key.as_deref(), tenant = &*usage.tenant, error = self.told.1.as_deref(), model = &*usage.model, backend = usage.backend.as_deref(), tokens_in = usage.tally.tokens_in,
                 tokens_out = usage.tally.tokens_out, first_token_ms = usage.first_token.map(|time| time.as_millis() as u64),
-                total_ms = usage.total.as_millis() as u64, outcome = ?usage.outcome, "request ended"
+                total_ms = usage.total.as_millis() as u64, outcome = usage.outcome.word(), "request ended"
             );
             self.sink.record(*usage);
         }

@@ -5,7 +5,7 @@ use super::job::Job;
 use super::live::{BrokenOff, Live};
 use super::open::{Opened, Raw, open};
 use super::parting::drain;
-use super::watchdog::Watch;
+use super::watchdog::{Late, Watch};
 use crate::error::ProxyError;
 use crate::routing::{Guard, Route};
 use crate::sse::frame::{event, named_event};
@@ -19,9 +19,10 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 /// What a replica may take to refuse a request that had its place at the last moment.
 const BEHIND_THE_LINE: Duration = Duration::from_secs(5);
@@ -197,7 +198,8 @@ struct Flow {
 impl Flow {
     async fn advance(mut self) -> Option<(Piece, Self)> {
         while !self.over {
-            match timeout_at(self.job.deadline, self.body.frame()).await {
+            let watchdog = Arc::clone(&self.job.watchdog);
+            match watchdog.within(self.job.deadline, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => match frame.into_data() {
                     Ok(piece) => {
                         self.count(&piece);
@@ -213,7 +215,8 @@ impl Flow {
                     let error = ProxyError::Disconnected { backend: self.name.clone(), reason: error.to_string() };
                     return Some(self.fail(error));
                 }
-                Err(_) => {
+                Err(Late::Stopping) => return Some(self.fail(ProxyError::Stopping)),
+                Err(Late::Deadline) => {
                     let after = self.job.timeouts.total;
                     return Some(self.fail(ProxyError::TotalTimeout { after }));
                 }

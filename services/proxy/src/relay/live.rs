@@ -9,6 +9,7 @@ use super::body::Answer;
 use super::dialect::{Dialect, Verdict};
 use super::job::Job;
 use super::native::Native;
+use super::watchdog::{Late, Watchdog};
 use crate::config::Timeouts;
 use crate::error::ProxyError;
 use crate::relay::completion::Completion;
@@ -22,7 +23,7 @@ use metrics::Histogram;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
 /// How long a complete stream may take to close its connection in good order, so that it can be used again.
 const CLOSING: Duration = Duration::from_millis(20);
@@ -46,6 +47,7 @@ pub(crate) struct Live {
     token: Option<(Instant, u64)>,
     between_tokens: Histogram,
     backend: Arc<Backend>,
+    watchdog: Arc<Watchdog>,
     /// Fields are dropped in this order: the guards before the ticket that counts them.
     held: Vec<Guard>,
     account: Option<Account>,
@@ -90,6 +92,7 @@ impl Live {
             token: None,
             between_tokens: job.model.meters.between_tokens(),
             backend,
+            watchdog: Arc::clone(&job.watchdog),
             held,
             account: None,
             ticket: None,
@@ -157,7 +160,8 @@ impl Live {
         let comment_at = Instant::now() + self.timeouts.keep_alive;
         let limit = silent_until.min(self.deadline);
         let wake = if self.timeouts.keep_alive.is_zero() { limit } else { limit.min(comment_at) };
-        match timeout_at(wake, self.read()).await {
+        let watchdog = Arc::clone(&self.watchdog);
+        match watchdog.within(wake, self.read()).await {
             Ok(Read::Piece(piece)) => {
                 if let Err(error) = self.feed(piece) {
                     self.break_off(error);
@@ -176,12 +180,15 @@ impl Live {
                     self.break_off(error);
                 }
             }
-            Err(_) if wake == self.deadline => self.break_off(ProxyError::TotalTimeout { after: self.timeouts.total }),
-            Err(_) if wake == silent_until => {
+            Err(Late::Stopping) => self.break_off(ProxyError::Stopping),
+            Err(Late::Deadline) if wake == self.deadline => {
+                self.break_off(ProxyError::TotalTimeout { after: self.timeouts.total })
+            }
+            Err(Late::Deadline) if wake == silent_until => {
                 let backend = self.backend.name().to_owned();
                 self.break_off(ProxyError::BetweenTokensTimeout { backend, after: self.timeouts.between_tokens });
             }
-            Err(_) => return Some(KEEP_ALIVE),
+            Err(Late::Deadline) => return Some(KEEP_ALIVE),
         }
         self.settle();
         None
@@ -329,7 +336,10 @@ fn dialect(job: &Job, backend: &Backend) -> Box<dyn Dialect> {
             let model = job.peek.as_ref().and_then(|peek| peek.model.clone()).unwrap_or_default();
             Box::new(crate::anthropic::Translated::new(chat(true), model))
         }
-        Route::Messages | Route::CountTokens => Box::new(Native::messages(backend.name(), job.prompt_bytes())),
+        Route::Messages | Route::CountTokens => {
+            let model = job.peek.as_ref().and_then(|peek| peek.model.as_deref());
+            Box::new(Native::messages(backend, job.prompt_bytes(), model))
+        }
         Route::Responses => Box::new(Native::responses(backend.name(), job.prompt_bytes())),
         Route::Chat | Route::Completions => Box::new(chat(job.peek.as_ref().is_some_and(|peek| peek.wants_usage))),
         Route::Embeddings | Route::Rerank | Route::Speech | Route::Transcriptions | Route::Images => {

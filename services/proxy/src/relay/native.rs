@@ -1,14 +1,15 @@
 //! Dialects that are passed on as they are: Anthropic messages, OpenAI responses, and events of other routes.
 
 use super::dialect::{Dialect, Verdict};
-use crate::backends;
+use crate::backends::{self, Repair};
 use crate::error::ProxyError;
+use crate::routing::Backend;
 use crate::sse::Frame;
 use crate::sse::frame::{event, named_event};
 use crate::surface::envelope;
 use crate::usage::{self, Outcome, Tally};
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
 
 /// Passes frames on, and knows which of them ends an answer.
@@ -20,6 +21,8 @@ pub(crate) struct Native {
     failed: Option<String>,
     tally: Tally,
     pieces: u64,
+    /// The model, until a message has begun whose server may not say so.
+    begins: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,8 +34,9 @@ enum Kind {
 
 impl Native {
     /// Anthropic's `/v1/messages`: `message_stop` ends it.
-    pub(crate) fn messages(backend: &str, prompt_bytes: usize) -> Self {
-        Self::new(backend, Kind::Messages, prompt_bytes)
+    pub(crate) fn messages(backend: &Backend, prompt_bytes: usize, model: Option<&str>) -> Self {
+        let begins = backend.kind.needs(Repair::MessageStart).then(|| model.unwrap_or_default().to_owned());
+        Self { begins, ..Self::new(backend.name(), Kind::Messages, prompt_bytes) }
     }
 
     /// OpenAI's `/v1/responses`: `response.completed`, `response.incomplete` or `response.failed` ends it.
@@ -47,7 +51,22 @@ impl Native {
 
     fn new(backend: &str, kind: Kind, prompt_bytes: usize) -> Self {
         let tally = Tally { tokens_in: usage::estimate(prompt_bytes), ..Tally::default() };
-        Self { backend: backend.to_owned(), kind, ended: false, failed: None, tally, pieces: 0 }
+        Self { backend: backend.to_owned(), kind, ended: false, failed: None, tally, pieces: 0, begins: None }
+    }
+
+    /// The event that a message begins with, where the server did not send it.
+    fn begin(&mut self, name: &str) -> Option<Bytes> {
+        let model = self.begins.take_if(|_| name != "ping")?;
+        if name == "message_start" {
+            return None;
+        }
+        let message = json!({
+            "id": format!("msg_{}", uuid::Uuid::new_v4().simple()), "type": "message", "role": "assistant", "model": model,
+            "content": [], "stop_reason": null, "stop_sequence": null,
+            "usage": {"input_tokens": self.tally.tokens_in, "output_tokens": 0},
+        });
+        let event = json!({"type": "message_start", "message": message});
+        Some(named_event("message_start", event.to_string().as_bytes()))
     }
 
     fn note(&mut self, name: &str, value: &Value) {
@@ -101,6 +120,7 @@ impl Dialect for Native {
         if let Some(value) = &value {
             self.note(&name, value);
         }
+        out.extend(self.begin(&name));
         // Clients of these protocols read nothing without its name.
         match (&frame.data, frame.event.is_none() && self.kind != Kind::Other) {
             (Some(data), true) => out.push_back(named_event(&name, data)),

@@ -5,6 +5,7 @@ use super::client::{Call, read_whole};
 use super::job::Job;
 use super::live::Live;
 use super::parting::Asked;
+use super::watchdog::Late;
 use super::whole::{self, Whole};
 use crate::backends;
 use crate::error::ProxyError;
@@ -17,7 +18,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 /// Replicas of one model that are asked.
 const REPLICAS: usize = 3;
@@ -50,14 +51,17 @@ pub(crate) struct Raw {
 pub(crate) async fn open(mut job: Job) -> Result<Opened, ProxyError> {
     let deadline = job.deadline;
     let total = job.timeouts.total;
-    let stage = Arc::clone(&job.stage);
+    let (stage, watchdog) = (Arc::clone(&job.stage), Arc::clone(&job.watchdog));
     let found = {
         let mut finding = pin!(find(&mut job));
-        match timeout_at(deadline, &mut finding).await {
+        match watchdog.within(deadline, &mut finding).await {
             Ok(found) => found,
-            Err(_) => {
+            Err(late) => {
                 give_up(stage.asked().as_deref()).await;
-                Err(ProxyError::TotalTimeout { after: total })
+                Err(match late {
+                    Late::Deadline => ProxyError::TotalTimeout { after: total },
+                    Late::Stopping => ProxyError::Stopping,
+                })
             }
         }
     };

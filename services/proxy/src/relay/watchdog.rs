@@ -13,14 +13,17 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::time::{Instant as Until, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 type Piece = Result<Bytes, BrokenOff>;
 type Inner = Pin<Box<dyn Stream<Item = Piece> + Send>>;
 
-/// Knows every stream that is open.
+/// Knows every stream that is open, and whether all requests are to be broken off.
 #[derive(Default)]
 pub(crate) struct Watchdog {
     streams: Mutex<Vec<Weak<Shared>>>,
+    stopping: CancellationToken,
 }
 
 struct Shared {
@@ -31,6 +34,15 @@ struct Shared {
 struct State {
     stream: Option<Inner>,
     polled: Instant,
+}
+
+/// Why there was nothing to wait for any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Late {
+    /// The time was over.
+    Deadline,
+    /// The process is about to end.
+    Stopping,
 }
 
 /// A stream that can be dropped from outside.
@@ -72,6 +84,20 @@ impl Shared {
 }
 
 impl Watchdog {
+    /// Breaks every request off that is still under way.
+    pub(crate) fn break_off(&self) {
+        self.stopping.cancel();
+    }
+
+    /// What the future brings by then, unless everything is broken off before.
+    pub(crate) async fn within<T>(&self, until: Until, future: impl Future<Output = T>) -> Result<T, Late> {
+        tokio::select! {
+            biased;
+            found = timeout_at(until, future) => found.map_err(|_| Late::Deadline),
+            () = self.stopping.cancelled() => Err(Late::Stopping),
+        }
+    }
+
     /// Drops the streams whose client stands still; how many.
     pub(crate) fn sweep(&self, now: Instant) -> usize {
         let mut dropped = 0;

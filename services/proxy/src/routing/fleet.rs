@@ -10,7 +10,6 @@ use crate::seats::Served;
 use domain::models::SAYS_NOTHING;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// Models without an entry of their own whose queue and affinity are kept.
 const FOUND: usize = 4_096;
@@ -162,7 +161,11 @@ impl Fleet {
             ([only], []) if is_default => Ok(self.found(name, &[only])),
             (_, []) => Err(ProxyError::UnknownModel { model: name.to_owned(), known: self.names() }),
             // Somebody who does not answer may have it: saying that it does not exist would be a guess.
-            (_, _) => Err(ProxyError::NoReplica { model: name.to_owned(), retry: Duration::from_secs(5) }),
+            (_, [first, ..]) => Err(ProxyError::PerhapsElsewhere {
+                model: name.to_owned(),
+                silent: first.name().to_owned(),
+                known: self.names(),
+            }),
         }
     }
 
@@ -182,7 +185,8 @@ impl Fleet {
         }
         let replica = |backend: &&Arc<Backend>| Replica {
             backend: Arc::clone(backend),
-            upstream_name: (self.default_model.as_deref() == Some(name)).then(|| name.to_owned()),
+            // Who asked for another model, and is served by this one as its fallback, named that one.
+            upstream_name: Some(name.to_owned()),
             weight: 1,
         };
         let replicas: Vec<Replica> = backends.iter().map(replica).collect();

@@ -97,7 +97,10 @@ impl Caller {
 
     /// The error with only those names of models that it may use.
     pub(crate) fn told_of(&self, mut error: ProxyError) -> ProxyError {
-        if let ProxyError::UnknownModel { known, .. } | ProxyError::NoModel { known } = &mut error {
+        if let ProxyError::UnknownModel { known, .. }
+        | ProxyError::PerhapsElsewhere { known, .. }
+        | ProxyError::NoModel { known } = &mut error
+        {
             known.retain(|name| self.may_use(name));
         }
         error

@@ -154,6 +154,9 @@ async fn take_in(
     let (read, name) = match Form::read(headers, body) {
         None => {
             let peek = Peek::of(body).map_err(|error| ProxyError::BadBody(error.to_string()))?;
+            if let Some((name, wanted)) = peek.wrong {
+                return Err(ProxyError::WrongType { name, wanted });
+            }
             let name = peek.model.clone();
             (Read { peek: Some(peek), form: None }, name)
         }

@@ -40,6 +40,8 @@ pub fn router(proxy: Arc<Proxy>) -> Router {
     let mut router = Router::new()
         .route("/v1/models", get(list_models).options(preflight).fallback(wrong_method))
         .route("/v1/models/{*id}", get(one_model).options(preflight).fallback(wrong_method))
+        .route("/v1", any(nothing))
+        .route("/v1/", any(nothing))
         .route("/v1/{*path}", any(nothing));
     for route in Route::ALL {
         let handler = move |State(proxy): State<Arc<Proxy>>, request: Request| {

@@ -81,6 +81,23 @@ async fn a_model_whose_replicas_are_gone_is_served_by_its_fallback() {
 }
 
 #[tokio::test]
+async fn a_fallback_that_only_a_list_names_is_asked_for_by_its_own_name() {
+    let bad = Upstream::of_json("503 Service Unavailable", "{}").await;
+    let good = Upstream::of_stream(hello()).await;
+    let gateway = pair(&bad, &good, vec![model("chat", &["a"], &["m"])]).await;
+    assert_eq!(gateway.get("/v1/models").await.status, 200);
+    for path in ["/v1/chat/completions", "/v1/messages"] {
+        assert_eq!(gateway.post(path, &STREAM.replace("\"m\"", "\"chat\"")).await.status, 200);
+    }
+    let asked = good.requests("/v1/chat/completions");
+    for request in asked.iter().chain(&good.requests("/v1/messages")) {
+        let sent: serde_json::Value = serde_json::from_str(request.text()).unwrap();
+        assert_eq!(sent["model"], json!("m"));
+    }
+    assert!(!asked.is_empty());
+}
+
+#[tokio::test]
 async fn requests_with_the_same_beginning_go_to_the_same_replica_and_others_are_spread() {
     let (a, b) = (Upstream::of_stream(hello()).await, Upstream::of_stream(hello()).await);
     let gateway = pair(&a, &b, vec![model("m", &["a", "b"], &[])]).await;

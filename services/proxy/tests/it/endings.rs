@@ -92,6 +92,23 @@ async fn an_anthropic_stream_of_a_backend_that_speaks_it_goes_through_byte_for_b
 }
 
 #[tokio::test]
+async fn an_anthropic_stream_that_its_server_begins_without_a_message_gets_one_in_front() {
+    // As llama.cpp's server b11669 sends it when its first piece carries text.
+    let sent = "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\nevent: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"ˠ\"}}\n\nevent: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\nevent: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":2}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+    let gateway = Gateway::of("llamacpp", &Upstream::of_stream(sent).await).await;
+    let reply = gateway.post("/v1/messages", r#"{"model":"m","stream":true,"max_tokens":2,"messages":[]}"#).await;
+    assert!(reply.whole && reply.text().starts_with("event: message_start\n") && reply.text().ends_with(sent));
+    let first: Value = serde_json::from_str(reply.data()[0]).unwrap();
+    let message = &first["message"];
+    assert_eq!(
+        (&message["role"], &message["model"], &message["content"]),
+        (&json!("assistant"), &json!("m"), &json!([]))
+    );
+    assert!(message["id"].as_str().is_some_and(|id| id.starts_with("msg_")) && message["usage"].is_object(), "{first}");
+    assert_eq!(reply.text().matches("message_start").count(), 2, "one event, by its name and its type");
+}
+
+#[tokio::test]
 async fn a_stream_of_a_response_ends_as_its_backend_ends_it_and_a_cut_one_with_an_error() {
     let event = |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
     let begin = event("response.created", "") + &event("response.output_text.delta", ",\"delta\":\"so\"");

@@ -52,6 +52,13 @@ async fn a_backends_error_keeps_its_status_and_gets_the_envelope() {
             json!("400"),
         ),
         (
+            "llamacpp",
+            "501 Not Implemented",
+            r#"{"error":{"code":501,"message":"too long","type":"not_supported_error"}}"#,
+            501,
+            json!("capability_not_supported"),
+        ),
+        (
             "openai",
             "401 Unauthorized",
             r#"{"error":{"message":"too long","code":"invalid_api_key"}}"#,
@@ -121,6 +128,44 @@ async fn a_body_that_is_no_request_is_a_400_and_one_that_is_too_large_a_413() {
     let reply = call(gateway.address, "POST", "/v1/chat/completions", &coded, PLAIN).await;
     assert!(reply.status == 400 && reply.text().contains("content-encoding"), "{}", reply.text());
     gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_member_that_cannot_be_meant_is_a_400_that_names_it_and_is_never_guessed_at() {
+    let upstream = Upstream::of_stream(hello()).await;
+    let gateway = Gateway::with("openai", &upstream, |config| config.default_model = Some("m".to_owned())).await;
+    for (member, bad) in [
+        ("stream", &["1", "0", "\"true\"", "\"yes\"", "[]", "{}"][..]),
+        ("model", &["5", "true", "[\"m\"]", "{\"a\":1}"]),
+    ] {
+        for value in bad {
+            for path in ["/v1/chat/completions", "/v1/messages", "/v1/responses"] {
+                let reply = gateway.post(path, &format!("{{\"{member}\":{value},\"messages\":[]}}")).await;
+                assert_eq!(reply.status, 400, "{member} {value} at {path}");
+                assert!(reply.text().contains(&format!("'{member}' must be ")), "{}", reply.text());
+            }
+        }
+    }
+    let error = &gateway.chat(r#"{"stream":1,"messages":[]}"#).await.json()["error"];
+    assert_eq!((&error["param"], &error["code"]), (&json!("stream"), &json!("invalid_type")));
+    assert!(upstream.requests("/v1/chat/completions").is_empty());
+    for good in [r#"{"model":null,"stream":true,"messages":[]}"#, r#"{"model":"m","stream":null,"messages":[]}"#] {
+        assert_eq!(gateway.chat(good).await.status, 200, "{good}");
+    }
+    gateway.settled().await;
+}
+
+#[tokio::test]
+async fn a_model_that_only_a_silent_server_may_have_is_said_to_be_that_and_not_to_be_missing() {
+    let good = Upstream::of_stream(hello()).await;
+    let mut config = Config { backends: vec![backend("a", "openai", &good)], ..Config::default() };
+    config.backends.push(proxy::BackendConfig::new("far", "openai", "http://127.0.0.1:1/v1"));
+    let gateway = Gateway::start(config).await;
+    let reply = gateway.chat(r#"{"model":"typo","messages":[]}"#).await;
+    assert_eq!((reply.status, &reply.json()["error"]["code"]), (503, &json!("no_backend_available")));
+    let text = "the model 'typo' may be on 'far', which does not answer now; models on others: m";
+    assert_eq!(reply.json()["error"]["message"], json!(text));
+    assert!(reply.header("retry-after").is_some());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a proxy says of the backends and models that are in force there.
 
+use super::ModelSpec;
 use serde::{Deserialize, Serialize};
 
 /// What an entry is about.
@@ -41,7 +42,7 @@ pub struct BackendReport {
 }
 
 /// One proxy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProxyReport {
     /// Which.
     pub proxy: String,
@@ -49,8 +50,8 @@ pub struct ProxyReport {
     pub revision: u64,
     /// Backends in force.
     pub backends: Vec<BackendReport>,
-    /// Models with an entry in the proxy's own settings.
-    pub own_models: Vec<String>,
+    /// Models with an entry in the proxy's own settings, and what is said there.
+    pub own_models: Vec<(String, ModelSpec)>,
     /// Stored entries that are not in force.
     pub passed_over: Vec<PassedOver>,
 }
