@@ -29,7 +29,7 @@ async fn sums_need_a_token_and_sensible_days() {
     let gateway = flows::gateway().start().await;
     let stranger = gateway.client.with_token(None);
     assert_eq!(stranger.get("//v1/usage").await.status, 401);
-    for query in ["group_by=colour", "from=yesterday", "colour=red"] {
+    for query in ["group_by=colour", "from=yesterday", "colour=red", "from=2027-01-01&to=2026-01-01"] {
         let answer = gateway.client.get(&format!("//v1/usage?{query}")).await;
         assert_eq!(answer.status, 400, "{query}");
         assert!(answer.json()["error"]["message"].as_str().is_some_and(|text| text.contains("expected")), "{query}");

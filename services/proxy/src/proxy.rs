@@ -1,5 +1,6 @@
 //! The proxy itself: the setup that requests see, and how it is replaced while they run.
 
+mod name;
 mod stored;
 
 use self::stored::{tell_models, watch_models};
@@ -91,7 +92,7 @@ impl Proxy {
         let upstream = Upstream::new(config.timeouts.connect);
         let buckets = buckets(&merged);
         let common = Common::default();
-        let name: Arc<str> = own_name().into();
+        let name: Arc<str> = name::own().into();
         let setup = Setup {
             fleet: Arc::new(Fleet::new(&merged, &[], &Fleet::default())?),
             keys: Arc::new(Keys::new(&merged, &[], &common, &Keys::default()).map_err(SetupError::Key)?),
@@ -413,17 +414,16 @@ impl Proxy {
         let _turn = self.looking.lock().await;
         let stale = |at: Option<Instant>| at.is_none_or(|at| at < begun && begun.duration_since(at) >= age);
         let due = setup.fleet.backends.iter().filter(|backend| stale(backend.seen().at));
-        join_all(due.map(|backend| look(&setup.upstream, backend))).await;
+        let looks = due.map(async |backend| {
+            let before = backend.is_healthy();
+            look(&setup.upstream, backend).await;
+            backend.is_healthy() != before
+        });
+        if join_all(looks).await.contains(&true) {
+            // Whoever lists backends learns of it.
+            self.changed.notify_one();
+        }
     }
-}
-
-/// A name that no other proxy has, and that tells its host.
-fn own_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host: String = host.trim().chars().take(48).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    let host = if host.is_empty() { "proxy" } else { &host };
-    let number = uuid::Uuid::new_v4().simple().to_string();
-    format!("{host}-{}-{}", std::process::id(), &number[..8])
 }
 
 fn buckets(config: &Config) -> Option<Arc<Buckets>> {

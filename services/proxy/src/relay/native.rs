@@ -56,7 +56,7 @@ impl Native {
 
     /// The event that a message begins with, where the server did not send it.
     fn begin(&mut self, name: &str) -> Option<Bytes> {
-        let model = self.begins.take_if(|_| name != "ping")?;
+        let model = self.begins.take_if(|_| !matches!(name, "" | "ping"))?;
         if name == "message_start" {
             return None;
         }
