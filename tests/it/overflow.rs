@@ -81,6 +81,46 @@ async fn an_accepted_request_is_answered_although_each_proxy_that_had_it_is_kill
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_under_way_at_a_proxy_that_is_stopped_in_order_goes_back_to_the_queue() {
+    let model = FakeModel::start(&[]).await;
+    let settings = [("GANTRY_PROXY_CONCURRENCY", "1"), ("GANTRY_SHUTDOWN_S", "3")];
+    let builder = settings
+        .into_iter()
+        .fold(Gateway::builder().apart(0).model(&model), |builder, (name, value)| builder.env(name, value));
+    let mut gateway = builder.start().await;
+    gateway.proxy.as_mut().unwrap().kill9().await;
+    model.hold();
+    let (mut first, client) = gateway.add_proxy("first").await;
+    let accepting = async {
+        model.until_asked(1).await;
+        let location = deferred(&client, "fake-model", &[]).await;
+        first.kill9().await;
+        location
+    };
+    let body = json!({"model": "fake-model", "messages": [{"role": "user", "content": "fill"}]});
+    let filling = Client::send(client.request(reqwest::Method::POST, "//v1/chat/completions").json(&body));
+    let (_, location) = tokio::join!(filling, accepting);
+    let (mut second, client) = gateway.add_proxy("second").await;
+    until_job(&client, &location, "running").await;
+    // A request that waits keeps the proxy from ending before its time is over.
+    let waiting = ask(&client, "fake-model", &[]);
+    let stopping = async {
+        until("the request to wait beside the job", SOON, async || {
+            let metrics = client.get("//metrics").await.text;
+            if metrics.lines().any(|line| line == "gantry_proxy_open_requests 2") { Ok(()) } else { Err(metrics) }
+        })
+        .await;
+        second.stop().await
+    };
+    let (refused, stopped) = tokio::join!(waiting, stopping);
+    assert!(stopped.success() && refused.json()["error"]["code"] == "gateway_stopping", "{stopped}: {refused:?}");
+    let (_third, client) = gateway.add_proxy("third").await;
+    model.release();
+    let done = until_job(&client, &location, "completed").await;
+    assert_eq!((&done["attempt"], &done["response"]["status_code"]), (&json!(2), &json!(200)), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_must_be_started_first_answers_a_job_and_the_end_is_posted() {
     let (tell, mut told) = tokio::sync::mpsc::channel::<Value>(4);
     let take = async move |axum::Json(body): axum::Json<Value>| {

@@ -208,7 +208,8 @@ async fn ask(
         body,
         peek,
         form,
-        watchdog: proxy.watchdog(),
+        // One of its own: at a stop a job is not broken off, it goes back to the queue.
+        watchdog: Arc::default(),
         partings: proxy.partings(),
         account,
         deadline,

@@ -1,13 +1,14 @@
 //! What becomes of a job's attempts: answers, refusals, breaks, ends.
 
 use super::{CHAT, Gate, WITHIN, ask, code, configured, fill, full, id_of, job, proxy, send, until};
-use crate::gateway::{Gateway, backend};
+use crate::gateway::{Gateway, PLAIN, backend};
 use crate::limits::broker;
 use crate::upstream::Upstream;
 use proxy::Outcome;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn what_a_backend_refuses_for_now_is_tried_again_and_what_it_refuses_for_good_is_the_jobs_end() {
@@ -91,6 +92,23 @@ async fn a_job_that_is_taken_back_never_runs_and_a_running_one_is_hung_up() {
     let done = id_of_ended(&gateway, &gate).await;
     let late = send(&gateway, "DELETE", &format!("/v1/jobs/{done}"), &[], "").await;
     assert_eq!((late.status, code(&late)), (409, json!("job_ended")));
+}
+
+#[tokio::test]
+async fn a_stop_that_breaks_requests_off_leaves_jobs_to_whoever_puts_them_back() {
+    let (gate, gateway, held, _server) = full(|_| {}).await;
+    let id = id_of(&ask(&gateway, &[]).await);
+    drop(held);
+    until(&gateway, &id, "running").await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let breaking = gateway.proxy.break_off_after(&stop, Duration::ZERO);
+    assert!(tokio::time::timeout(Duration::from_millis(50), breaking).await.is_err(), "it has no end of its own");
+    let refused = send(&gateway, "POST", CHAT, &[], PLAIN).await;
+    assert_eq!((refused.status, code(&refused)), (503, json!("gateway_stopping")));
+    gate.open();
+    let done = until(&gateway, &id, "completed").await;
+    assert_eq!(done["attempt"], 1, "{done}");
 }
 
 /// A job that has its answer.
