@@ -36,6 +36,8 @@ async fn a_killed_scheduler_loses_no_job_and_another_leads_within_five_seconds()
     println!("takeovers after kill -9 of the leader: {takeovers:?}");
     let usual = takeovers[takeovers.len() / 2];
     assert!(usual.as_secs_f64() < 5.0, "takeovers lasted {takeovers:?}");
+    // One of them may meet a machine that is starved.
+    assert!(takeovers.iter().all(|took| took.as_secs_f64() < 9.0), "takeovers lasted {takeovers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

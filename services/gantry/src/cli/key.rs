@@ -11,8 +11,6 @@ use std::io::Read;
 const MOST: u64 = 4_096;
 /// What takes a limit away.
 const NONE: &str = "none";
-/// What a key may do if nothing was said.
-const USUAL_SCOPES: &str = "inference,models";
 
 /// Commands on keys.
 #[derive(Clone, Debug, Subcommand)]
@@ -132,14 +130,14 @@ async fn list(all: bool, session: &mut Session) -> Result<Exit, Trouble> {
     let columns = [
         Column::text("KEY", "name"),
         Column::text("STATE", "state"),
-        Column::new("MODELS", |key| words(&key["models"], "all")),
+        Column::new("MODELS", |key| words(&key["models"])),
         Column::text("REQUESTS/MIN", "requests_per_minute"),
         Column::text("TOKENS/MIN", "tokens_per_minute"),
         Column::text("AT ONCE", "concurrent"),
         Column::text("USED", "tokens_used"),
         Column::text("BUDGET", "token_budget"),
         Column::wide("TENANT", |key| text_of(&key["tenant"])),
-        Column::wide("SCOPES", |key| words(&key["scopes"], USUAL_SCOPES)),
+        Column::wide("SCOPES", |key| words(&key["scopes"])),
         Column::wide("ID", |key| text_of(&key["id"])),
     ];
     session.list(&List { items, columns: &columns, name: "name" })?;
@@ -152,8 +150,7 @@ async fn list(all: bool, session: &mut Session) -> Result<Exit, Trouble> {
 fn show(value: Value, session: &mut Session) -> Result<Exit, Trouble> {
     let lines = value.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
     let lines = lines.map(|(name, value)| {
-        let empty = if name == "scopes" { USUAL_SCOPES } else { "all" };
-        let text = if value.is_array() { words(value, empty) } else { text_of(value) };
+        let text = if value.is_array() { words(value) } else { text_of(value) };
         plain(&format!("{name:<20} {text}"))
     });
     let (lines, name) = (lines.collect(), text_of(&value["name"]));
@@ -161,9 +158,10 @@ fn show(value: Value, session: &mut Session) -> Result<Exit, Trouble> {
     Ok(Exit::Ok)
 }
 
-fn words(list: &Value, empty: &str) -> String {
+/// A list of which an empty one is no limit.
+fn words(list: &Value) -> String {
     let words: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if words.is_empty() { empty.to_owned() } else { words.join(",") }
+    if words.is_empty() { "all".to_owned() } else { words.join(",") }
 }
 
 /// The fields that were said.

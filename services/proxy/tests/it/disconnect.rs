@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The time in which the backend's connection must be closed. Ten times longer is allowed to a loaded machine before
 /// the test says no; the typical figure is under a millisecond.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_millis(500);
 
 async fn leaves(gateway: &Gateway, upstream: &Upstream, body: &str, seen: &str) {
     let mut open = gateway.open("/v1/chat/completions", body).await;
@@ -152,7 +152,7 @@ async fn a_client_that_stays_and_reads_nothing_is_dropped_and_its_backend_with_i
 }
 
 #[tokio::test]
-async fn of_a_hundred_who_leave_a_stream_most_are_noticed_by_the_backend_within_50_ms() {
+async fn of_a_hundred_who_leave_a_stream_nearly_all_are_noticed_by_the_backend_within_50_ms() {
     let upstream = Upstream::start(|_, mut conn| async move {
         conn.events().await;
         conn.chunk(piece(r#"{"role":"assistant","content":"a"}"#, "null").as_bytes()).await;
@@ -172,8 +172,8 @@ async fn of_a_hundred_who_leave_a_stream_most_are_noticed_by_the_backend_within_
     }
     delays.sort();
     println!(
-        "from the client's leaving to the backend's knowing: p50 {:?}, p75 {:?}, p99 {:?}",
-        delays[49], delays[74], delays[98]
+        "from the client's leaving to the backend's knowing: p50 {:?}, p95 {:?}, p99 {:?}",
+        delays[49], delays[94], delays[98]
     );
-    assert!(delays[74] <= Duration::from_millis(50), "{delays:?}");
+    assert!(delays[94] <= Duration::from_millis(50), "{delays:?}");
 }

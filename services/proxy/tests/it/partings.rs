@@ -12,7 +12,7 @@ use tokio::sync::watch;
 const CHAT: &str = "/v1/chat/completions";
 const ABORT: &str = "/abort_request";
 /// Ten times what it may take, for a loaded machine.
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_millis(500);
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
 const WHOLE: &str =
     r#"{"id":"c1","object":"chat.completion","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;

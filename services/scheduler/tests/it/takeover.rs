@@ -26,7 +26,7 @@ async fn a_standby_takes_over_within_five_seconds_and_no_job_is_lost_or_sent_twi
     world.control.overview(SOON).await.unwrap();
     let took = began.elapsed();
     eprintln!("takeover after a killed leader: {took:?}");
-    assert!(took < bus::Bus::LEASE_TTL + SOON, "{took:?}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
     worker.release();
     for id in &ids {
         let deadline = Instant::now() + SOON;
